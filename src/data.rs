@@ -1,0 +1,86 @@
+//! Rows and targets as the trainer sees them: encoded, scaled, dense or compressed.
+
+use ndarray::Array2;
+
+/// The rows of a data set after encoding and scaling.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Features {
+    /// `[n, p]`, row-major and contiguous.
+    Dense(Array2<f32>),
+    /// Compressed sparse rows; never densified.
+    Sparse(Csr),
+}
+
+/// Compressed sparse rows `[n, p]`.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Csr {
+    /// Number of columns p.
+    pub n_cols: usize,
+    /// `[n + 1]`: row i owns the entries `offsets[i]..offsets[i + 1]`.
+    pub offsets: Vec<usize>,
+    /// `[nnz]`: column of each entry, strictly increasing within a row.
+    pub indices: Vec<u32>,
+    /// `[nnz]`: value of each entry, never 0.
+    pub values: Vec<f32>,
+}
+
+/// What each row is to be predicted as.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Targets {
+    /// `[n]`: class of each row. Binary: 0 negative, 1 positive. `UNKNOWN_CLASS` for a label the
+    /// training rows never had.
+    Classes(Vec<u32>),
+    /// `[n]`: value of each row, in the user's unit.
+    Values(Vec<f32>),
+}
+
+/// A label at evaluation that training never saw: always counted as wrong.
+pub const UNKNOWN_CLASS: u32 = u32::MAX;
+
+/// Rows with their targets.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Dataset {
+    /// `[n, p]`.
+    pub features: Features,
+    /// `[n]`.
+    pub targets: Targets,
+}
+
+impl Csr {
+    /// Number of rows n.
+    pub fn n_rows(&self) -> usize {
+        self.offsets.len().saturating_sub(1)
+    }
+
+    /// Columns and values of row `i`.
+    pub fn row(&self, i: usize) -> (&[u32], &[f32]) {
+        let span = self.offsets[i]..self.offsets[i + 1];
+        (&self.indices[span.clone()], &self.values[span])
+    }
+}
+
+impl Features {
+    /// Number of rows n.
+    pub fn n_rows(&self) -> usize {
+        match self {
+            Self::Dense(rows) => rows.nrows(),
+            Self::Sparse(rows) => rows.n_rows(),
+        }
+    }
+
+    /// Number of features p.
+    pub fn n_cols(&self) -> usize {
+        match self {
+            Self::Dense(rows) => rows.ncols(),
+            Self::Sparse(rows) => rows.n_cols,
+        }
+    }
+
+    /// Stored entries: every cell of dense rows, the non-zeros of sparse ones.
+    pub fn n_stored(&self) -> usize {
+        match self {
+            Self::Dense(rows) => rows.len(),
+            Self::Sparse(rows) => rows.values.len(),
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! The `llfm` command.
+
+fn main() {}
