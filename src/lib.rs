@@ -6,6 +6,9 @@ pub mod error;
 pub mod event;
 pub mod metrics;
 pub mod model;
+pub mod outcome;
+pub mod output;
+pub mod plot;
 pub mod settings;
 
 pub use error::{Error, Result};

@@ -1,7 +1,11 @@
 //! A trained model: how rows are prepared, how they are scored, what the scores mean.
 
+mod file;
+mod fingerprint;
 pub mod parameters;
 
+pub use file::FORMAT_VERSION;
+pub use fingerprint::fingerprint;
 pub use parameters::Parameters;
 
 use serde::{Deserialize, Serialize};

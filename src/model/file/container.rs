@@ -1,0 +1,98 @@
+//! The bytes around the tensors: safetensors header, version, checksum.
+
+use std::fmt::Write as _;
+
+use sha2::{Digest, Sha256};
+
+use super::{FORMAT_VERSION, Metadata};
+use crate::model::fingerprint::hex;
+
+/// A named f32 tensor, ready to be written.
+pub(super) struct Packed {
+    pub(super) name: &'static str,
+    pub(super) shape: Vec<usize>,
+    pub(super) values: Vec<f32>,
+}
+
+const DIGITS: usize = 64;
+const LENGTH_BYTES: usize = 8;
+const CHECKSUM_KEY: &[u8] = b"\"checksum\":\"";
+
+/// Puts header and tensors together and fills in the checksum.
+///
+/// The header is written here and not by the safetensors crate, whose order of metadata changes
+/// from run to run.
+pub(super) fn seal(mut metadata: Metadata, tensors: &[Packed]) -> Vec<u8> {
+    metadata.insert("checksum".into(), "0".repeat(DIGITS));
+    let mut header = format!("{{\"__metadata__\":{}", serde_json::json!(metadata));
+    let mut offset = 0;
+    for tensor in tensors {
+        let end = offset + 4 * tensor.values.len();
+        let _ = write!(
+            header,
+            ",\"{}\":{{\"dtype\":\"F32\",\"shape\":{:?},\"data_offsets\":[{offset},{end}]}}",
+            tensor.name, tensor.shape
+        );
+        offset = end;
+    }
+    header.push('}');
+    // Tensors start at a multiple of 8, as readers that map the file into memory want.
+    header.extend(std::iter::repeat_n(' ', header.len().next_multiple_of(8) - header.len()));
+    let mut bytes = Vec::with_capacity(LENGTH_BYTES + header.len() + offset);
+    bytes.extend((header.len() as u64).to_le_bytes());
+    bytes.extend(header.as_bytes());
+    for tensor in tensors {
+        bytes.extend(tensor.values.iter().flat_map(|x| x.to_le_bytes()));
+    }
+    if let Some(at) = find_checksum(&bytes) {
+        let sum = hex(&Sha256::digest(&bytes));
+        bytes[at..at + DIGITS].copy_from_slice(sum.as_bytes());
+    }
+    bytes
+}
+
+/// Checks that the bytes are whole and of a version this program knows.
+pub(super) fn verify(bytes: &[u8]) -> Result<(), String> {
+    let Some(at) = find_checksum(bytes) else {
+        return Err("no checksum found: the file is damaged, truncated, or no llfm model".into());
+    };
+    let mut hash = Sha256::new();
+    hash.update(&bytes[..at]);
+    hash.update([b'0'; DIGITS]);
+    hash.update(&bytes[at + DIGITS..]);
+    let intact = hex(&hash.finalize()).as_bytes() == &bytes[at..at + DIGITS];
+    let newer = version(bytes).filter(|v| v.parse().map_or(true, |v: u32| v > FORMAT_VERSION));
+    match (intact, newer) {
+        (true, None) => Ok(()),
+        (true, Some(version)) => Err(format!(
+            "format version {version} is newer than {FORMAT_VERSION}, the newest this llfm reads: \
+             update llfm"
+        )),
+        (false, None) => {
+            Err("the checksum does not match: the file is damaged; restore or train it again".into())
+        }
+        // A changed version digit is damage; a changed format may also have changed the checksum.
+        (false, Some(version)) => Err(format!(
+            "the checksum does not match, and the file says format version {version} where this \
+             llfm reads up to {FORMAT_VERSION}: it is damaged, or from a newer llfm"
+        )),
+    }
+}
+
+/// Where the checksum's digits start: the first such key in the header, quotes in values being
+/// escaped.
+fn find_checksum(bytes: &[u8]) -> Option<usize> {
+    let header = header(bytes)?;
+    let at = memchr::memmem::find(header, CHECKSUM_KEY)? + CHECKSUM_KEY.len();
+    (at + DIGITS <= header.len()).then_some(LENGTH_BYTES + at)
+}
+
+fn header(bytes: &[u8]) -> Option<&[u8]> {
+    let (length, rest) = bytes.split_first_chunk::<LENGTH_BYTES>()?;
+    rest.get(..usize::try_from(u64::from_le_bytes(*length)).ok()?)
+}
+
+fn version(bytes: &[u8]) -> Option<String> {
+    let header: serde_json::Value = serde_json::from_slice(header(bytes)?).ok()?;
+    Some(header.get("__metadata__")?.get("format_version")?.as_str()?.to_owned())
+}

@@ -1,0 +1,46 @@
+//! A short name for the exact numbers a model was trained on.
+
+use sha2::{Digest, Sha256};
+
+use crate::data::{Dataset, Features, Targets};
+
+/// SHA-256 over shape, features and targets, as 64 hexadecimal digits.
+///
+/// Equal numbers have equal fingerprints, whatever file or format they came from.
+pub fn fingerprint(data: &Dataset) -> String {
+    let mut hash = Sha256::new();
+    for size in [data.features.n_rows(), data.features.n_cols()] {
+        hash.update((size as u64).to_le_bytes());
+    }
+    match &data.features {
+        Features::Dense(rows) => update(&mut hash, rows.iter().map(|x| x.to_le_bytes())),
+        Features::Sparse(rows) => {
+            update(&mut hash, rows.offsets.iter().map(|&o| (o as u64).to_le_bytes()));
+            update(&mut hash, rows.indices.iter().map(|j| j.to_le_bytes()));
+            update(&mut hash, rows.values.iter().map(|x| x.to_le_bytes()));
+        }
+    }
+    match &data.targets {
+        Targets::Classes(classes) => update(&mut hash, classes.iter().map(|c| c.to_le_bytes())),
+        Targets::Values(values) => update(&mut hash, values.iter().map(|y| y.to_le_bytes())),
+    }
+    hex(&hash.finalize())
+}
+
+/// Bytes as lower-case hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+/// Feeds the hash in blocks: one call a number would cost more than the hashing.
+fn update<const N: usize>(hash: &mut Sha256, numbers: impl Iterator<Item = [u8; N]>) {
+    let mut block = Vec::with_capacity(1 << 16);
+    for bytes in numbers {
+        block.extend_from_slice(&bytes);
+        if block.len() + N > 1 << 16 {
+            hash.update(&block);
+            block.clear();
+        }
+    }
+    hash.update(&block);
+}

@@ -1,0 +1,180 @@
+//! Files that appear whole or not at all, and a lock so that two runs never share one.
+
+use std::fs::{self, File, TryLockError};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use tempfile::NamedTempFile;
+
+use crate::error::{Error, Result};
+
+/// A file under construction: it replaces what stands at its path only when it is finished.
+///
+/// Devices and pipes (`/dev/stdout`, a FIFO) cannot be replaced and are written straight.
+#[derive(Debug)]
+pub struct AtomicFile {
+    path: PathBuf,
+    sink: Sink,
+}
+
+#[derive(Debug)]
+enum Sink {
+    Replaced(BufWriter<NamedTempFile>),
+    Straight(BufWriter<File>),
+}
+
+impl AtomicFile {
+    /// Opens a temporary file beside `path`.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the folder is missing or cannot be written.
+    pub fn create(path: &Path) -> Result<Self> {
+        // A link is kept, and what it points to replaced.
+        let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        let special = fs::metadata(&path).is_ok_and(|m| !m.is_file());
+        let sink = if special {
+            let file = File::options().write(true).open(&path).map_err(Error::io("write", &path))?;
+            Sink::Straight(BufWriter::new(file))
+        } else {
+            let file = temporary_beside(&path).map_err(Error::io("create", &path))?;
+            Sink::Replaced(BufWriter::new(file))
+        };
+        Ok(Self { path, sink })
+    }
+
+    /// Brings everything to the disk and puts the file in place.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; whatever stood at the path before is then untouched.
+    pub fn finish(self) -> Result<()> {
+        let fail = || Error::io("write", &self.path);
+        match self.sink {
+            Sink::Straight(mut file) => file.flush().map_err(fail()),
+            Sink::Replaced(file) => {
+                let file = file.into_inner().map_err(|e| fail()(e.into_error()))?;
+                file.as_file().sync_all().map_err(fail())?;
+                file.persist(&self.path).map_err(|e| fail()(e.error))?;
+                sync_folder(&self.path);
+                Ok(())
+            }
+        }
+    }
+}
+
+impl Write for AtomicFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match &mut self.sink {
+            Sink::Replaced(file) => file.write(bytes),
+            Sink::Straight(file) => file.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match &mut self.sink {
+            Sink::Replaced(file) => file.flush(),
+            Sink::Straight(file) => file.flush(),
+        }
+    }
+}
+
+/// Writes `bytes` to `path`, whole or not at all.
+///
+/// # Errors
+/// [`Error::Io`]; whatever stood at the path before is then untouched.
+pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
+    let mut file = AtomicFile::create(path)?;
+    file.write_all(bytes).map_err(Error::io("write", path))?;
+    file.finish()
+}
+
+fn temporary_beside(path: &Path) -> io::Result<NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".llfm-").suffix(".tmp");
+    // The rights of an ordinary new file, not the private ones of a temporary.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    builder.tempfile_in(folder_of(path))
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Makes the rename survive a power cut; systems that cannot open folders do it by themselves.
+fn sync_folder(path: &Path) {
+    if let Ok(folder) = File::open(folder_of(path)) {
+        let _ = folder.sync_all();
+    }
+}
+
+/// The right to write one output, held until dropped or the process ends, however it ends.
+///
+/// It is a system lock on an empty hidden file beside the output, removed when the lock is dropped.
+/// After `kill -9` the file stays, but no longer counts: the next run takes it over and removes it.
+#[derive(Debug)]
+pub struct OutputLock {
+    path: PathBuf,
+    _file: File,
+}
+
+impl OutputLock {
+    /// Takes the lock of `output`.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when another process holds it, or the folder cannot be written.
+    pub fn acquire(output: &Path) -> Result<Self> {
+        let output = fs::canonicalize(output).unwrap_or_else(|_| output.to_owned());
+        let mut name = std::ffi::OsString::from(".");
+        name.push(output.file_name().unwrap_or_default());
+        name.push(".lock");
+        let path = folder_of(&output).join(name);
+        loop {
+            let file = File::options()
+                .create(true)
+                .truncate(false)
+                .write(true)
+                .open(&path)
+                .map_err(Error::io("create", &output))?;
+            match file.try_lock() {
+                // The holder may have removed the file between our opening and locking it.
+                Ok(()) if still_at(&file, &path) => return Ok(Self { path, _file: file }),
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => return Err(busy(output)),
+                // A file system without locks: better no protection than no training.
+                Err(TryLockError::Error(e)) if e.kind() == io::ErrorKind::Unsupported => {
+                    return Ok(Self { path, _file: file });
+                }
+                Err(TryLockError::Error(e)) => return Err(Error::io("lock", &path)(e)),
+            }
+        }
+    }
+}
+
+impl Drop for OutputLock {
+    fn drop(&mut self) {
+        // Removed while still held, so that nobody can lock a file that is about to vanish unseen.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+fn busy(path: PathBuf) -> Error {
+    let source = io::Error::new(
+        io::ErrorKind::ResourceBusy,
+        "another llfm is writing it: wait for that run, or choose another output",
+    );
+    Error::Io { action: "write", path, source }
+}
+
+#[cfg(unix)]
+fn still_at(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    match (file.metadata(), fs::metadata(path)) {
+        (Ok(a), Ok(b)) => a.dev() == b.dev() && a.ino() == b.ino(),
+        _ => false,
+    }
+}
+
+#[cfg(not(unix))]
+fn still_at(_file: &File, path: &Path) -> bool {
+    path.exists()
+}
