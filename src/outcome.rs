@@ -1,6 +1,7 @@
 //! What raw scores mean: classes, probabilities, values in the user's unit.
 
 use crate::config::Loss;
+use crate::data::LabelMap;
 use crate::model::{Model, TargetScale};
 
 /// Turns a row's scores ŷ `[C]` into what the user asked for.
@@ -10,7 +11,7 @@ pub struct Outcome {
     pub loss: Loss,
     /// Unit of a regression; 0 and 1 for classes.
     pub target_scale: TargetScale,
-    /// Smallest and largest training target: predictions of a regression stay between them.
+    /// Smallest and largest training target, where predictions are to stay between them.
     pub range: Option<(f32, f32)>,
 }
 
@@ -20,7 +21,10 @@ impl Outcome {
         Self {
             loss: model.config.loss,
             target_scale: model.target_scale,
-            range: model.labels.target_range(),
+            range: match model.labels {
+                LabelMap::Values { range: [low, high], clamp: true } => Some((low, high)),
+                _ => None,
+            },
         }
     }
 

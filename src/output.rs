@@ -118,6 +118,11 @@ pub struct OutputLock {
 }
 
 impl OutputLock {
+    /// The lock file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Takes the lock of `output`.
     ///
     /// # Errors

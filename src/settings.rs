@@ -9,6 +9,7 @@ use crate::data::Task;
 /// Settings of the model and its training; whatever is left out gets a default from the data.
 #[derive(Debug, Clone, Default, PartialEq, Args, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+#[command(next_help_heading = "Model")]
 pub struct Settings {
     /// Model family [default: llfm-jo]
     #[arg(long, value_enum)]
@@ -25,66 +26,72 @@ pub struct Settings {
     /// Loss of a row [default: logistic, softmax or squared, by task]
     #[arg(long, value_enum)]
     pub loss: Option<Loss>,
-    /// Number of anchor points [default: by rows and features]
+    /// Number of anchor points, 1 to 65536 [default: by rows and features]
     #[arg(long, value_name = "M")]
     pub anchors: Option<usize>,
-    /// Factors of each factorization machine; 0 leaves linear models [default: 10]
+    /// Factors of each factorization machine, 0 to 4096; 0 leaves linear models [default: 10]
     #[arg(long, value_name = "D")]
     pub factors: Option<usize>,
-    /// Nearest anchors of soft and inverse coding [default: 5]
+    /// Nearest anchors of soft and inverse coding, 1 to 65536 [default: 5]
     #[arg(long, value_name = "K")]
     pub neighbors: Option<usize>,
-    /// Soft coding: weight exp(-distance/C), C in units of the distance [default: calibrated]
+    /// Soft coding: weight exp(-distance/C), C > 0 in units of the distance
+    /// [default: calibrated to --target-active]
     #[arg(long, value_name = "C|auto")]
     pub bandwidth: Option<AutoF64>,
-    /// Multiplier L of the distance at the start; larger means fewer active anchors
+    /// Multiplier L > 0 of the distance at the start; larger means fewer active anchors
     /// [default: calibrated to --target-active]
     #[arg(long, value_name = "L|auto")]
     pub lipschitz: Option<AutoF64>,
-    /// Mean number of active anchors that calibration aims at [default: 5; 3 for soft coding]
+    /// Mean number of active anchors that calibration aims at, at least 1
+    /// [default: 5; 3 for soft coding]
     #[arg(long, value_name = "K")]
     pub target_active: Option<f64>,
     /// Distance between rows and anchors [default: by features]
     #[arg(long, value_enum)]
     pub distance: Option<Distance>,
     /// Update rule [default: adam]
-    #[arg(long, value_enum)]
+    #[arg(long, value_enum, help_heading = "Training")]
     pub optimizer: Option<Optimizer>,
-    /// Step size [default: by rows, features and batch size]
-    #[arg(long, value_name = "RATE")]
+    /// Step size, above 0 [default: by rows, features and batch size]
+    #[arg(long, value_name = "RATE", help_heading = "Training")]
     pub learning_rate: Option<f64>,
-    /// Step size of the anchors [default: 3 times the learning rate]
-    #[arg(long, value_name = "RATE")]
+    /// Step size of the anchors, 0 or more [default: 3 times the learning rate; 0.1 times for sparse
+    /// rows]
+    #[arg(long, value_name = "RATE", help_heading = "Training")]
     pub anchor_rate: Option<f64>,
     /// How the step sizes change over the run [default: cosine]
-    #[arg(long, value_enum)]
+    #[arg(long, value_enum, help_heading = "Training")]
     pub schedule: Option<Schedule>,
-    /// t0 of the inverse schedule rate * t0/(t + t0), in rows [default: 100000]
-    #[arg(long, value_name = "ROWS")]
+    /// t0 > 0 of the inverse schedule rate * t0/(t + t0), in rows [default: 100000]
+    #[arg(long, value_name = "ROWS", help_heading = "Training")]
     pub t0: Option<f64>,
-    /// Rows per step [default: by rows]
-    #[arg(long, value_name = "B")]
+    /// Rows per step, 1 to 16777216 [default: by rows]
+    #[arg(long, value_name = "B", help_heading = "Training")]
     pub batch_size: Option<usize>,
-    /// Passes over the training rows [default: by rows]
-    #[arg(long, value_name = "N")]
+    /// Passes over the training rows, 1 to 1000000 [default: by rows]
+    #[arg(long, value_name = "N", help_heading = "Training")]
     pub epochs: Option<usize>,
-    /// Stop after N epochs without a better validation loss [default: never]
-    #[arg(long, value_name = "N")]
+    /// Stop after N epochs without a better validation loss, at least 1 [default: never]
+    #[arg(long, value_name = "N", help_heading = "Training")]
     pub patience: Option<usize>,
-    /// L2 penalty on linear weights and factors, part of the gradient [default: 0]
-    #[arg(long, value_name = "X")]
+    /// L2 penalty on linear weights and factors, part of the gradient, 0 or more [default: 0]
+    #[arg(long, value_name = "X", help_heading = "Training")]
     pub l2: Option<f64>,
-    /// Decay of linear weights and factors beside the gradient, as AdamW's [default: by shape]
-    #[arg(long, value_name = "X")]
+    /// Decay of linear weights and factors beside the gradient, as AdamW's, 0 or more
+    /// [default: by shape]
+    #[arg(long, value_name = "X", help_heading = "Training")]
     pub weight_decay: Option<f64>,
-    /// Standard deviation of the initial factors [default: min(0.1, 0.3/sqrt(non-zeros a row))]
+    /// Standard deviation of the initial factors, 0 or more
+    /// [default: min(0.1, 0.3/sqrt(non-zeros a row))]
     #[arg(long, value_name = "X")]
     pub init_scale: Option<f64>,
     /// Seed of every random choice but the split [default: 0]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", help_heading = "Training")]
     pub seed: Option<u64>,
-    /// Models of different seeds whose scores are averaged, in one model file [default: 1]
-    #[arg(long, value_name = "E")]
+    /// Models of different seeds whose scores are averaged, in one model file, 1 to 1024
+    /// [default: 1]
+    #[arg(long, value_name = "E", help_heading = "Training")]
     pub ensemble: Option<usize>,
 }
 

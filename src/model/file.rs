@@ -113,6 +113,10 @@ impl Model {
     /// Whether the parts, each valid alone, describe the same model.
     fn check(&self, shape: &Shape) -> std::result::Result<(), String> {
         self.config.check().map_err(|e| format!("the settings in the metadata are invalid: {e}"))?;
+        // Fewer members than asked for are what an interrupted run leaves.
+        if shape.anchors.len() > self.config.ensemble {
+            return Err("the tensors have more ensemble members than the metadata say".into());
+        }
         let scale = self.target_scale;
         if !(scale.mean.is_finite() && scale.deviation.is_finite()) {
             return Err("the target scale in the metadata is not finite".into());
@@ -122,7 +126,6 @@ impl Model {
             ("features", shape.features, self.preprocess.n_features()),
             ("outputs", shape.outputs, outputs),
             ("factors", shape.factors, self.config.factors),
-            ("ensemble members", shape.anchors.len(), self.config.ensemble),
         ];
         for (what, tensors, metadata) in pairs {
             if tensors != metadata {

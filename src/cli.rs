@@ -1,0 +1,154 @@
+//! The command line: flags in, events out, errors to exit codes.
+
+mod args;
+mod config_file;
+mod console;
+mod evaluate;
+mod inspect;
+mod load;
+mod memory;
+mod predict;
+mod progress;
+mod report;
+mod signals;
+mod train;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use llfm::{Error, Result};
+
+use console::Console;
+
+/// Train locally linear factorization machines, and predict with them.
+///
+/// A locally linear factorization machine spreads each row over its nearest anchor points and blends
+/// the factorization machines that live there: fast as a linear model, accurate on data that is not
+/// linear. It classifies (two classes or many), and predicts values and ratings.
+#[derive(Debug, Parser)]
+#[command(name = "llfm", version, max_term_width = 100, after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  llfm train letter.libsvm --test letter.t.libsvm --model letter.llfm
+  llfm evaluate letter.llfm letter.t.libsvm
+  llfm predict letter.llfm new.libsvm --proba > probabilities.csv
+  llfm inspect letter.llfm
+
+`llfm train --help` explains every setting. Exit codes: 0 done, 2 usage, 3 data, 4 model file,
+5 device, 6 input/output, 7 training diverged, 130/143 interrupted (after saving).";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Train a model
+    Train(Box<args::TrainArgs>),
+    /// Predict the class or value of each row, one a line
+    Predict(args::PredictArgs),
+    /// Measure a model on labelled rows
+    Evaluate(args::EvaluateArgs),
+    /// Show what a model is: method, shapes, classes, settings, metrics
+    Inspect(args::InspectArgs),
+    /// Print a completion script for a shell
+    Completions {
+        /// Shell to complete in
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page, in roff
+    Man,
+}
+
+/// Runs the command line of this process.
+pub(crate) fn main() -> ExitCode {
+    match run(std::env::args_os().collect()) {
+        Ok(code) => code,
+        // Whoever read our output has seen enough: `llfm … | head` is no failure.
+        Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::BrokenPipe => {
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            console::complain("error", &with_causes(&error));
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+fn run(argv: Vec<std::ffi::OsString>) -> Result<ExitCode> {
+    let parsed = config_file::parse(Cli::command(), argv)?
+        .and_then(|matches| Cli::from_arg_matches(&matches));
+    match parsed {
+        Ok(cli) => dispatch(cli.command).map(|()| ExitCode::SUCCESS),
+        Err(error) => Ok(show_clap(&error)),
+    }
+}
+
+fn dispatch(command: Command) -> Result<()> {
+    match command {
+        Command::Train(args) => train::run(&args),
+        Command::Predict(args) => predict::run(&args),
+        Command::Evaluate(args) => evaluate::run(&args),
+        Command::Inspect(args) => inspect::run(&args),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "llfm", &mut script);
+            print_bytes(&script)
+        }
+        Command::Man => print_bytes(&manual()?),
+    }
+}
+
+/// One page for the command and, as each has settings of its own, one section a subcommand.
+fn manual() -> Result<Vec<u8>> {
+    let mut page = Vec::new();
+    let mut command = Cli::command();
+    command.build();
+    let broken = Error::io("write", std::path::Path::new("the manual"));
+    let mut render = || -> io::Result<()> {
+        clap_mangen::Man::new(command.clone()).render(&mut page)?;
+        for sub in command.get_subcommands().filter(|s| s.get_name() != "help") {
+            let man = clap_mangen::Man::new(sub.clone());
+            writeln!(page, ".SH \"LLFM {}\"", sub.get_name().to_uppercase())?;
+            man.render_synopsis_section(&mut page)?;
+            man.render_description_section(&mut page)?;
+            man.render_options_section(&mut page)?;
+        }
+        Ok(())
+    };
+    render().map_err(broken)?;
+    Ok(page)
+}
+
+fn print_bytes(bytes: &[u8]) -> Result<()> {
+    let mut console = Console::new(false);
+    console.bytes(bytes)?;
+    console.flush()
+}
+
+/// Shows help, version or a usage error as clap words it, our name in front of errors.
+fn show_clap(error: &clap::Error) -> ExitCode {
+    if !error.use_stderr() {
+        let _ = error.print();
+        return ExitCode::SUCCESS;
+    }
+    let text = error.render();
+    let text = if console::colours(&io::stderr()) { text.ansi().to_string() } else { text.to_string() };
+    let _ = write!(io::stderr(), "llfm: {text}");
+    ExitCode::from(2)
+}
+
+fn with_causes(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(inner) = cause {
+        let inner_text = inner.to_string();
+        if !text.contains(&inner_text) {
+            text = format!("{text}: {inner_text}");
+        }
+        cause = inner.source();
+    }
+    text
+}

@@ -1,0 +1,295 @@
+//! The flags of each command. Those of the model and its training are in `llfm::settings`.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::{Args, ValueEnum, ValueHint};
+use llfm::data::{Format, Missing, Scale};
+use llfm::settings::Settings;
+use llfm::{Error, Result};
+
+use super::memory::parse_size;
+
+/// Train a model.
+///
+/// Reads DATA, decides what it is told nothing about from the data, prints what it decided, trains,
+/// and measures the model. With a validation set the model of the best epoch is kept, otherwise
+/// that of the last. Without --model nothing is written.
+#[derive(Debug, Args)]
+#[command(allow_negative_numbers = true, after_help = TRAIN_EXAMPLES)]
+pub(crate) struct TrainArgs {
+    /// Training rows: a file, or `-` for standard input. libsvm, libffm, csv, tsv, idx (MNIST), npy
+    /// and ratings files are told apart by name or content; .gz, .xz and .zst are unpacked.
+    #[arg(value_name = "DATA", value_hint = ValueHint::FilePath)]
+    pub(crate) data: PathBuf,
+    #[command(flatten)]
+    pub(crate) output: TrainOutput,
+    #[command(flatten)]
+    pub(crate) parts: PartArgs,
+    #[command(flatten)]
+    pub(crate) read: ReadArgs,
+    #[command(flatten)]
+    pub(crate) prepare: PrepareArgs,
+    #[command(flatten)]
+    pub(crate) settings: Settings,
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
+    #[command(flatten)]
+    pub(crate) talk: TalkArgs,
+}
+
+const TRAIN_EXAMPLES: &str = "\
+Examples:
+  llfm train letter.libsvm --test letter.t.libsvm --model letter.llfm
+      classify with all defaults; report the test accuracy, write the model
+  llfm train covtype.csv.gz --positive 2 --test-fraction 0.33 --anchors 100 --clip 8
+      one class against the rest, a third of the rows held out, a larger model
+  llfm train ua.base --test ua.test --valid-fraction 0.05 --patience 3
+      ratings; stop when the loss on 5 % of the rows gets no better
+  llfm train data.csv --label price --task regression --ensemble 4 --plot curve.svg
+      predict a column; average four models; draw the learning curve
+  llfm train data.svm --config settings.toml --json > log.jsonl
+      settings from a file (epochs = 20, learn = [\"anchors\"], …), one JSON object a line";
+
+/// Where a trained model goes.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Run")]
+pub(crate) struct TrainOutput {
+    /// File to write the model to
+    #[arg(long, value_name = "OUT", value_hint = ValueHint::FilePath)]
+    pub(crate) model: Option<PathBuf>,
+    /// File to draw the learning curve to; its name ends in .svg
+    #[arg(long, value_name = "FILE.svg", value_hint = ValueHint::FilePath)]
+    pub(crate) plot: Option<PathBuf>,
+    /// Replace output files that exist
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// TOML file with flags as keys (`batch-size = 64`); the command line wins
+    #[arg(long, value_name = "FILE.toml", value_hint = ValueHint::FilePath)]
+    pub(crate) config: Option<PathBuf>,
+}
+
+/// Which rows train, validate and test.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Data")]
+pub(crate) struct PartArgs {
+    /// Validation rows: they choose the epoch that is kept, and end training with --patience
+    #[arg(long, value_name = "DATA", value_hint = ValueHint::FilePath)]
+    pub(crate) valid: Option<PathBuf>,
+    /// Test rows: measured, never chosen by
+    #[arg(long, value_name = "DATA", value_hint = ValueHint::FilePath)]
+    pub(crate) test: Option<PathBuf>,
+    /// Fraction of DATA to validate on, 0 to below 1
+    #[arg(long, value_name = "F", conflicts_with = "valid", default_value_t = 0.0)]
+    pub(crate) valid_fraction: f64,
+    /// Fraction of DATA to test on, 0 to below 1
+    #[arg(long, value_name = "F", conflicts_with = "test", default_value_t = 0.0)]
+    pub(crate) test_fraction: f64,
+    /// Seed of the permutation that --valid-fraction and --test-fraction cut
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) split_seed: u64,
+    /// Labels of --valid, where idx or npy keep them in a file of their own
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "valid")]
+    pub(crate) valid_labels: Option<PathBuf>,
+    /// Labels of --test, likewise
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "test")]
+    pub(crate) test_labels: Option<PathBuf>,
+}
+
+/// How files are read.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Data")]
+pub(crate) struct ReadArgs {
+    /// Format of the data [default: by name, else by the first lines]
+    #[arg(long, value_enum)]
+    pub(crate) format: Option<Format>,
+    /// Whether the first line of a csv names its columns [default: detected]
+    #[arg(long, value_enum)]
+    pub(crate) header: Option<YesNo>,
+    /// Label column of a csv: a name, a number from 1, `first` or `last` [default: the column called
+    /// label, target, class or y, else the last]
+    #[arg(long, value_name = "COLUMN")]
+    pub(crate) label: Option<String>,
+    /// Labels of an idx or npy file [default for idx: found beside it by name]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) labels: Option<PathBuf>,
+    /// Most memory the rows may take, as 2GiB, 500MB or a number of bytes [default: 80 % of RAM]
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    pub(crate) max_memory: Option<u64>,
+}
+
+/// How raw rows become features and targets; all of it is kept in the model.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Data")]
+pub(crate) struct PrepareArgs {
+    /// Make a label of many classes binary: this one against the rest
+    #[arg(long, value_name = "CLASS")]
+    pub(crate) positive: Option<String>,
+    /// What a missing cell becomes, or that it is an error
+    #[arg(long, value_enum, default_value = "mean")]
+    pub(crate) missing: Missing,
+    /// Number of the first feature in libsvm and libffm files [default: guessed from DATA]
+    #[arg(long, value_enum)]
+    pub(crate) index_base: Option<IndexBase>,
+    /// How features are scaled [default: standard for dense rows, none for ratings and sparse rows]
+    #[arg(long, value_enum)]
+    pub(crate) scale: Option<Scale>,
+    /// Limit scaled features to -X..X, in standard deviations [default: no limit]
+    #[arg(long, value_name = "X")]
+    pub(crate) clip: Option<f32>,
+}
+
+/// What computes.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Run")]
+pub(crate) struct RunArgs {
+    /// Threads, 1 to 1024; the result is the same for any number [default: one a core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) threads: Option<u16>,
+    /// Device to compute on: auto, cpu, gpu or gpu:NAME
+    #[arg(long, value_name = "DEVICE", default_value = "auto")]
+    pub(crate) device: Device,
+}
+
+/// How much is said, and to whom.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Run")]
+pub(crate) struct TalkArgs {
+    /// Say nothing but results and errors
+    #[arg(long, short)]
+    pub(crate) quiet: bool,
+    /// Say more: every setting as it was decided, every epoch
+    #[arg(long, short)]
+    pub(crate) verbose: bool,
+    /// Print JSON Lines on standard output, and nothing else there
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Predict the class or value of each row, one a line.
+///
+/// Rows are streamed: a file of any size takes little memory. Labels in DATA are ignored, and may be
+/// missing. Classes are printed as they were spelled in the training data.
+#[derive(Debug, Args)]
+pub(crate) struct PredictArgs {
+    /// Model written by `llfm train`
+    #[arg(value_name = "MODEL", value_hint = ValueHint::FilePath)]
+    pub(crate) model: PathBuf,
+    /// Rows to predict: a file, or `-` for standard input
+    #[arg(value_name = "DATA", value_hint = ValueHint::FilePath)]
+    pub(crate) data: PathBuf,
+    /// Print probabilities: of the positive class for two classes, otherwise of every class,
+    /// comma-separated in the order `llfm inspect` lists them
+    #[arg(long)]
+    pub(crate) proba: bool,
+    /// File to write to instead of standard output; it appears when it is whole
+    #[arg(long, short, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) output: Option<PathBuf>,
+    /// Replace an output file that exists
+    #[arg(long)]
+    pub(crate) force: bool,
+    #[command(flatten)]
+    pub(crate) read: ReadArgs,
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
+    /// Say nothing but results and errors
+    #[arg(long, short, help_heading = "Run")]
+    pub(crate) quiet: bool,
+}
+
+/// Measure a model on labelled rows.
+///
+/// Classes: loss, log loss, accuracy, macro F1, and AUC where there are two. Values: loss, RMSE, MAE
+/// and R². A class that training never saw counts as wrong.
+#[derive(Debug, Args)]
+pub(crate) struct EvaluateArgs {
+    /// Model written by `llfm train`
+    #[arg(value_name = "MODEL", value_hint = ValueHint::FilePath)]
+    pub(crate) model: PathBuf,
+    /// Labelled rows: a file, or `-` for standard input
+    #[arg(value_name = "DATA", value_hint = ValueHint::FilePath)]
+    pub(crate) data: PathBuf,
+    #[command(flatten)]
+    pub(crate) read: ReadArgs,
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
+    /// Say nothing but results and errors
+    #[arg(long, short, help_heading = "Run")]
+    pub(crate) quiet: bool,
+    /// Print one JSON object on standard output
+    #[arg(long, help_heading = "Run")]
+    pub(crate) json: bool,
+}
+
+/// Show what a model is.
+#[derive(Debug, Args)]
+pub(crate) struct InspectArgs {
+    /// Model written by `llfm train`
+    #[arg(value_name = "MODEL", value_hint = ValueHint::FilePath)]
+    pub(crate) model: PathBuf,
+    /// Print one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// A plain answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum YesNo {
+    /// It does
+    Yes,
+    /// It does not
+    No,
+}
+
+/// What the first feature is called in a file of numbered features.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum IndexBase {
+    /// Guessed: 0 where the file has a feature 0
+    Auto,
+    /// 0
+    #[value(name = "0")]
+    Zero,
+    /// 1
+    #[value(name = "1")]
+    One,
+}
+
+/// What the user wants to compute on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Device {
+    Auto,
+    Cpu,
+    Gpu(Option<String>),
+}
+
+impl FromStr for Device {
+    type Err = String;
+
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
+        match text.split_once(':').unwrap_or((text, "")) {
+            ("auto", "") => Ok(Self::Auto),
+            ("cpu", "") => Ok(Self::Cpu),
+            ("gpu", name) => Ok(Self::Gpu((!name.is_empty()).then(|| name.to_owned()))),
+            _ => Err("expected auto, cpu, gpu or gpu:NAME".into()),
+        }
+    }
+}
+
+impl RunArgs {
+    /// Sets up the threads; fails where the device asked for is not to be had.
+    pub(crate) fn start(&self) -> Result<()> {
+        if let Device::Gpu(name) = &self.device {
+            let name = name.as_ref().map_or_else(String::new, |name| format!(" `{name}`"));
+            return Err(Error::Device(format!(
+                "no GPU{name}: this build of llfm has no GPU backend yet; use --device cpu"
+            )));
+        }
+        if let Some(threads) = self.threads {
+            rayon::ThreadPoolBuilder::new()
+                .num_threads(usize::from(threads))
+                .build_global()
+                .map_err(|e| Error::Device(format!("cannot start {threads} threads: {e}")))?;
+        }
+        Ok(())
+    }
+}

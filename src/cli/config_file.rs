@@ -1,0 +1,125 @@
+//! `--config FILE.toml`: the flags of `train` as flat keys; the command line wins.
+//!
+//! Every key becomes the flag of the same name, and the parser of the flags checks it: a setting
+//! means the same in both places, by construction.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use clap::parser::ValueSource;
+use clap::{Arg, ArgAction, ArgMatches, Command};
+use llfm::error::Place;
+use llfm::{Error, Result};
+use toml::de::{DeTable, DeValue};
+
+/// Parses a command line, and the settings file it names.
+///
+/// The inner result is clap's: a usage error, or a request for help.
+pub(crate) fn parse(
+    mut command: Command,
+    mut argv: Vec<OsString>,
+) -> Result<std::result::Result<ArgMatches, clap::Error>> {
+    let given = match command.try_get_matches_from_mut(&argv) {
+        Ok(given) => given,
+        Err(error) => return Ok(Err(error)),
+    };
+    let Some((name, sub)) = given.subcommand() else { return Ok(Ok(given)) };
+    let Ok(Some(file)) = sub.try_get_one::<PathBuf>("config") else { return Ok(Ok(given)) };
+    let (name, file) = (name.to_owned(), file.clone());
+    let text = std::fs::read_to_string(&file).map_err(Error::io("read", &file))?;
+    let flags = flags_of(&text, &file, &mut command, &name, sub)?;
+    // Right behind the subcommand: at the end a `--` may have closed the flags.
+    let at = argv.iter().position(|arg| *arg == *name).map_or(argv.len(), |i| i + 1);
+    argv.splice(at..at, flags);
+    Ok(command.try_get_matches_from_mut(argv))
+}
+
+fn flags_of(
+    text: &str,
+    file: &Path,
+    command: &mut Command,
+    name: &str,
+    given: &ArgMatches,
+) -> Result<Vec<OsString>> {
+    let table = DeTable::parse(text).map_err(|error| {
+        let at = error.span().map_or(0, |span| span.start);
+        fault(file, text, at, error.message())
+    })?;
+    let mut flags = Vec::new();
+    for (key, value) in table.get_ref() {
+        let line = key.span().start;
+        let key = key.get_ref().as_ref();
+        let arg = command
+            .find_subcommand(name)
+            .and_then(|sub| sub.get_arguments().find(|arg| arg.get_long() == Some(key)))
+            .filter(|arg| !matches!(arg.get_id().as_str(), "config" | "help"))
+            .ok_or_else(|| fault(file, text, line, &unknown(key, name)))?;
+        let chosen = given.value_source(arg.get_id().as_str()) == Some(ValueSource::CommandLine);
+        let source = &text[value.span()];
+        let flag = flag_of(key, arg, value.get_ref(), source)
+            .map_err(|message| fault(file, text, line, &message))?;
+        let Some(flag) = flag.map(OsString::from) else { continue };
+        // Alone on a command line, a bad value can be blamed on its line of the file.
+        let alone = [OsString::from("llfm"), name.into(), flag.clone(), "-".into()];
+        if let Err(error) = command.try_get_matches_from_mut(alone) {
+            return Err(fault(file, text, line, &first_sentence(&error)));
+        }
+        if !chosen {
+            flags.push(flag);
+        }
+    }
+    Ok(flags)
+}
+
+/// A key and its value as a flag; `None` for a switch that is off.
+fn flag_of(
+    key: &str,
+    arg: &Arg,
+    value: &DeValue,
+    source: &str,
+) -> std::result::Result<Option<String>, String> {
+    let switch = matches!(arg.get_action(), ArgAction::SetTrue | ArgAction::Count);
+    match (value, switch) {
+        (DeValue::Boolean(on), true) => Ok(on.then(|| format!("--{key}"))),
+        (_, true) => Err(format!("`{key}` is true or false, found {source}")),
+        _ => Ok(Some(format!("--{key}={}", scalar(key, value, source)?))),
+    }
+}
+
+fn scalar(key: &str, value: &DeValue, source: &str) -> std::result::Result<String, String> {
+    match value {
+        DeValue::String(text) => Ok(text.to_string()),
+        // As written, so that no digit is lost on the way; TOML allows `_` between digits.
+        DeValue::Integer(_) | DeValue::Float(_) => Ok(source.replace('_', "")),
+        DeValue::Array(items) => {
+            let items = items.iter().map(|item| scalar(key, item.get_ref(), source));
+            Ok(items.collect::<std::result::Result<Vec<_>, _>>()?.join(","))
+        }
+        _ => Err(format!("`{key}` cannot be {source}: write a number or a \"text\"")),
+    }
+}
+
+fn unknown(key: &str, command: &str) -> String {
+    let kebab = key.replace('_', "-");
+    let hint = if kebab == key {
+        format!("`llfm {command} --help` lists them all")
+    } else {
+        format!("did you mean `{kebab}`?")
+    };
+    format!("unknown setting `{key}`: {hint}")
+}
+
+fn first_sentence(error: &clap::Error) -> String {
+    let text = error.to_string();
+    let text = text.strip_prefix("error: ").unwrap_or(&text);
+    let lines: Vec<&str> =
+        text.lines().take_while(|line| !line.is_empty()).map(str::trim).collect();
+    lines.join(" ")
+}
+
+/// An error at a byte of the settings file.
+fn fault(file: &Path, text: &str, at: usize, message: &str) -> Error {
+    let before = &text.as_bytes()[..at.min(text.len())];
+    let line = before.iter().filter(|&&byte| byte == b'\n').count() as u64 + 1;
+    Error::Usage(format!("{}: {message}", Place::line(file, line)))
+}

@@ -1,0 +1,112 @@
+//! `llfm evaluate`: every metric of a model on labelled rows.
+
+use std::time::Instant;
+
+use llfm::Result;
+use llfm::data::{Notes, Reader, Targets};
+use llfm::metrics::{self, Metrics};
+use llfm::model::Model;
+use llfm::outcome::Outcome;
+use llfm::predict::Scorer;
+use ndarray::Array2;
+
+use super::args::EvaluateArgs;
+use super::console::{Console, show_notes};
+use super::load::dataset;
+use super::memory::default_limit;
+use super::predict::CHUNK;
+use super::report::{self, Facts, Seconds, count};
+
+/// Runs the command.
+pub(crate) fn run(args: &EvaluateArgs) -> Result<()> {
+    args.run.start()?;
+    let mut notes = Notes::new();
+    let evaluated = evaluate(args, &mut notes);
+    show_notes(&mut notes, args.quiet);
+    evaluated?.print(args)
+}
+
+/// What was measured, and on how much.
+struct Evaluated {
+    model: Model,
+    metrics: Metrics,
+    rows: usize,
+    nonzeros: usize,
+    mean_active: f64,
+    seconds: Seconds,
+}
+
+/// Only scores and targets are kept of the rows, which are read in chunks.
+fn evaluate(args: &EvaluateArgs, notes: &mut Notes) -> Result<Evaluated> {
+    let start = Instant::now();
+    let mut model = Model::load(&args.model)?;
+    model.preprocess.set_max_memory(args.read.max_memory.unwrap_or_else(default_limit));
+    let preprocess = &model.preprocess;
+    let options = args.read.options(args.read.labels.as_deref());
+    let mut reader = Reader::open(&args.data, &options, Some(preprocess.schema()), true)?;
+    let mut scorer = Scorer::new(&model.members, &model.config, preprocess.is_sparse());
+    let (mut outputs, mut targets) = (Vec::new(), None);
+    let (mut nonzeros, mut pairs, mut evaluating) = (0, 0, 0.0);
+    while let Some(rows) = reader.next(CHUNK, notes)? {
+        let chunk = dataset(rows, &model.labels, preprocess, &args.data, notes)?;
+        nonzeros += chunk.features.n_stored();
+        let scoring = Instant::now();
+        let scores = scorer.score(&chunk.features)?;
+        pairs += scores.pairs;
+        outputs.extend(scores.outputs.iter().copied());
+        evaluating += scoring.elapsed().as_secs_f64();
+        append(&mut targets, chunk.targets);
+    }
+    drop(scorer);
+    let loading = start.elapsed().as_secs_f64() - evaluating;
+    let measuring = Instant::now();
+    let targets = targets.unwrap_or(Targets::Classes(Vec::new()));
+    let n_outputs = model.config.loss.n_outputs(model.labels.n_classes());
+    let rows = outputs.len() / n_outputs;
+    let scores = Array2::from_shape_vec((rows, n_outputs), outputs).expect("whole rows were added");
+    let metrics = metrics::compute(&Outcome::of(&model), &scores, &targets);
+    evaluating += measuring.elapsed().as_secs_f64();
+    let seconds = Seconds { load: loading, evaluate: evaluating, ..Seconds::default() };
+    Ok(Evaluated { model, metrics, rows, nonzeros, mean_active: pairs as f64 / rows as f64, seconds })
+}
+
+fn append(all: &mut Option<Targets>, more: Targets) {
+    match (all, more) {
+        (Some(Targets::Classes(all)), Targets::Classes(more)) => all.extend(more),
+        (Some(Targets::Values(all)), Targets::Values(more)) => all.extend(more),
+        (all, more) => *all = Some(more),
+    }
+}
+
+impl Evaluated {
+    fn print(&self, args: &EvaluateArgs) -> Result<()> {
+        let mut console = Console::new(false);
+        if args.json {
+            return self.outcome().print(&mut console);
+        }
+        let title = format!("{} rows of {}", count(self.rows), args.data.display());
+        console.line(&format!("{}, {:.1} anchors active a row", console.bold(&title), self.mean_active))?;
+        console.line("")?;
+        report::table(&mut console, &[("test", Some(&self.metrics))])?;
+        console.flush()
+    }
+
+    fn outcome(&self) -> report::Outcome<'_> {
+        let (config, p) = (&self.model.config, self.model.preprocess.n_features());
+        let sizes = (self.rows, p, self.nonzeros);
+        let facts = Facts::new("evaluate", config, self.model.labels.n_classes(), sizes);
+        report::Outcome {
+            facts: Facts { anchors: self.model.members[0].n_anchors(), ..facts },
+            seconds: self.seconds,
+            rows_per_second: self.rows as f64 / self.seconds.evaluate.max(1e-9),
+            mean_active: self.mean_active,
+            peak_memory_bytes: None,
+            stopped: None,
+            epochs_run: 0.0,
+            best_epochs: &self.model.summary.best_epochs,
+            train: None,
+            valid: None,
+            test: Some(&self.metrics),
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! Draws the events of a run: a bar on a terminal, plain lines elsewhere, JSON for programs.
+
+use std::io::{self, IsTerminal};
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use llfm::Result;
+use llfm::event::{EpochReport, Event};
+use serde::Serialize;
+
+use super::args::TalkArgs;
+use super::console::{Console, complain, tell};
+
+/// Watches a run and keeps its epochs.
+pub(crate) struct Progress {
+    bar: Option<ProgressBar>,
+    quiet: bool,
+    json: bool,
+    /// Whether every epoch gets a line.
+    lines: bool,
+    members: usize,
+    rows_per_step: u64,
+    pub(crate) epochs: Vec<EpochReport>,
+    pub(crate) lipschitz: f64,
+    pub(crate) anchors: usize,
+}
+
+#[derive(Serialize)]
+struct EpochEvent<'a> {
+    event: &'static str,
+    #[serde(flatten)]
+    report: &'a EpochReport,
+}
+
+impl Progress {
+    /// Follows a run of some members.
+    pub(crate) fn new(talk: &TalkArgs, members: usize, batch_size: usize) -> Self {
+        let terminal = io::stderr().is_terminal();
+        Self {
+            bar: (terminal && !talk.quiet).then(bar),
+            quiet: talk.quiet,
+            json: talk.json,
+            lines: !talk.quiet && (!terminal || talk.verbose),
+            members,
+            rows_per_step: batch_size as u64,
+            epochs: Vec::new(),
+            lipschitz: 0.0,
+            anchors: 0,
+        }
+    }
+
+    /// Shows one event.
+    pub(crate) fn show(&mut self, event: &Event, console: &mut Console) -> Result<()> {
+        match event {
+            Event::MemberStart { member, lipschitz, anchors } => {
+                if *member == 0 {
+                    self.lipschitz = *lipschitz;
+                    self.anchors = *anchors;
+                }
+            }
+            Event::Step { done, total } => self.step(*done, *total),
+            Event::Epoch(report) => self.epoch(report, console)?,
+            Event::Warning(text) if !self.quiet => self.aside(|| complain("warning", text)),
+            Event::Warning(_) => {}
+        }
+        Ok(())
+    }
+
+    /// Takes the bar away.
+    pub(crate) fn finish(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+    }
+
+    fn step(&self, done: u64, total: u64) {
+        if let Some(bar) = &self.bar {
+            // In rows, so that the rate does not depend on the batch size.
+            bar.set_length(total * self.rows_per_step);
+            bar.set_position(done * self.rows_per_step);
+        }
+    }
+
+    fn epoch(&mut self, report: &EpochReport, console: &mut Console) -> Result<()> {
+        self.epochs.push(report.clone());
+        if self.lines {
+            self.aside(|| tell(&self.epoch_line(report)));
+        }
+        if let Some(bar) = &self.bar {
+            let valid = report.valid_loss.map_or_else(String::new, |loss| format!(" · valid {loss:.4}"));
+            bar.set_message(format!(
+                "epoch {}/{} · loss {:.4}{valid}",
+                report.epoch, report.epochs, report.train_loss
+            ));
+        }
+        if self.json {
+            console.event(&EpochEvent { event: "epoch", report })?;
+        }
+        Ok(())
+    }
+
+    fn epoch_line(&self, report: &EpochReport) -> String {
+        use std::fmt::Write;
+        let mut line = String::new();
+        if self.members > 1 {
+            let _ = write!(line, "member {}/{}  ", report.member + 1, self.members);
+        }
+        let width = report.epochs.to_string().len();
+        let _ = write!(line, "epoch {:>width$}/{}  train {:.5}", report.epoch, report.epochs, report.train_loss);
+        for (name, loss) in [("valid", report.valid_loss), ("test", report.test_loss)] {
+            if let Some(loss) = loss {
+                let _ = write!(line, "  {name} {loss:.5}");
+            }
+        }
+        let _ = write!(line, "  active {:.2}", report.mean_active);
+        if report.dead_anchors > 0 {
+            let _ = write!(line, "  unused anchors {}", report.dead_anchors);
+        }
+        let _ = write!(line, "  rate {:.2e}  {:.1} s", report.learning_rate, report.seconds);
+        line
+    }
+
+    /// Prints past the bar.
+    fn aside(&self, print: impl FnOnce()) {
+        match &self.bar {
+            Some(bar) => bar.suspend(print),
+            None => print(),
+        }
+    }
+}
+
+fn bar() -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(10));
+    let style = ProgressStyle::with_template(
+        "{bar:32.cyan/dim} {percent:>3} % · {msg} · {per_sec} · {eta} left",
+    );
+    if let Ok(style) = style {
+        let style = style.progress_chars("━━─").with_key(
+            "per_sec",
+            |state: &indicatif::ProgressState, out: &mut dyn std::fmt::Write| {
+                let _ = write!(out, "{} rows/s", super::report::count(state.per_sec() as u64));
+            },
+        );
+        bar.set_style(style);
+    }
+    bar.set_message("seeding anchors");
+    bar.enable_steady_tick(Duration::from_millis(100));
+    bar
+}
