@@ -45,13 +45,9 @@ Examples:
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Train a model
     Train(Box<args::TrainArgs>),
-    /// Predict the class or value of each row, one a line
     Predict(args::PredictArgs),
-    /// Measure a model on labelled rows
     Evaluate(args::EvaluateArgs),
-    /// Show what a model is: method, shapes, classes, settings, metrics
     Inspect(args::InspectArgs),
     /// Print a completion script for a shell
     Completions {
@@ -135,7 +131,11 @@ fn show_clap(error: &clap::Error) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let text = error.render();
-    let text = if console::colours(&io::stderr()) { text.ansi().to_string() } else { text.to_string() };
+    let text = if console::colours(&io::stderr()) {
+        text.ansi().to_string()
+    } else {
+        text.to_string()
+    };
     let _ = write!(io::stderr(), "llfm: {text}");
     ExitCode::from(2)
 }

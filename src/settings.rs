@@ -1,6 +1,7 @@
 //! What a user sets, by flag or by TOML: each setting written once for both.
 
-use clap::Args;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Coding, Distance, LearnPart, Loss, Method, Optimizer, Schedule};
@@ -15,25 +16,25 @@ pub struct Settings {
     #[arg(long, value_enum)]
     pub method: Option<Method>,
     /// How a row is spread over its nearest anchors [default: by method]
-    #[arg(long, value_enum)]
-    pub coding: Option<Coding>,
+    #[arg(long, value_parser = or_auto::<Coding>())]
+    pub coding: Option<OrAuto<Coding>>,
     /// What is learned beside the factorization machines, comma-separated [default: by method]
     #[arg(long, value_enum, value_delimiter = ',')]
     pub learn: Option<Vec<LearnPart>>,
     /// What is predicted [default: decided by the labels]
-    #[arg(long, value_enum)]
-    pub task: Option<Task>,
+    #[arg(long, value_parser = or_auto::<Task>())]
+    pub task: Option<OrAuto<Task>>,
     /// Loss of a row [default: logistic, softmax or squared, by task]
-    #[arg(long, value_enum)]
-    pub loss: Option<Loss>,
+    #[arg(long, value_parser = or_auto::<Loss>())]
+    pub loss: Option<OrAuto<Loss>>,
     /// Number of anchor points, 1 to 65536 [default: by rows and features]
-    #[arg(long, value_name = "M")]
+    #[arg(long, value_name = "M", value_parser = whole::<usize>)]
     pub anchors: Option<usize>,
     /// Factors of each factorization machine, 0 to 4096; 0 leaves linear models [default: 10]
-    #[arg(long, value_name = "D")]
+    #[arg(long, value_name = "D", value_parser = whole::<usize>)]
     pub factors: Option<usize>,
     /// Nearest anchors of soft and inverse coding, 1 to 65536 [default: 5]
-    #[arg(long, value_name = "K")]
+    #[arg(long, value_name = "K", value_parser = whole::<usize>)]
     pub neighbors: Option<usize>,
     /// Soft coding: weight exp(-distance/C), C > 0 in units of the distance
     /// [default: calibrated to --target-active]
@@ -45,7 +46,7 @@ pub struct Settings {
     pub lipschitz: Option<AutoF64>,
     /// Mean number of active anchors that calibration aims at, at least 1
     /// [default: 5; 3 for soft coding]
-    #[arg(long, value_name = "K")]
+    #[arg(long, value_name = "K", value_parser = number)]
     pub target_active: Option<f64>,
     /// Distance between rows and anchors [default: by features]
     #[arg(long, value_enum)]
@@ -54,46 +55,49 @@ pub struct Settings {
     #[arg(long, value_enum, help_heading = "Training")]
     pub optimizer: Option<Optimizer>,
     /// Step size, above 0 [default: by rows, features and batch size]
-    #[arg(long, value_name = "RATE", help_heading = "Training")]
+    #[arg(long, value_name = "RATE", help_heading = "Training", value_parser = number)]
     pub learning_rate: Option<f64>,
     /// Step size of the anchors, 0 or more [default: 3 times the learning rate; 0.1 times for sparse
     /// rows]
-    #[arg(long, value_name = "RATE", help_heading = "Training")]
+    #[arg(long, value_name = "RATE", help_heading = "Training", value_parser = number)]
     pub anchor_rate: Option<f64>,
     /// How the step sizes change over the run [default: cosine]
     #[arg(long, value_enum, help_heading = "Training")]
     pub schedule: Option<Schedule>,
     /// t0 > 0 of the inverse schedule rate * t0/(t + t0), in rows [default: 100000]
-    #[arg(long, value_name = "ROWS", help_heading = "Training")]
+    #[arg(long, value_name = "ROWS", help_heading = "Training", value_parser = number)]
     pub t0: Option<f64>,
     /// Rows per step, 1 to 16777216 [default: by rows]
-    #[arg(long, value_name = "B", help_heading = "Training")]
+    #[arg(long, value_name = "B", help_heading = "Training", value_parser = whole::<usize>)]
     pub batch_size: Option<usize>,
     /// Passes over the training rows, 1 to 1000000 [default: by rows]
-    #[arg(long, value_name = "N", help_heading = "Training")]
+    #[arg(long, value_name = "N", help_heading = "Training", value_parser = whole::<usize>)]
     pub epochs: Option<usize>,
     /// Stop after N epochs without a better validation loss, at least 1 [default: never]
-    #[arg(long, value_name = "N", help_heading = "Training")]
+    #[arg(long, value_name = "N", help_heading = "Training", value_parser = whole::<usize>)]
     pub patience: Option<usize>,
     /// L2 penalty on linear weights and factors, part of the gradient, 0 or more [default: 0]
-    #[arg(long, value_name = "X", help_heading = "Training")]
+    #[arg(long, value_name = "X", help_heading = "Training", value_parser = number)]
     pub l2: Option<f64>,
     /// Decay of linear weights and factors beside the gradient, as AdamW's, 0 or more
     /// [default: by shape]
-    #[arg(long, value_name = "X", help_heading = "Training")]
+    #[arg(long, value_name = "X", help_heading = "Training", value_parser = number)]
     pub weight_decay: Option<f64>,
     /// Standard deviation of the initial factors, 0 or more
     /// [default: min(0.1, 0.3/sqrt(non-zeros a row))]
-    #[arg(long, value_name = "X")]
+    #[arg(long, value_name = "X", value_parser = number)]
     pub init_scale: Option<f64>,
     /// Seed of every random choice but the split [default: 0]
-    #[arg(long, value_name = "N", help_heading = "Training")]
+    #[arg(long, value_name = "N", help_heading = "Training", value_parser = whole::<u64>)]
     pub seed: Option<u64>,
     /// Models of different seeds whose scores are averaged, in one model file, 1 to 1024
     /// [default: 1]
-    #[arg(long, value_name = "E", help_heading = "Training")]
+    #[arg(long, value_name = "E", help_heading = "Training", value_parser = whole::<usize>)]
     pub ensemble: Option<usize>,
 }
+
+/// A choice, or `None` for `auto`, which is the same as leaving it out.
+pub type OrAuto<T> = Option<T>;
 
 /// A number, or `auto` for a value fitted to the data.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -130,7 +134,9 @@ impl std::str::FromStr for AutoF64 {
         if text == "auto" {
             return Ok(Self::Auto);
         }
-        text.parse().map(Self::Value).map_err(|_| format!("expected a number or `auto`, found `{text}`"))
+        text.parse()
+            .map(Self::Value)
+            .map_err(|_| format!("expected a number or `auto`, found `{text}`"))
     }
 }
 
@@ -152,4 +158,22 @@ impl From<AutoF64> for NumberOrWord {
             AutoF64::Value(x) => Self::Number(x),
         }
     }
+}
+
+/// Parses one of the values of an enum, or `auto`.
+fn or_auto<T: ValueEnum + Send + Sync + 'static>() -> impl TypedValueParser<Value = Option<T>> {
+    let auto = PossibleValue::new("auto").help("The default");
+    let values = T::value_variants().iter().filter_map(T::to_possible_value);
+    PossibleValuesParser::new(std::iter::once(auto).chain(values))
+        .map(|text| T::from_str(&text, false).ok())
+}
+
+/// Parses a count; the ranges are checked with the rest of the settings.
+fn whole<T: std::str::FromStr>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|_| "expected a whole number, 0 or more".into())
+}
+
+/// Parses a number; the ranges are checked with the rest of the settings.
+fn number(text: &str) -> Result<f64, String> {
+    text.parse().map_err(|_| "expected a number".into())
 }

@@ -23,8 +23,6 @@ pub(crate) struct TrainArgs {
     #[arg(value_name = "DATA", value_hint = ValueHint::FilePath)]
     pub(crate) data: PathBuf,
     #[command(flatten)]
-    pub(crate) output: TrainOutput,
-    #[command(flatten)]
     pub(crate) parts: PartArgs,
     #[command(flatten)]
     pub(crate) read: ReadArgs,
@@ -32,6 +30,8 @@ pub(crate) struct TrainArgs {
     pub(crate) prepare: PrepareArgs,
     #[command(flatten)]
     pub(crate) settings: Settings,
+    #[command(flatten)]
+    pub(crate) output: TrainOutput,
     #[command(flatten)]
     pub(crate) run: RunArgs,
     #[command(flatten)]
@@ -80,10 +80,16 @@ pub(crate) struct PartArgs {
     #[arg(long, value_name = "DATA", value_hint = ValueHint::FilePath)]
     pub(crate) test: Option<PathBuf>,
     /// Fraction of DATA to validate on, 0 to below 1
-    #[arg(long, value_name = "F", conflicts_with = "valid", default_value_t = 0.0)]
+    #[arg(
+        long,
+        value_name = "F",
+        conflicts_with = "valid",
+        default_value_t = 0.0
+    )]
     pub(crate) valid_fraction: f64,
     /// Fraction of DATA to test on, 0 to below 1
-    #[arg(long, value_name = "F", conflicts_with = "test", default_value_t = 0.0)]
+    #[arg(long, value_name = "F", conflicts_with = "test", default_value = "0",
+        value_parser = fraction)]
     pub(crate) test_fraction: f64,
     /// Seed of the permutation that --valid-fraction and --test-fraction cut
     #[arg(long, value_name = "N", default_value_t = 0)]
@@ -131,11 +137,11 @@ pub(crate) struct PrepareArgs {
     /// Number of the first feature in libsvm and libffm files [default: guessed from DATA]
     #[arg(long, value_enum)]
     pub(crate) index_base: Option<IndexBase>,
-    /// How features are scaled [default: standard for dense rows, none for ratings and sparse rows]
+    /// How features are scaled [default: standard for dense rows, maxabs for sparse ones]
     #[arg(long, value_enum)]
     pub(crate) scale: Option<Scale>,
-    /// Limit scaled features to -X..X, in standard deviations [default: no limit]
-    #[arg(long, value_name = "X")]
+    /// Limit scaled features to -X..X, X > 0 in standard deviations [default: no limit]
+    #[arg(long, value_name = "X", value_parser = limit)]
     pub(crate) clip: Option<f32>,
 }
 
@@ -221,7 +227,7 @@ pub(crate) struct EvaluateArgs {
     pub(crate) json: bool,
 }
 
-/// Show what a model is.
+/// Show what a model is: method, shapes, classes, settings, metrics.
 #[derive(Debug, Args)]
 pub(crate) struct InspectArgs {
     /// Model written by `llfm train`
@@ -279,7 +285,9 @@ impl RunArgs {
     /// Sets up the threads; fails where the device asked for is not to be had.
     pub(crate) fn start(&self) -> Result<()> {
         if let Device::Gpu(name) = &self.device {
-            let name = name.as_ref().map_or_else(String::new, |name| format!(" `{name}`"));
+            let name = name
+                .as_ref()
+                .map_or_else(String::new, |name| format!(" `{name}`"));
             return Err(Error::Device(format!(
                 "no GPU{name}: this build of llfm has no GPU backend yet; use --device cpu"
             )));
@@ -292,4 +300,14 @@ impl RunArgs {
         }
         Ok(())
     }
+}
+
+fn fraction(text: &str) -> std::result::Result<f64, String> {
+    let fraction = text.parse().ok().filter(|f| (0.0..1.0).contains(f));
+    fraction.ok_or_else(|| "expected a number from 0 to below 1".into())
+}
+
+fn limit(text: &str) -> std::result::Result<f32, String> {
+    let limit = text.parse().ok().filter(|x: &f32| *x > 0.0 && x.is_finite());
+    limit.ok_or_else(|| "expected a number above 0".into())
 }

@@ -21,7 +21,12 @@ impl Console {
     pub(crate) fn new(keep_going: bool) -> Self {
         let out = io::stdout();
         let colours = colours(&out);
-        Self { out: BufWriter::with_capacity(1 << 16, out), keep_going, closed: false, colours }
+        Self {
+            out: BufWriter::with_capacity(1 << 16, out),
+            keep_going,
+            closed: false,
+            colours,
+        }
     }
 
     /// Prints a line.
@@ -65,12 +70,20 @@ impl Console {
 
     /// Text in bold where the terminal can show it.
     pub(crate) fn bold(&self, text: &str) -> String {
-        if self.colours { format!("\x1b[1m{text}\x1b[0m") } else { text.to_owned() }
+        if self.colours {
+            format!("\x1b[1m{text}\x1b[0m")
+        } else {
+            text.to_owned()
+        }
     }
 
     /// Text that steps back where the terminal can show it.
     pub(crate) fn dim(&self, text: &str) -> String {
-        if self.colours { format!("\x1b[2m{text}\x1b[0m") } else { text.to_owned() }
+        if self.colours {
+            format!("\x1b[2m{text}\x1b[0m")
+        } else {
+            text.to_owned()
+        }
     }
 }
 
@@ -81,7 +94,9 @@ fn stdout_error(error: io::Error) -> Error {
 /// Whether a stream is a terminal that wants colours.
 pub(crate) fn colours(stream: &impl IsTerminal) -> bool {
     let unset = |name| std::env::var_os(name).is_none_or(|value| value.is_empty());
-    stream.is_terminal() && unset("NO_COLOR") && std::env::var_os("TERM").is_none_or(|t| t != "dumb")
+    stream.is_terminal()
+        && unset("NO_COLOR")
+        && std::env::var_os("TERM").is_none_or(|t| t != "dumb")
 }
 
 /// Writes `llfm: KIND: TEXT` to standard error, which may be closed.

@@ -83,9 +83,20 @@ type Lines = Vec<(&'static str, String)>;
 
 fn shapes(model: &Model) -> Lines {
     let first = &model.members[0];
-    let kind = if model.preprocess.is_sparse() { "sparse" } else { "dense" };
+    let kind = if model.preprocess.is_sparse() {
+        "sparse"
+    } else {
+        "dense"
+    };
     let mut lines = vec![
-        ("features", format!("{}, {kind}: {}", count(first.n_features()), some_features(model))),
+        (
+            "features",
+            format!(
+                "{}, {kind}: {}",
+                count(first.n_features()),
+                some_features(model)
+            ),
+        ),
         ("columns", columns(model.preprocess.schema())),
         ("scaling", name_of(model.preprocess.scale())),
         ("anchors", count(first.n_anchors())),
@@ -95,13 +106,23 @@ fn shapes(model: &Model) -> Lines {
     ];
     match &model.labels {
         LabelMap::Classes { names, .. } => {
-            lines.insert(0, ("classes", format!("{}: {}", names.len(), names.join(", "))));
+            lines.insert(
+                0,
+                ("classes", format!("{}: {}", names.len(), names.join(", "))),
+            );
             if model.config.loss.n_outputs(names.len()) == 1 {
                 lines.insert(1, ("positive", names[names.len() - 1].clone()));
             }
         }
-        LabelMap::Values { range: [low, high], clamp } => {
-            let clamp = if *clamp { ", predictions stay within" } else { "" };
+        LabelMap::Values {
+            range: [low, high],
+            clamp,
+        } => {
+            let clamp = if *clamp {
+                ", predictions stay within"
+            } else {
+                ""
+            };
             lines.insert(0, ("values", format!("{low} to {high} in training{clamp}")));
         }
     }
@@ -110,44 +131,43 @@ fn shapes(model: &Model) -> Lines {
 
 fn training(model: &Model) -> Lines {
     let (config, summary) = (&model.config, &model.summary);
-    let best: Vec<String> = summary.best_epochs.iter().map(ToString::to_string).collect();
+    let best: Vec<String> = summary
+        .best_epochs
+        .iter()
+        .map(ToString::to_string)
+        .collect();
     let mut lines = vec![
-        ("rows", format!("{}, {} values", count(summary.rows), count(summary.nonzeros))),
+        (
+            "rows",
+            format!(
+                "{}, {} values",
+                count(summary.rows),
+                count(summary.nonzeros)
+            ),
+        ),
         ("kept epoch", best.join(", ")),
-        ("active anchors", format!("{:.2} a row", summary.mean_active)),
+        (
+            "active anchors",
+            format!("{:.2} a row", summary.mean_active),
+        ),
         ("fingerprint", summary.data_fingerprint.clone()),
     ];
-    // Every setting, under its flag's name.
-    if let Ok(Value::Object(settings)) = serde_json::to_value(config) {
-        let shown: Vec<String> = settings
-            .iter()
-            .filter(|(_, value)| !value.is_null())
-            .map(|(name, value)| format!("{} {}", name.replace('_', "-"), plain(value)))
-            .collect();
-        for (i, chunk) in shown.chunks(4).enumerate() {
-            lines.push((if i == 0 { "settings" } else { "" }, chunk.join(" · ")));
-        }
+    for (i, line) in report::settings(config).into_iter().enumerate() {
+        lines.push((if i == 0 { "settings" } else { "" }, line));
     }
     lines
-}
-
-fn plain(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        Value::Object(flags) => {
-            let on = flags.iter().filter(|(_, on)| **on == Value::Bool(true));
-            let on: Vec<&str> = on.map(|(name, _)| name.as_str()).collect();
-            if on.is_empty() { "none".into() } else { on.join(",") }
-        }
-        other => other.to_string(),
-    }
 }
 
 /// A bar for each of the anchors that carry most.
 fn shares(model: &Model, console: &mut Console) -> Result<()> {
     const MOST: usize = 12;
-    let mut shares: Vec<(usize, f64)> =
-        model.summary.anchor_share.iter().copied().enumerate().collect();
+    let mut shares: Vec<(usize, f64)> = model
+        .summary
+        .anchor_share
+        .iter()
+        .copied()
+        .enumerate()
+        .collect();
     shares.sort_by(|a, b| b.1.total_cmp(&a.1));
     let top = shares.first().map_or(1.0, |&(_, share)| share.max(1e-12));
     for (anchor, share) in shares.iter().take(MOST) {
@@ -157,9 +177,17 @@ fn shares(model: &Model, console: &mut Console) -> Result<()> {
     if shares.len() > MOST {
         let rest: f64 = shares[MOST..].iter().map(|(_, share)| share).sum();
         let unused = shares.iter().filter(|(_, share)| *share == 0.0).count();
-        let unused = if unused > 0 { format!(", {unused} of them unused") } else { String::new() };
+        let unused = if unused > 0 {
+            format!(", {unused} of them unused")
+        } else {
+            String::new()
+        };
         let more = shares.len() - MOST;
-        console.line(&format!("  {:>5}  {:>6.2} %  {more} others{unused}", "", 100.0 * rest))?;
+        console.line(&format!(
+            "  {:>5}  {:>6.2} %  {more} others{unused}",
+            "",
+            100.0 * rest
+        ))?;
     }
     Ok(())
 }
@@ -172,7 +200,9 @@ fn classes(model: &Model) -> Option<Vec<&str>> {
 }
 
 fn feature_names(model: &Model) -> Vec<String> {
-    (0..model.preprocess.n_features()).map(|j| model.preprocess.feature_name(j)).collect()
+    (0..model.preprocess.n_features())
+        .map(|j| model.preprocess.feature_name(j))
+        .collect()
 }
 
 fn some_features(model: &Model) -> String {
@@ -192,7 +222,10 @@ fn columns(schema: &Schema) -> String {
                 "{}, the label in column {}{}",
                 table.columns.len(),
                 label.position + 1,
-                label.name.as_ref().map_or_else(String::new, |name| format!(" ({name})"))
+                label
+                    .name
+                    .as_ref()
+                    .map_or_else(String::new, |name| format!(" ({name})"))
             ),
             None => format!("{}", table.columns.len()),
         },

@@ -3,6 +3,7 @@
 use llfm::config::{TrainConfig, name_of};
 use llfm::metrics::Metrics;
 use serde::Serialize;
+use serde_json::Value;
 
 use super::console::Console;
 use super::memory;
@@ -116,17 +117,25 @@ const COLUMNS: [Column; 8] = [
 
 /// Prints the metrics of some parts, one a row; columns that apply to none are left out.
 pub(crate) fn table(console: &mut Console, parts: &[(&str, Option<&Metrics>)]) -> Result<()> {
-    let rows: Vec<(&str, &Metrics)> =
-        parts.iter().filter_map(|(name, metrics)| Some((*name, (*metrics)?))).collect();
+    let rows: Vec<(&str, &Metrics)> = parts
+        .iter()
+        .filter_map(|(name, metrics)| Some((*name, (*metrics)?)))
+        .collect();
     let columns: Vec<&Column> = COLUMNS
         .iter()
         .filter(|column| rows.iter().any(|(_, metrics)| column.3(metrics).is_some()))
         .collect();
-    let heads: String = columns.iter().map(|column| format!("{:>11}", column.0)).collect();
+    let heads: String = columns
+        .iter()
+        .map(|column| format!("{:>11}", column.0))
+        .collect();
     let heads = console.dim(&format!("  {:<9}{heads}", ""));
     console.line(&heads)?;
     for (name, metrics) in rows {
-        let cells: String = columns.iter().map(|column| format!("{:>11}", cell(column, metrics))).collect();
+        let cells: String = columns
+            .iter()
+            .map(|column| format!("{:>11}", cell(column, metrics)))
+            .collect();
         let name = console.bold(&format!("{name:<9}"));
         console.line(&format!("  {name}{cells}"))?;
     }
@@ -140,6 +149,33 @@ fn cell((_, decimals, percent, value): &Column, metrics: &Metrics) -> String {
         // A loss far below the decimals shown, or far above, would read as 0 or as noise.
         Some(x) if x != 0.0 && !(1e-3..1e6).contains(&x.abs()) => format!("{x:.2e}"),
         Some(x) => format!("{x:.decimals$}"),
+    }
+}
+
+/// Every setting under its flag's name, four a line.
+pub(crate) fn settings(config: &TrainConfig) -> Vec<String> {
+    let Ok(Value::Object(settings)) = serde_json::to_value(config) else { return Vec::new() };
+    let shown: Vec<String> = settings
+        .iter()
+        .filter(|(_, value)| !value.is_null())
+        .map(|(name, value)| format!("{} {}", name.replace('_', "-"), plain(value)))
+        .collect();
+    shown.chunks(4).map(|chunk| chunk.join(" · ")).collect()
+}
+
+fn plain(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Object(flags) => {
+            let on = flags.iter().filter(|(_, on)| **on == Value::Bool(true));
+            let on: Vec<&str> = on.map(|(name, _)| name.as_str()).collect();
+            if on.is_empty() {
+                "none".into()
+            } else {
+                on.join(",")
+            }
+        }
+        other => other.to_string(),
     }
 }
 
@@ -162,7 +198,11 @@ pub(crate) fn duration(seconds: f64) -> String {
         s if s < 0.0995 => format!("{:.0} ms", s * 1e3),
         s if s < 99.95 => format!("{s:.1} s"),
         s if s < 5999.5 => format!("{:.0} min {:02.0} s", (s / 60.0).floor(), s % 60.0),
-        s => format!("{:.0} h {:02.0} min", (s / 3600.0).floor(), (s % 3600.0) / 60.0),
+        s => format!(
+            "{:.0} h {:02.0} min",
+            (s / 3600.0).floor(),
+            (s % 3600.0) / 60.0
+        ),
     }
 }
 

@@ -1,32 +1,40 @@
 //! `llfm train`: read, decide, train, measure, save.
 
-use std::path::{Path, PathBuf};
+mod talk;
+
+use std::path::Path;
 use std::time::Instant;
 
-use llfm::config::{TrainConfig, defaults, name_of};
-use llfm::data::Dataset;
+use llfm::config::defaults::{self, DataShape};
+use llfm::config::{Loss, TrainConfig};
+use llfm::data::Task;
 use llfm::event::Flow;
-use llfm::metrics::{self, Metrics};
+use llfm::metrics;
 use llfm::model::{Model, Summary, fingerprint};
 use llfm::outcome::Outcome;
 use llfm::output::OutputLock;
 use llfm::predict::Scorer;
+use llfm::settings::Settings;
 use llfm::train::{TrainData, Trained, train};
 use llfm::{Error, Result, plot};
 
 use super::args::TrainArgs;
 use super::console::{Console, complain};
 use super::load::Loaded;
-use super::memory::show_size;
 use super::progress::Progress;
-use super::report::{self, Facts, Seconds, count, duration};
+use super::report::Facts;
 use super::signals::Signals;
 
 /// Runs the command.
 pub(crate) fn run(args: &TrainArgs) -> Result<()> {
     check_outputs(args)?;
+    check_settings(&args.settings)?;
     args.run.start()?;
-    let lock = args.output.model.as_deref().filter(|path| !is_special(path));
+    let lock = args
+        .output
+        .model
+        .as_deref()
+        .filter(|path| !is_special(path));
     let lock = lock.map(OutputLock::acquire).transpose()?;
     let signals = Signals::install()?;
     let reading = signals.end_at_once(lock.as_ref().map(|lock| lock.path().to_owned()));
@@ -44,11 +52,26 @@ fn check_outputs(args: &TrainArgs) -> Result<()> {
     if let Some(path) = &args.output.plot {
         plot::check_path(path)?;
     }
-    let parts = [Some(&args.data), args.parts.valid.as_ref(), args.parts.test.as_ref()];
-    if parts.into_iter().flatten().filter(|path| path.as_os_str() == "-").count() > 1 {
-        return Err(Error::Usage("standard input can be only one of DATA, --valid and --test".into()));
+    let parts = [
+        Some(&args.data),
+        args.parts.valid.as_ref(),
+        args.parts.test.as_ref(),
+    ];
+    if parts
+        .into_iter()
+        .flatten()
+        .filter(|path| path.as_os_str() == "-")
+        .count()
+        > 1
+    {
+        return Err(Error::Usage(
+            "standard input can be only one of DATA, --valid and --test".into(),
+        ));
     }
-    let outputs = [("--model", &args.output.model), ("--plot", &args.output.plot)];
+    let outputs = [
+        ("--model", &args.output.model),
+        ("--plot", &args.output.plot),
+    ];
     for (flag, path) in outputs {
         if let Some(path) = path {
             refuse_existing(path, flag, args.output.force)?;
@@ -57,11 +80,25 @@ fn check_outputs(args: &TrainArgs) -> Result<()> {
     Ok(())
 }
 
+/// Refuses settings that fit no data, rather than after minutes of reading.
+fn check_settings(settings: &Settings) -> Result<()> {
+    let task = settings.task.flatten().unwrap_or(match settings.loss.flatten() {
+        Some(Loss::Softmax | Loss::Ovr) => Task::Multiclass,
+        Some(Loss::Squared) => Task::Regression,
+        Some(Loss::Logistic | Loss::Hinge) | None => Task::Binary,
+    });
+    let anything =
+        DataShape { rows: 1000, features: 10, nonzeros: 10_000, sparse: false, classes: 2, task };
+    defaults::resolve(settings, &anything).map(drop)
+}
+
 /// Refuses to replace a file unasked, or a folder at all.
 pub(crate) fn refuse_existing(path: &Path, flag: &str, force: bool) -> Result<()> {
     let shown = path.display();
     if path.is_dir() {
-        return Err(Error::Usage(format!("{flag} {shown} is a folder: name a file in it")));
+        return Err(Error::Usage(format!(
+            "{flag} {shown} is a folder: name a file in it"
+        )));
     }
     if path.exists() && !force && !is_special(path) {
         return Err(Error::Usage(format!(
@@ -99,62 +136,23 @@ impl<'a> Job<'a> {
         let facts = Facts::new("train", &config, loaded.labels.n_classes(), sizes);
         // With nothing to save, training for a closed pipe is for nobody.
         let console = Console::new(args.output.model.is_some() || args.output.plot.is_some());
-        Self { args, config, loaded, signals, console, facts }
-    }
-
-    fn talks(&self) -> bool {
-        !self.args.talk.json && !self.args.talk.quiet
-    }
-
-    /// Says what was read and decided.
-    fn introduce(&mut self) -> Result<()> {
-        if self.args.talk.json {
-            return self.console.event(&StartEvent { facts: &self.facts, settings: &self.config });
+        Self {
+            args,
+            config,
+            loaded,
+            signals,
+            console,
+            facts,
         }
-        if !self.talks() {
-            return Ok(());
-        }
-        let (facts, config, console) = (&self.facts, &self.config, &mut self.console);
-        let title = console.bold(&facts.method);
-        console.line(&format!("{title} · {} · {} loss", facts.task, facts.loss))?;
-        let kind = if self.loaded.preprocess.is_sparse() { "sparse" } else { "dense" };
-        let classes = facts.classes.map_or_else(String::new, |n| format!(", {} classes", count(n)));
-        let rows = |set: &Option<Dataset>, name: &str| {
-            set.as_ref().map_or_else(String::new, |set| {
-                format!(", {} {name}", count(set.features.n_rows()))
-            })
-        };
-        let data = format!(
-            "{} training{}{} rows, {} {kind} features{classes}",
-            count(facts.rows),
-            rows(&self.loaded.valid, "validation"),
-            rows(&self.loaded.test, "test"),
-            count(facts.features),
-        );
-        let learning = format!(
-            "{}, rate {:.3}, batches of {}, {} epochs, seed {}",
-            name_of(config.optimizer),
-            config.learning_rate,
-            config.batch_size,
-            config.epochs,
-            config.seed
-        );
-        let device = format!("cpu, {} threads", facts.threads);
-        for (name, text) in [("data", data), ("training", learning), ("device", device)] {
-            let name = console.dim(&format!("{name:<9}"));
-            console.line(&format!("  {name}{text}"))?;
-        }
-        if self.args.talk.verbose {
-            let settings = serde_json::to_string(config).unwrap_or_default();
-            complain("note", &format!("settings: {settings}"));
-        }
-        console.flush()
     }
 
     /// Trains with the progress shown; a signal ends it after the step.
     fn train(&mut self) -> Result<(Trained, Progress)> {
-        let mut progress =
-            Progress::new(&self.args.talk, self.config.ensemble, self.config.batch_size);
+        let mut progress = Progress::new(
+            &self.args.talk,
+            self.config.ensemble,
+            self.config.batch_size,
+        );
         let never_seen = self.loaded.preprocess.never_seen();
         let data = TrainData {
             train: &self.loaded.train,
@@ -169,7 +167,11 @@ impl<'a> Job<'a> {
             if let Err(error) = progress.show(event, console) {
                 failed.get_or_insert(error);
             }
-            if failed.is_some() || signals.received().is_some() { Flow::Stop } else { Flow::Continue }
+            if failed.is_some() || signals.received().is_some() {
+                Flow::Stop
+            } else {
+                Flow::Continue
+            }
         });
         progress.finish();
         failed.map_or(Ok(()), Err)?;
@@ -181,19 +183,31 @@ impl<'a> Job<'a> {
         if trained.members.is_empty() {
             self.signals.check()?;
         }
-        let facts = Facts { anchors: progress.anchors.max(1), ..self.facts.clone() };
+        let facts = Facts {
+            anchors: progress.anchors.max(1),
+            ..self.facts.clone()
+        };
         let measured = self.measure(&trained)?;
         if let Some(path) = &self.args.output.model {
             measured.model.save(path)?;
         }
         if let Some(path) = &self.args.output.plot {
             let title = format!("{} on {}", facts.method, short_name(&self.args.data));
-            plot::learning_curve(path, &title, &format!("{} loss", facts.loss), &progress.epochs)?;
+            plot::learning_curve(
+                path,
+                &title,
+                &format!("{} loss", facts.loss),
+                &progress.epochs,
+            )?;
         }
         if self.args.talk.json {
             self.print_result(facts, &trained, &measured)?;
         } else if self.talks() {
             self.print_summary(&progress, &trained, &measured)?;
+        }
+        let ended_early = trained.diverged.is_some() || self.signals.received().is_some();
+        if let (true, false, Some(path)) = (ended_early, self.args.talk.quiet, &self.args.output.model) {
+            complain("note", &format!("the best model so far is in {}", path.display()));
         }
         match (trained.diverged, self.signals.received()) {
             (Some(advice), _) => Err(Error::Diverged(advice)),
@@ -220,11 +234,13 @@ impl<'a> Job<'a> {
             },
         };
         let outcome = Outcome::of(&model);
-        let mut scorer =
-            Scorer::new(&model.members, &model.config, model.preprocess.is_sparse());
+        let mut scorer = Scorer::new(&model.members, &model.config, model.preprocess.is_sparse());
         let loaded = &self.loaded;
-        let parts =
-            [("train", Some(&loaded.train)), ("valid", loaded.valid.as_ref()), ("test", loaded.test.as_ref())];
+        let parts = [
+            ("train", Some(&loaded.train)),
+            ("valid", loaded.valid.as_ref()),
+            ("test", loaded.test.as_ref()),
+        ];
         for (name, set) in parts {
             let Some(set) = set else { continue };
             let scores = scorer.score(&set.features)?;
@@ -237,97 +253,16 @@ impl<'a> Job<'a> {
             model.summary.metrics.insert(name.to_owned(), found);
         }
         drop(scorer);
-        Ok(Measured { model, seconds: start.elapsed().as_secs_f64() })
+        Ok(Measured {
+            model,
+            seconds: start.elapsed().as_secs_f64(),
+        })
     }
-
-    fn rows_per_second(&self, trained: &Trained) -> f64 {
-        self.facts.rows as f64 * trained.epochs_run / trained.train_seconds.max(1e-9)
-    }
-
-    fn print_result(&mut self, facts: Facts, trained: &Trained, measured: &Measured) -> Result<()> {
-        let part = |name: &str| measured.model.summary.metrics.get(name);
-        report::Outcome {
-            facts,
-            seconds: Seconds {
-                load: self.loaded.seconds,
-                seed: trained.seed_seconds,
-                train: trained.train_seconds,
-                evaluate: measured.seconds,
-            },
-            rows_per_second: self.rows_per_second(trained),
-            mean_active: measured.model.summary.mean_active,
-            peak_memory_bytes: None,
-            stopped: self.why_stopped(trained),
-            epochs_run: trained.epochs_run,
-            best_epochs: &trained.best_epochs,
-            train: part("train"),
-            valid: part("valid"),
-            test: part("test"),
-        }
-        .print(&mut self.console)
-    }
-
-    fn why_stopped(&self, trained: &Trained) -> Option<&'static str> {
-        if trained.diverged.is_some() {
-            return Some("diverged");
-        }
-        if trained.stopped {
-            return Some("interrupted");
-        }
-        let all = (self.config.epochs * self.config.ensemble) as f64;
-        (trained.epochs_run < all - 0.5).then_some("patience")
-    }
-
-    fn print_summary(&mut self, progress: &Progress, trained: &Trained, measured: &Measured) -> Result<()> {
-        let rate = self.rows_per_second(trained);
-        let summary = &measured.model.summary;
-        let model = format!(
-            "{} anchors × {} factors, {:.1} active a row, {} distance, L {:.3}{}",
-            count(progress.anchors),
-            self.config.factors,
-            summary.mean_active,
-            name_of(self.config.distance),
-            progress.lipschitz,
-            if self.config.ensemble > 1 { format!(", {} members", trained.members.len()) } else { String::new() },
-        );
-        let epochs = match self.why_stopped(trained) {
-            Some(why) => format!(" (ended by {})", if why == "patience" { "--patience" } else { why }),
-            None => String::new(),
-        };
-        let time = format!("{}{epochs}, {} rows/s", duration(trained.train_seconds), count(rate as u64));
-        let mut lines = vec![("model", model), ("time", time)];
-        if self.loaded.valid.is_some() {
-            let best: Vec<String> = trained.best_epochs.iter().map(ToString::to_string).collect();
-            lines.push(("kept", format!("epoch {}, the best by validation loss", best.join(", "))));
-        }
-        for (name, text) in lines {
-            let name = self.console.dim(&format!("{name:<9}"));
-            self.console.line(&format!("  {name}{text}"))?;
-        }
-        self.console.line("")?;
-        let parts = ["train", "valid", "test"].map(|part| (part, summary.metrics.get(part)));
-        report::table(&mut self.console, &parts)?;
-        self.console.line("")?;
-        let written = |path: &Option<PathBuf>| path.as_deref().map(|path| {
-            let size = std::fs::metadata(path).map_or(0, |meta| meta.len());
-            format!("{} ({})", path.display(), show_size(size))
-        });
-        for (name, path) in [("model", &self.args.output.model), ("plot", &self.args.output.plot)] {
-            if let Some(text) = written(path) {
-                self.console.line(&format!("{name} written to {text}"))?;
-            }
-        }
-        self.console.flush()
-    }
-}
-
-#[derive(serde::Serialize)]
-struct StartEvent<'a> {
-    #[serde(flatten)]
-    facts: &'a Facts,
-    settings: &'a TrainConfig,
 }
 
 fn short_name(path: &Path) -> String {
-    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+    path.file_name()
+        .unwrap_or(path.as_os_str())
+        .to_string_lossy()
+        .into_owned()
 }

@@ -45,7 +45,7 @@ pub fn resolve(settings: &Settings, shape: &DataShape) -> Result<TrainConfig> {
         coding,
         learn,
         task: shape.task,
-        loss: settings.loss.unwrap_or(match shape.task {
+        loss: settings.loss.flatten().unwrap_or(match shape.task {
             Task::Binary => Loss::Logistic,
             Task::Multiclass => Loss::Softmax,
             Task::Regression => Loss::Squared,
@@ -75,7 +75,7 @@ pub fn resolve(settings: &Settings, shape: &DataShape) -> Result<TrainConfig> {
 }
 
 fn coding_of(settings: &Settings, method: Method) -> Result<Coding> {
-    match (method, settings.coding) {
+    match (method, settings.coding.flatten()) {
         (Method::Fm, None) => Ok(Coding::Single),
         (Method::Fm, Some(_)) => Err(Error::Usage(
             "--coding has no meaning with --method fm, which has no anchors: leave it out".into(),

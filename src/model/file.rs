@@ -67,7 +67,10 @@ impl Model {
     /// [`Error::Model`] when a weight is not finite.
     pub fn to_bytes(&self, path: &Path) -> Result<Vec<u8>> {
         if self.members.is_empty() || !self.members.iter().all(|member| member.is_finite()) {
-            return Err(Error::model(path, "not written: the model has weights that are not finite"));
+            return Err(Error::model(
+                path,
+                "not written: the model has weights that are not finite",
+            ));
         }
         let shape = Shape::of(&self.members);
         let metadata: Metadata = [
@@ -81,7 +84,10 @@ impl Model {
         ]
         .map(|(key, value)| (key.to_owned(), value))
         .into();
-        Ok(container::seal(metadata, &tensors::pack(&self.members, &shape)))
+        Ok(container::seal(
+            metadata,
+            &tensors::pack(&self.members, &shape),
+        ))
     }
 
     /// Reads the bytes of a model file. `path` is only named in errors.
@@ -94,8 +100,12 @@ impl Model {
             .map_err(|e| Error::model(path, format!("not a valid safetensors file: {e}")))?;
         let (_, header) = SafeTensors::read_metadata(bytes)
             .map_err(|e| Error::model(path, format!("not a valid safetensors file: {e}")))?;
-        let metadata: Metadata =
-            header.metadata().iter().flatten().map(|(k, v)| (k.clone(), v.clone())).collect();
+        let metadata: Metadata = header
+            .metadata()
+            .iter()
+            .flatten()
+            .map(|(k, v)| (k.clone(), v.clone()))
+            .collect();
         let shape: Shape = parse(&metadata, "shape", path)?;
         let members = tensors::unpack(&file, &shape).map_err(|e| Error::model(path, e))?;
         let model = Self {
@@ -112,7 +122,9 @@ impl Model {
 
     /// Whether the parts, each valid alone, describe the same model.
     fn check(&self, shape: &Shape) -> std::result::Result<(), String> {
-        self.config.check().map_err(|e| format!("the settings in the metadata are invalid: {e}"))?;
+        self.config
+            .check()
+            .map_err(|e| format!("the settings in the metadata are invalid: {e}"))?;
         // Fewer members than asked for are what an interrupted run leaves.
         if shape.anchors.len() > self.config.ensemble {
             return Err("the tensors have more ensemble members than the metadata say".into());
@@ -144,9 +156,12 @@ fn json<T: Serialize>(value: &T, path: &Path) -> Result<String> {
 }
 
 fn parse<T: DeserializeOwned>(metadata: &Metadata, key: &str, path: &Path) -> Result<T> {
-    let text = metadata
-        .get(key)
-        .ok_or_else(|| Error::model(path, format!("the metadata lack `{key}`: not written by llfm")))?;
+    let text = metadata.get(key).ok_or_else(|| {
+        Error::model(
+            path,
+            format!("the metadata lack `{key}`: not written by llfm"),
+        )
+    })?;
     serde_json::from_str(text)
         .map_err(|e| Error::model(path, format!("the metadata entry `{key}` is invalid: {e}")))
 }

@@ -1,0 +1,193 @@
+//! What `llfm train` says: what it read and decided, and what came of it.
+
+use std::path::PathBuf;
+
+use llfm::Result;
+use llfm::config::{TrainConfig, name_of};
+use llfm::data::Dataset;
+use llfm::train::Trained;
+
+use super::{Job, Measured};
+use crate::cli::memory::show_size;
+use crate::cli::progress::Progress;
+use crate::cli::report::{self, Facts, Seconds, count, duration};
+
+#[derive(serde::Serialize)]
+struct StartEvent<'a> {
+    #[serde(flatten)]
+    facts: &'a Facts,
+    settings: &'a TrainConfig,
+}
+
+impl Job<'_> {
+    pub(super) fn talks(&self) -> bool {
+        !self.args.talk.json && !self.args.talk.quiet
+    }
+
+    /// Says what was read and decided.
+    pub(super) fn introduce(&mut self) -> Result<()> {
+        if self.args.talk.json {
+            return self.console.event(&StartEvent {
+                facts: &self.facts,
+                settings: &self.config,
+            });
+        }
+        if !self.talks() {
+            return Ok(());
+        }
+        let (facts, config, console) = (&self.facts, &self.config, &mut self.console);
+        let title = console.bold(&facts.method);
+        console.line(&format!("{title} · {} · {} loss", facts.task, facts.loss))?;
+        let kind = if self.loaded.preprocess.is_sparse() {
+            "sparse"
+        } else {
+            "dense"
+        };
+        let classes = facts
+            .classes
+            .map_or_else(String::new, |n| format!(", {} classes", count(n)));
+        let rows = |set: &Option<Dataset>, name: &str| {
+            set.as_ref().map_or_else(String::new, |set| {
+                format!(", {} {name}", count(set.features.n_rows()))
+            })
+        };
+        let data = format!(
+            "{} training{}{} rows, {} {kind} features{classes}",
+            count(facts.rows),
+            rows(&self.loaded.valid, "validation"),
+            rows(&self.loaded.test, "test"),
+            count(facts.features),
+        );
+        let learning = format!(
+            "{}, rate {:.3}, batches of {}, {} epochs, seed {}",
+            name_of(config.optimizer),
+            config.learning_rate,
+            config.batch_size,
+            config.epochs,
+            config.seed
+        );
+        let device = format!("cpu, {} threads", facts.threads);
+        for (name, text) in [("data", data), ("training", learning), ("device", device)] {
+            let name = console.dim(&format!("{name:<9}"));
+            console.line(&format!("  {name}{text}"))?;
+        }
+        for line in report::settings(config).iter().filter(|_| self.args.talk.verbose) {
+            let line = console.dim(&format!("           {line}"));
+            console.line(&line)?;
+        }
+        console.flush()
+    }
+
+    fn rows_per_second(&self, trained: &Trained) -> f64 {
+        self.facts.rows as f64 * trained.epochs_run / trained.train_seconds.max(1e-9)
+    }
+
+    pub(super) fn print_result(
+        &mut self,
+        facts: Facts,
+        trained: &Trained,
+        measured: &Measured,
+    ) -> Result<()> {
+        let part = |name: &str| measured.model.summary.metrics.get(name);
+        report::Outcome {
+            facts,
+            seconds: Seconds {
+                load: self.loaded.seconds,
+                seed: trained.seed_seconds,
+                train: trained.train_seconds,
+                evaluate: measured.seconds,
+            },
+            rows_per_second: self.rows_per_second(trained),
+            mean_active: measured.model.summary.mean_active,
+            peak_memory_bytes: None,
+            stopped: self.why_stopped(trained),
+            epochs_run: trained.epochs_run,
+            best_epochs: &trained.best_epochs,
+            train: part("train"),
+            valid: part("valid"),
+            test: part("test"),
+        }
+        .print(&mut self.console)
+    }
+
+    pub(super) fn why_stopped(&self, trained: &Trained) -> Option<&'static str> {
+        if trained.diverged.is_some() {
+            return Some("diverged");
+        }
+        if trained.stopped {
+            return Some("interrupted");
+        }
+        let all = (self.config.epochs * self.config.ensemble) as f64;
+        (trained.epochs_run < all - 0.5).then_some("patience")
+    }
+
+    pub(super) fn print_summary(
+        &mut self,
+        progress: &Progress,
+        trained: &Trained,
+        measured: &Measured,
+    ) -> Result<()> {
+        let rate = self.rows_per_second(trained);
+        let summary = &measured.model.summary;
+        let model = format!(
+            "{} anchors × {} factors, {:.1} active a row, {} distance, L {:.3}{}",
+            count(progress.anchors),
+            self.config.factors,
+            summary.mean_active,
+            name_of(self.config.distance),
+            progress.lipschitz,
+            if self.config.ensemble > 1 {
+                format!(", {} members", trained.members.len())
+            } else {
+                String::new()
+            },
+        );
+        let epochs = match self.why_stopped(trained) {
+            Some(why) => format!(
+                " (ended by {})",
+                if why == "patience" { "--patience" } else { why }
+            ),
+            None => String::new(),
+        };
+        let time = format!(
+            "{}{epochs}, {} rows/s",
+            duration(trained.train_seconds),
+            count(rate as u64)
+        );
+        let mut lines = vec![("model", model), ("time", time)];
+        if self.loaded.valid.is_some() {
+            let best: Vec<String> = trained
+                .best_epochs
+                .iter()
+                .map(ToString::to_string)
+                .collect();
+            lines.push((
+                "kept",
+                format!("epoch {}, the best by validation loss", best.join(", ")),
+            ));
+        }
+        for (name, text) in lines {
+            let name = self.console.dim(&format!("{name:<9}"));
+            self.console.line(&format!("  {name}{text}"))?;
+        }
+        self.console.line("")?;
+        let parts = ["train", "valid", "test"].map(|part| (part, summary.metrics.get(part)));
+        report::table(&mut self.console, &parts)?;
+        self.console.line("")?;
+        let written = |path: &Option<PathBuf>| {
+            path.as_deref().map(|path| {
+                let size = std::fs::metadata(path).map_or(0, |meta| meta.len());
+                format!("{} ({})", path.display(), show_size(size))
+            })
+        };
+        for (name, path) in [
+            ("model", &self.args.output.model),
+            ("plot", &self.args.output.plot),
+        ] {
+            if let Some(text) = written(path) {
+                self.console.line(&format!("{name} written to {text}"))?;
+            }
+        }
+        self.console.flush()
+    }
+}
