@@ -11,4 +11,5 @@ mod checks {
     mod golden_coding;
     mod losses;
     mod scores;
+    mod training;
 }

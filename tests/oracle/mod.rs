@@ -32,7 +32,9 @@ pub mod coding;
 pub mod forward;
 pub mod gradient;
 pub mod loss;
+pub mod paper_loop;
 pub mod params;
+pub mod train;
 
 /// How distances become weights γ.
 #[derive(Clone, Copy, Debug, PartialEq)]
