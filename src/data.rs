@@ -1,6 +1,41 @@
 //! Rows and targets as the trainer sees them: encoded, scaled, dense or compressed.
 
+mod array;
+mod build;
+mod csv;
+mod encode;
+mod fill;
+pub mod format;
+mod idx;
+mod label_column;
+mod label_summary;
+pub mod labels;
+mod libsvm;
+pub mod notes;
+mod npy;
+mod number;
+pub mod preprocess;
+mod ratings;
+pub mod raw;
+pub mod reader;
+pub mod scale;
+pub mod schema;
+mod side_labels;
+mod source;
+pub mod split;
+
 use ndarray::Array2;
+
+pub use fill::Missing;
+pub use format::Format;
+pub use labels::{LabelMap, Task};
+pub use notes::{Note, NoteLevel, Notes};
+pub use preprocess::{Preprocess, PreprocessOptions};
+pub use raw::{Cells, RawLabels, RawRows};
+pub use reader::{ReadOptions, Reader, read, read_with_schema};
+pub use scale::Scale;
+pub use schema::Schema;
+pub use split::{SplitOptions, split_rows};
 
 /// The rows of a data set after encoding and scaling.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,0 +1,132 @@
+//! Growing tables and category lists, shared by the readers of tables.
+
+use std::path::Path;
+
+use indexmap::IndexSet;
+
+use super::raw::{self, Cells};
+use super::schema::Levels;
+use super::source::check_memory;
+use crate::error::{Error, Place, Result};
+
+/// Codes are kept in f32 cells, which count exactly up to here.
+const MAX_LEVELS: usize = 1 << 24;
+
+/// Rows of cells as they come, within a bound on memory.
+#[derive(Debug)]
+pub(crate) struct TableBuilder {
+    cells: Vec<f32>,
+    width: usize,
+    max_memory: u64,
+    /// Line and byte column of the first missing cell.
+    pub(crate) first_missing: Option<(u64, u64)>,
+}
+
+impl TableBuilder {
+    pub(crate) fn new(width: usize, max_memory: u64) -> Self {
+        Self {
+            cells: Vec::new(),
+            width,
+            max_memory,
+            first_missing: None,
+        }
+    }
+
+    /// Appends a row of zeros; `other_bytes` are taken beside the cells.
+    #[inline]
+    pub(crate) fn add_row(&mut self, other_bytes: u64, path: &Path) -> Result<()> {
+        let start = self.cells.len();
+        if start + self.width > self.cells.capacity() {
+            check_memory(
+                ((start + self.width) * 4) as u64 + other_bytes,
+                self.max_memory,
+                path,
+            )?;
+            self.grow();
+        }
+        self.cells.resize(start + self.width, 0.0);
+        Ok(())
+    }
+
+    /// The row added last.
+    #[inline]
+    pub(crate) fn last_row(&mut self) -> &mut [f32] {
+        let start = self.cells.len() - self.width;
+        &mut self.cells[start..]
+    }
+
+    /// Doubles the room, but never beyond the bound.
+    fn grow(&mut self) {
+        let most = usize::try_from(self.max_memory / 4).unwrap_or(usize::MAX);
+        let needed = self.cells.len() + self.width;
+        let wanted = (2 * self.cells.len())
+            .max(256 * self.width)
+            .min(most)
+            .max(needed);
+        self.cells.reserve_exact(wanted - self.cells.len());
+    }
+
+    /// Hands over the rows gathered since the last call.
+    pub(crate) fn take(&mut self) -> Cells {
+        let mut cells = std::mem::take(&mut self.cells);
+        cells.shrink_to_fit();
+        let n_rows = cells.len().checked_div(self.width).unwrap_or(0);
+        Cells::Table(raw::table(cells, n_rows, self.width))
+    }
+}
+
+/// The words of one categorical column and their codes.
+#[derive(Debug)]
+pub(crate) struct Category {
+    words: IndexSet<String>,
+    /// The levels to keep to, where the schema is given.
+    given: Option<Levels>,
+}
+
+impl Category {
+    /// Learns its words from the file.
+    pub(crate) fn growing() -> Self {
+        Self {
+            words: IndexSet::new(),
+            given: None,
+        }
+    }
+
+    /// Keeps to the words of a schema.
+    pub(crate) fn following(levels: &Levels) -> Self {
+        let words = levels.as_slice().iter().cloned().collect();
+        Self {
+            words,
+            given: Some(levels.clone()),
+        }
+    }
+
+    /// The code of a word; a word the schema does not know gets the number of levels.
+    pub(crate) fn code(&mut self, word: &[u8], place: impl Fn() -> Place) -> Result<f32> {
+        let word = String::from_utf8_lossy(word);
+        let code = match self.words.get_index_of(word.as_ref()) {
+            Some(code) => code,
+            None if self.given.is_some() => self.words.len(),
+            None if self.words.len() >= MAX_LEVELS => {
+                let message = format!("more than {MAX_LEVELS} different categories in a column");
+                return Err(Error::data(place(), message));
+            }
+            None => self.words.insert_full(word.into_owned()).0,
+        };
+        #[expect(clippy::cast_precision_loss, reason = "at most 2^24, exact in f32")]
+        Ok(code as f32)
+    }
+
+    /// The levels so far; `last`: no more rows follow.
+    pub(crate) fn levels(&mut self, last: bool) -> Levels {
+        if let Some(levels) = &self.given {
+            return levels.clone();
+        }
+        let words: Vec<String> = if last {
+            std::mem::take(&mut self.words).into_iter().collect()
+        } else {
+            self.words.iter().cloned().collect()
+        };
+        Levels::from(words)
+    }
+}

@@ -1,0 +1,171 @@
+//! Records of a csv: lines without comments and blanks, joined where a quoted field spans several.
+
+use crate::data::source::Input;
+use crate::error::{Error, Place, Result};
+
+/// Yields the records of a file; the first ones can be looked at before they are consumed.
+pub(super) struct Records {
+    input: Input,
+    /// Text of the records looked at ahead, one after the other.
+    window: Vec<u8>,
+    /// End in `window`, and line, of each of them.
+    ahead: Vec<(usize, u64)>,
+    /// How many of them are consumed.
+    replayed: usize,
+    /// A record of several lines.
+    joined: Vec<u8>,
+    current: Current,
+    line: u64,
+}
+
+#[derive(Clone, Copy)]
+enum Current {
+    Window,
+    Line,
+    Joined,
+}
+
+impl Records {
+    pub(super) fn new(input: Input) -> Self {
+        Self {
+            input,
+            window: Vec::new(),
+            ahead: Vec::new(),
+            replayed: 0,
+            joined: Vec::new(),
+            current: Current::Line,
+            line: 0,
+        }
+    }
+
+    /// Keeps up to `count` records to look at, or as many as a quarter of the memory holds.
+    pub(super) fn look_ahead(&mut self, count: usize) -> Result<()> {
+        while self.ahead.len() < count && self.window.len() <= self.input.line_limit() {
+            if !self.advance_live()? {
+                break;
+            }
+            let record = match self.current {
+                Current::Joined => &self.joined,
+                _ => self.input.line(),
+            };
+            self.window.extend_from_slice(record);
+            self.ahead.push((self.window.len(), self.line));
+        }
+        Ok(())
+    }
+
+    /// Drops the consumed records from the window, so that looking ahead counts from here.
+    pub(super) fn forget(&mut self) {
+        if self.replayed == self.ahead.len() {
+            self.window.clear();
+            self.ahead.clear();
+            self.replayed = 0;
+        }
+    }
+
+    /// The records looked at ahead and not consumed.
+    pub(super) fn ahead(&self) -> impl Iterator<Item = &[u8]> {
+        (self.replayed..self.ahead.len()).map(|i| self.seen(i))
+    }
+
+    fn seen(&self, i: usize) -> &[u8] {
+        let start = if i == 0 { 0 } else { self.ahead[i - 1].0 };
+        &self.window[start..self.ahead[i].0]
+    }
+
+    /// Moves on to the next record; false at the end of the file.
+    pub(super) fn advance(&mut self) -> Result<bool> {
+        if self.replayed < self.ahead.len() {
+            self.line = self.ahead[self.replayed].1;
+            self.replayed += 1;
+            self.current = Current::Window;
+            return Ok(true);
+        }
+        if !self.window.is_empty() {
+            self.window = Vec::new();
+        }
+        self.advance_live()
+    }
+
+    fn advance_live(&mut self) -> Result<bool> {
+        loop {
+            if !self.input.advance()? {
+                return Ok(false);
+            }
+            self.line = self.input.line_number();
+            let line = self.input.line();
+            match line
+                .iter()
+                .find(|byte| !matches!(byte, b' ' | b'\t' | b'\r'))
+            {
+                None | Some(b'#') => continue,
+                Some(_) => {}
+            }
+            self.current = Current::Line;
+            if memchr::memchr(b'"', line).is_some() && ends_open(line, false) {
+                self.join()?;
+            }
+            return Ok(true);
+        }
+    }
+
+    /// Adds lines until the quoted field is closed.
+    fn join(&mut self) -> Result<()> {
+        self.joined.clear();
+        self.joined.extend_from_slice(self.input.line());
+        self.current = Current::Joined;
+        let mut open = true;
+        while open {
+            if !self.input.advance()? {
+                let place = Place::line(self.input.path(), self.line);
+                return Err(Error::data(
+                    place,
+                    "a quoted field begins here and never ends",
+                ));
+            }
+            self.joined.push(b'\n');
+            self.joined.extend_from_slice(self.input.line());
+            if self.joined.len() > self.input.line_limit() {
+                return Err(self.input.too_long());
+            }
+            open = ends_open(self.input.line(), true);
+        }
+        Ok(())
+    }
+
+    /// The current record.
+    pub(super) fn record(&self) -> &[u8] {
+        match self.current {
+            Current::Window => self.seen(self.replayed - 1),
+            Current::Line => self.input.line(),
+            Current::Joined => &self.joined,
+        }
+    }
+
+    /// The line the current record begins on.
+    pub(super) fn line(&self) -> u64 {
+        self.line
+    }
+}
+
+/// Whether a quoted field is still open after `text`, given whether one was before it.
+///
+/// A quote opens a field only at its beginning; which character ends fields is not known yet, so
+/// any of the usual ones counts.
+fn ends_open(text: &[u8], mut open: bool) -> bool {
+    let mut fresh = true;
+    let mut bytes = text.iter().peekable();
+    while let Some(&byte) = bytes.next() {
+        if open {
+            if byte == b'"' && bytes.next_if(|&&next| next == b'"').is_none() {
+                open = false;
+                fresh = false;
+            }
+        } else if byte == b'"' && fresh {
+            open = true;
+        } else if byte != b' ' {
+            fresh = matches!(byte, b',' | b';' | b'\t');
+        }
+    }
+    open
+}

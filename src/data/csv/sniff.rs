@@ -1,0 +1,200 @@
+//! Finds out what a csv looks like from its first records: delimiter, header, kinds of columns.
+
+use std::collections::HashSet;
+
+use super::fields::Fields;
+use super::records::Records;
+use crate::data::number::{self, Token};
+use crate::error::Result;
+
+/// What the first records tell.
+#[derive(Debug)]
+pub(super) struct Layout {
+    pub(super) delimiter: u8,
+    /// Whether the first record is a header.
+    pub(super) header: bool,
+    /// Column names from the header or the KEEL lines.
+    pub(super) names: Option<Vec<String>>,
+    /// The label column KEEL lines name.
+    pub(super) keel_label: Option<String>,
+    pub(super) n_fields: usize,
+    /// For each column whether any word stands in it below the header.
+    pub(super) wordy: Vec<bool>,
+}
+
+/// What the `@` lines in front of KEEL data say.
+#[derive(Debug, Default)]
+struct Keel {
+    attributes: Vec<String>,
+    label: Option<String>,
+}
+
+/// Looks at up to `count` records. `header` overrides the guess; `known` are names that, standing
+/// in the first record, make it a header.
+pub(super) fn sniff(
+    records: &mut Records,
+    count: usize,
+    delimiter: Option<u8>,
+    header: Option<bool>,
+    known: Option<&HashSet<&str>>,
+) -> Result<Layout> {
+    let keel = read_keel(records)?;
+    records.look_ahead(count)?;
+    let delimiter = delimiter.unwrap_or_else(|| guess_delimiter(records));
+    let mut fields = Fields::default();
+    let mut ahead = records.ahead();
+    if let Some(first) = ahead.next() {
+        fields.split(first, delimiter);
+    }
+    let first: Vec<Vec<u8>> = fields.iter().map(<[u8]>::to_vec).collect();
+    let below = Below::scan(ahead, delimiter, &first, &mut fields);
+    let guess = match known {
+        Some(known) => first
+            .iter()
+            .any(|name| std::str::from_utf8(name).is_ok_and(|n| known.contains(n))),
+        None => below.first_is_header(&first),
+    };
+    let keel_names = (!keel.attributes.is_empty()).then_some(keel.attributes);
+    let header = header.unwrap_or(guess && keel_names.is_none());
+    let mut wordy = below.wordy;
+    if !header {
+        for (wordy, field) in wordy.iter_mut().zip(&first) {
+            *wordy |= number::token(field) == Token::Word;
+        }
+    }
+    let name = |field: &Vec<u8>| String::from_utf8_lossy(field).into_owned();
+    let names = if header {
+        Some(first.iter().map(name).collect())
+    } else {
+        keel_names
+    };
+    if header {
+        records.advance()?;
+    }
+    Ok(Layout {
+        delimiter,
+        header,
+        names,
+        keel_label: keel.label,
+        n_fields: first.len(),
+        wordy,
+    })
+}
+
+/// What stands below the first record, by column.
+struct Below {
+    wordy: Vec<bool>,
+    numeric: Vec<bool>,
+    /// Whether the first record's field comes again further down.
+    repeated: Vec<bool>,
+}
+
+impl Below {
+    fn scan<'a>(
+        records: impl Iterator<Item = &'a [u8]>,
+        delimiter: u8,
+        first: &[Vec<u8>],
+        fields: &mut Fields,
+    ) -> Self {
+        let n = first.len();
+        let mut below = Self {
+            wordy: vec![false; n],
+            numeric: vec![false; n],
+            repeated: vec![false; n],
+        };
+        for record in records {
+            fields.split(record, delimiter);
+            for (j, field) in fields.iter().enumerate().take(n) {
+                match number::token(field) {
+                    Token::Number(_) => below.numeric[j] = true,
+                    Token::Missing => {}
+                    Token::Word => {
+                        below.wordy[j] = true;
+                        below.repeated[j] |= field == first[j].as_slice();
+                    }
+                }
+            }
+        }
+        below
+    }
+
+    /// A word above numbers, or, where there is nothing but words, words that never come again.
+    fn first_is_header(&self, first: &[Vec<u8>]) -> bool {
+        let word = |j: usize| number::token(&first[j]) == Token::Word;
+        let columns = 0..first.len();
+        columns
+            .clone()
+            .any(|j| word(j) && self.numeric[j] && !self.wordy[j])
+            || columns
+                .clone()
+                .all(|j| word(j) && !self.numeric[j] && !self.repeated[j])
+    }
+}
+
+/// Consumes the lines that begin with `@`, up to `@data`.
+fn read_keel(records: &mut Records) -> Result<Keel> {
+    let mut keel = Keel::default();
+    loop {
+        records.look_ahead(1)?;
+        let Some(line) = records.ahead().next() else {
+            return Ok(keel);
+        };
+        let line = String::from_utf8_lossy(line.trim_ascii()).into_owned();
+        let Some(line) = line.strip_prefix('@') else {
+            return Ok(keel);
+        };
+        let (keyword, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
+        match keyword.to_ascii_lowercase().as_str() {
+            "attribute" => keel.attributes.push(attribute_name(rest.trim())),
+            "output" | "outputs" => keel.label = Some(rest.trim().to_owned()),
+            _ => {}
+        }
+        records.advance()?;
+        records.forget();
+    }
+}
+
+/// `At1 real[0,1]`, `class{a,b}` or `'two words' real`.
+fn attribute_name(text: &str) -> String {
+    match text.chars().next() {
+        Some(quote @ ('\'' | '"')) => text[1..].split(quote).next().unwrap_or_default().to_owned(),
+        _ => {
+            let end = |c: char| c.is_whitespace() || matches!(c, '{' | '[');
+            text.split(end).next().unwrap_or_default().to_owned()
+        }
+    }
+}
+
+/// Comma unless the first records have none, or have semicolons as regular as fields are.
+fn guess_delimiter(records: &Records) -> u8 {
+    let head: Vec<&[u8]> = records.ahead().take(10).collect();
+    let counts = |delimiter: u8| -> Vec<usize> {
+        head.iter()
+            .map(|record| count_outside_quotes(record, delimiter))
+            .collect()
+    };
+    let steady = |counts: &[usize]| counts[0] > 0 && counts.iter().all(|&n| n == counts[0]);
+    if head.is_empty() {
+        return b',';
+    }
+    let (commas, semicolons) = (counts(b','), counts(b';'));
+    if steady(&semicolons) && !steady(&commas) {
+        return b';';
+    }
+    let first = head[0].trim_ascii();
+    let has = |delimiter: u8| count_outside_quotes(first, delimiter) > 0;
+    [b',', b';', b'\t', b' ']
+        .into_iter()
+        .find(|&delimiter| has(delimiter))
+        .unwrap_or(b',')
+}
+
+fn count_outside_quotes(record: &[u8], delimiter: u8) -> usize {
+    let mut open = false;
+    let mut count = 0;
+    for &byte in record {
+        open ^= byte == b'"';
+        count += usize::from(byte == delimiter && !open);
+    }
+    count
+}

@@ -1,0 +1,315 @@
+//! From columns to features: numbers pass, each level of a categorical column becomes a feature.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::Csr;
+use super::fill::Fills;
+use super::raw::{Cells, RawRows};
+use super::schema::{Column, ColumnKind, Levels, Schema, TableSchema};
+use crate::error::{Error, Place, Result};
+
+/// How columns become features; fitted on the training rows.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Encoder {
+    /// The columns, categorical ones with the levels that occur in training.
+    pub(crate) schema: Schema,
+    /// First feature of each column of a table; empty for sparse rows.
+    first: Vec<usize>,
+    /// Per categorical column whether a missing cell is a level of its own.
+    missing_level: Vec<bool>,
+    pub(crate) fills: Fills,
+    pub(crate) n_features: usize,
+}
+
+impl Encoder {
+    /// Takes the levels from the training rows, and what to put in missing numeric cells from
+    /// `fills`.
+    pub(crate) fn fit(train: &RawRows, fills: Fills) -> Self {
+        let (Schema::Table(table), Cells::Table(cells)) = (&train.schema, &train.cells) else {
+            let n_features = train.n_columns();
+            let (first, missing_level) = (Vec::new(), Vec::new());
+            let schema = train.schema.clone();
+            return Self {
+                schema,
+                first,
+                missing_level,
+                fills,
+                n_features,
+            };
+        };
+        let mut encoder = Self {
+            schema: Schema::Table(TableSchema::default()),
+            first: Vec::with_capacity(table.columns.len()),
+            missing_level: Vec::with_capacity(table.columns.len()),
+            fills,
+            n_features: 0,
+        };
+        let mut columns = Vec::with_capacity(table.columns.len());
+        for (j, column) in table.columns.iter().enumerate() {
+            encoder.first.push(encoder.n_features);
+            let mut missing_level = false;
+            let (kind, width) = match &column.kind {
+                ColumnKind::Numeric => (ColumnKind::Numeric, 1),
+                ColumnKind::Categorical { levels } => {
+                    let (levels, missing) = used_levels(levels, cells.column(j).iter().copied());
+                    missing_level = missing;
+                    // One more for words training does not have.
+                    let width = levels.len() + usize::from(missing) + 1;
+                    (ColumnKind::Categorical { levels }, width)
+                }
+            };
+            encoder.missing_level.push(missing_level);
+            encoder.n_features += width;
+            columns.push(Column {
+                name: column.name.clone(),
+                kind,
+            });
+        }
+        encoder.schema = Schema::Table(TableSchema {
+            columns,
+            ..table.clone()
+        });
+        encoder
+    }
+
+    /// What feature `j` is called.
+    pub(crate) fn feature_name(&self, j: usize) -> String {
+        let Schema::Table(table) = &self.schema else {
+            return self.schema.column_name(j);
+        };
+        let column = self
+            .first
+            .partition_point(|&first| first <= j)
+            .saturating_sub(1);
+        let name = self.schema.column_name(column);
+        match &table.columns[column].kind {
+            ColumnKind::Numeric => name,
+            ColumnKind::Categorical { levels } => match levels
+                .as_slice()
+                .get(j - self.first[column])
+            {
+                Some(level) => format!("{name}={level}"),
+                None if self.missing_level[column] && j - self.first[column] == levels.len() => {
+                    format!("{name}=<missing>")
+                }
+                None => format!("{name}=<unseen>"),
+            },
+        }
+    }
+
+    /// Prepares to encode rows, which have to have the columns of the training rows.
+    pub(crate) fn steps(&self, rows: &RawRows, place: &Path) -> Result<Vec<Step>> {
+        let fail = |message: String| Err(Error::data(Place::file(place), message));
+        let (table, given) = match (&self.schema, &rows.cells, &rows.schema) {
+            (schema, Cells::Sparse(_), _) if schema.is_numeric() => return Ok(Vec::new()),
+            (_, Cells::Sparse(_), _) => {
+                return fail("the model has categorical columns, sparse rows have none".to_owned());
+            }
+            (_, Cells::Table(cells), _) if cells.ncols() != self.schema.n_columns() => {
+                let (expected, found) = (self.schema.n_columns(), cells.ncols());
+                return fail(format!(
+                    "expected {expected} columns, as in training, found {found}"
+                ));
+            }
+            (Schema::Table(table), _, Schema::Table(given)) => (table, given),
+            (_, _, given) if given.is_numeric() => {
+                return Ok((0..self.n_features).map(|j| Step::Number(j, 0.0)).collect());
+            }
+            _ => return fail("the model has numeric columns only".to_owned()),
+        };
+        let mut steps = Vec::with_capacity(table.columns.len());
+        for (j, (column, given)) in table.columns.iter().zip(&given.columns).enumerate() {
+            steps.push(match (&column.kind, &given.kind) {
+                (ColumnKind::Numeric, ColumnKind::Numeric) => {
+                    Step::Number(self.first[j], self.fills.value(j))
+                }
+                (ColumnKind::Categorical { levels }, ColumnKind::Categorical { levels: given }) => {
+                    Step::Category(self.category(j, levels, given))
+                }
+                _ => {
+                    let name = self.schema.column_name(j);
+                    return fail(format!(
+                        "column `{name}` is of another kind than in training"
+                    ));
+                }
+            });
+        }
+        Ok(steps)
+    }
+
+    fn category(&self, j: usize, levels: &Levels, given: &Levels) -> Category {
+        let first = self.first[j];
+        let missing = first + levels.len();
+        let unseen = missing + usize::from(self.missing_level[j]);
+        let features = if levels.is(given) {
+            (first..missing).collect()
+        } else {
+            let known: HashMap<&str, usize> = levels
+                .as_slice()
+                .iter()
+                .map(String::as_str)
+                .zip(first..)
+                .collect();
+            let feature = |level: &String| known.get(level.as_str()).copied().unwrap_or(unseen);
+            given.as_slice().iter().map(feature).collect()
+        };
+        Category {
+            features,
+            missing,
+            unseen,
+        }
+    }
+}
+
+/// What happens to one cell of every row.
+pub(crate) enum Step {
+    /// The value of this feature, or the second number where it is missing.
+    Number(usize, f32),
+    /// One of several features.
+    Category(Category),
+}
+
+/// The features of a categorical column.
+pub(crate) struct Category {
+    /// Feature of each code.
+    features: Vec<usize>,
+    /// Feature of a missing cell; the same as `unseen` where training had none.
+    missing: usize,
+    unseen: usize,
+}
+
+impl Category {
+    /// The feature of a cell, and whether training never saw its like.
+    #[inline]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a code"
+    )]
+    fn feature(&self, cell: f32) -> (usize, bool) {
+        let feature = if cell.is_nan() {
+            self.missing
+        } else {
+            self.features
+                .get(cell as usize)
+                .copied()
+                .unwrap_or(self.unseen)
+        };
+        (feature, feature == self.unseen)
+    }
+}
+
+/// What was met while encoding.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Met {
+    /// Missing numeric cells.
+    pub(crate) missing: u64,
+    /// Per column the cells whose category training never saw.
+    pub(crate) unseen: Vec<u64>,
+}
+
+/// Calls `each` with row, feature and value of everything that is not zero, in order.
+pub(crate) fn visit(
+    rows: &RawRows,
+    steps: &[Step],
+    mut each: impl FnMut(usize, usize, f32),
+) -> Met {
+    let mut met = Met {
+        missing: 0,
+        unseen: vec![0; steps.len()],
+    };
+    match &rows.cells {
+        Cells::Sparse(rows) => {
+            for i in 0..rows.n_rows() {
+                let (indices, values) = rows.row(i);
+                for (&j, &value) in indices.iter().zip(values) {
+                    each(i, j as usize, value);
+                }
+            }
+        }
+        Cells::Table(cells) => {
+            for (i, row) in cells.outer_iter().enumerate() {
+                for (j, (step, &cell)) in steps.iter().zip(row).enumerate() {
+                    let (feature, value) = match step {
+                        Step::Number(feature, fill) if cell.is_nan() => {
+                            met.missing += 1;
+                            (*feature, *fill)
+                        }
+                        Step::Number(feature, _) => (*feature, cell),
+                        Step::Category(category) => {
+                            let (feature, unseen) = category.feature(cell);
+                            met.unseen[j] += u64::from(unseen);
+                            (feature, 1.0)
+                        }
+                    };
+                    if value != 0.0 {
+                        each(i, feature, value);
+                    }
+                }
+            }
+        }
+    }
+    met
+}
+
+/// The levels that occur, by size if all are numbers, else as text; and whether a cell is missing.
+fn used_levels(levels: &Levels, cells: impl Iterator<Item = f32>) -> (Levels, bool) {
+    let mut used = vec![false; levels.len()];
+    let mut missing = false;
+    for cell in cells {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a code"
+        )]
+        match used.get_mut(cell as usize) {
+            _ if cell.is_nan() => missing = true,
+            Some(used) => *used = true,
+            None => {}
+        }
+    }
+    let occurring = levels.as_slice().iter().zip(used).filter(|(_, used)| *used);
+    let mut words: Vec<(f64, String)> = occurring
+        .map(|(word, _)| (word.parse().unwrap_or(f64::NAN), word.clone()))
+        .collect();
+    if words.iter().all(|(value, _)| value.is_finite()) {
+        words.sort_by(|a, b| a.0.total_cmp(&b.0).then_with(|| a.1.cmp(&b.1)));
+    } else {
+        words.sort_by(|a, b| a.1.cmp(&b.1));
+    }
+    let words: Vec<String> = words.into_iter().map(|(_, word)| word).collect();
+    (Levels::from(words), missing)
+}
+
+/// Drops the entries of columns from `n_cols` on; returns how many there were.
+pub(crate) fn drop_beyond(rows: &mut Csr, n_cols: usize) -> u64 {
+    rows.n_cols = n_cols;
+    let before = rows.values.len();
+    if rows.indices.iter().all(|&j| (j as usize) < n_cols) {
+        return 0;
+    }
+    retain(rows, |j, _| (j as usize) < n_cols);
+    (before - rows.values.len()) as u64
+}
+
+/// Keeps the entries `keep` says yes to, in place.
+pub(crate) fn retain(rows: &mut Csr, keep: impl Fn(u32, f32) -> bool) {
+    let mut end = 0;
+    let mut at = 0;
+    for row in 1..rows.offsets.len() {
+        while at < rows.offsets[row] {
+            if keep(rows.indices[at], rows.values[at]) {
+                rows.indices[end] = rows.indices[at];
+                rows.values[end] = rows.values[at];
+                end += 1;
+            }
+            at += 1;
+        }
+        rows.offsets[row] = end;
+    }
+    rows.indices.truncate(end);
+    rows.values.truncate(end);
+}

@@ -1,0 +1,127 @@
+//! Gathers the label of each row while a file is read.
+
+use std::path::Path;
+
+use indexmap::IndexMap;
+
+use super::number::{self, Token};
+use super::raw::RawLabels;
+use crate::error::{Error, Place, Result};
+
+/// A missing label among the codes.
+const MISSING: u32 = u32::MAX;
+
+/// The labels so far: numbers until the first word, from then on names.
+#[derive(Debug, Default)]
+pub(crate) struct LabelColumn {
+    numbers: Vec<f64>,
+    words: Option<Words>,
+    /// First line of the chunk's numbers, told when they have to become names.
+    first_line: u64,
+}
+
+#[derive(Debug, Default)]
+struct Words {
+    /// Name to the line it was first seen on; the place is its code.
+    names: IndexMap<String, u64>,
+    codes: Vec<u32>,
+}
+
+impl Words {
+    fn push(&mut self, name: String, line: u64) {
+        let entry = self.names.entry(name);
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "fewer names than rows in memory"
+        )]
+        self.codes.push(entry.index() as u32);
+        entry.or_insert(line);
+    }
+}
+
+impl LabelColumn {
+    /// Adds the label that `field` spells; it may not be missing or infinite.
+    #[inline]
+    pub(crate) fn push(&mut self, field: &[u8], place: impl Fn() -> Place) -> Result<()> {
+        match number::token(field) {
+            Token::Number(value) if value.is_finite() && self.words.is_none() => {
+                if self.numbers.is_empty() {
+                    self.first_line = place().line;
+                }
+                self.numbers.push(value);
+                Ok(())
+            }
+            token => self.push_other(token, field, place()),
+        }
+    }
+
+    fn push_other(&mut self, token: Token, field: &[u8], place: Place) -> Result<()> {
+        let name = match token {
+            Token::Number(value) if value.is_finite() => number::shortest(value),
+            Token::Word => String::from_utf8_lossy(field).into_owned(),
+            Token::Number(_) => {
+                let found = number::shown(field);
+                return Err(Error::data(
+                    place,
+                    format!("expected a finite label, found `{found}`"),
+                ));
+            }
+            Token::Missing => return Err(missing(place)),
+        };
+        let words = self.words.get_or_insert_with(|| {
+            let mut words = Words::default();
+            for value in self.numbers.drain(..) {
+                words.push(number::shortest(value), self.first_line);
+            }
+            words
+        });
+        words.push(name, place.line);
+        Ok(())
+    }
+
+    /// Bytes the labels take.
+    pub(crate) fn bytes(&self) -> u64 {
+        let codes = self.words.as_ref().map_or(0, |words| words.codes.len() * 4);
+        (self.numbers.len() * 8 + codes) as u64
+    }
+
+    /// Hands over the labels gathered since the last call.
+    pub(crate) fn take(&mut self) -> RawLabels {
+        match std::mem::take(self) {
+            Self {
+                numbers,
+                words: None,
+                ..
+            } => {
+                let mut numbers = numbers;
+                numbers.shrink_to_fit();
+                RawLabels::Numbers(numbers)
+            }
+            Self {
+                words: Some(words), ..
+            } => {
+                let (names, lines) = words.names.into_iter().unzip();
+                RawLabels::Words {
+                    names,
+                    lines,
+                    codes: words.codes,
+                }
+            }
+        }
+    }
+}
+
+/// The error for a row without label where one is needed.
+pub(crate) fn missing(place: Place) -> Error {
+    Error::data(place, "the label is missing; every row needs one")
+}
+
+/// The error for a file whose labels are nowhere to be found.
+pub(crate) fn absent(path: &Path, fix: &str) -> Error {
+    Error::data(Place::file(path), format!("the rows have no labels; {fix}"))
+}
+
+/// Whether a code stands for a missing label.
+pub(crate) fn is_missing(code: u32) -> bool {
+    code == MISSING
+}

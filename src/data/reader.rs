@@ -1,0 +1,161 @@
+//! One way in for every format: a whole file, or a chunk of rows at a time.
+
+use std::path::{Path, PathBuf};
+
+use super::format::Format;
+use super::notes::Notes;
+use super::raw::RawRows;
+use super::schema::Schema;
+use super::source::Input;
+use super::{csv, idx, libsvm, npy, ratings};
+use crate::error::{Error, Place, Result};
+
+/// How a file is to be read; whatever is `None` is found out from the file.
+#[derive(Debug, Clone)]
+pub struct ReadOptions {
+    /// The format; otherwise from the name, else from the first lines.
+    pub format: Option<Format>,
+    /// Whether the first line of a csv names the columns.
+    pub header: Option<bool>,
+    /// Label column of a csv: a name, a number from 1, `first` or `last`.
+    pub label: Option<String>,
+    /// Labels of an idx or npy file: idx, npy, or text with one label a line.
+    pub labels: Option<PathBuf>,
+    /// What the first feature is called in libsvm and libffm files: 0 or 1.
+    pub index_base: Option<u8>,
+    /// The most memory the rows may take, in bytes; no line may be longer than a quarter of it.
+    pub max_memory: u64,
+}
+
+impl Default for ReadOptions {
+    fn default() -> Self {
+        Self {
+            format: None,
+            header: None,
+            label: None,
+            labels: None,
+            index_base: None,
+            max_memory: u64::MAX / 2,
+        }
+    }
+}
+
+/// What a format's reader is asked for.
+#[derive(Clone, Copy)]
+pub(crate) struct Request<'a> {
+    pub(crate) path: &'a Path,
+    pub(crate) options: &'a ReadOptions,
+    /// The schema to follow; `None`: the file decides.
+    pub(crate) schema: Option<&'a Schema>,
+    pub(crate) need_labels: bool,
+}
+
+/// What each format offers: its next rows.
+pub(crate) trait Rows: Send {
+    /// At most `max_rows` rows, or `None` at the end of the file.
+    fn next(&mut self, max_rows: usize, notes: &mut Notes) -> Result<Option<RawRows>>;
+}
+
+/// Reads a file a chunk at a time, in bounded memory.
+pub struct Reader {
+    rows: Box<dyn Rows>,
+    path: PathBuf,
+    /// What opening had to say, told with the first chunk.
+    notes: Notes,
+    begun: bool,
+}
+
+impl Reader {
+    /// Opens `path` (`-`: standard input).
+    ///
+    /// With a `schema` the columns are matched to it; without one the first rows decide, and the
+    /// levels of categorical columns grow from chunk to chunk. Labels are read only where
+    /// `need_labels` is set, and must then be there in every row.
+    ///
+    /// # Errors
+    /// Files that cannot be opened, unpacked or matched to the schema.
+    pub fn open(
+        path: &Path,
+        options: &ReadOptions,
+        schema: Option<&Schema>,
+        need_labels: bool,
+    ) -> Result<Self> {
+        let mut notes = Notes::new();
+        let mut input = Input::open(path, options.max_memory)?;
+        let format = Format::decide(options.format, &mut input, &mut notes)?;
+        if options.labels.is_some() && !matches!(format, Format::Idx | Format::Npy) {
+            return Err(Error::Usage(format!(
+                "a labels file goes with idx and npy; {} has its labels inside ({})",
+                path.display(),
+                format.name()
+            )));
+        }
+        let request = Request {
+            path,
+            options,
+            schema,
+            need_labels,
+        };
+        let rows: Box<dyn Rows> = match format {
+            Format::Libsvm => {
+                Box::new(libsvm::LibsvmRows::open(input, request, false, &mut notes)?)
+            }
+            Format::Libffm => Box::new(libsvm::LibsvmRows::open(input, request, true, &mut notes)?),
+            Format::Csv => Box::new(csv::CsvRows::open(input, request, None, &mut notes)?),
+            Format::Tsv => Box::new(csv::CsvRows::open(input, request, Some(b'\t'), &mut notes)?),
+            Format::Ratings => Box::new(ratings::RatingRows::open(input, request)?),
+            Format::Idx => Box::new(idx::open(input, request)?),
+            Format::Npy => Box::new(npy::open(input, request)?),
+        };
+        Ok(Self {
+            rows,
+            path: path.to_owned(),
+            notes,
+            begun: false,
+        })
+    }
+
+    /// The next rows, at most `max_rows` of them; `None` after the last.
+    ///
+    /// # Errors
+    /// A file without any row, and every fault of the data, with its place.
+    pub fn next(&mut self, max_rows: usize, notes: &mut Notes) -> Result<Option<RawRows>> {
+        notes.absorb(&mut self.notes);
+        let rows = self.rows.next(max_rows.max(1), notes)?;
+        if rows.is_none() && !self.begun {
+            return Err(Error::data(Place::file(&self.path), "no rows"));
+        }
+        self.begun = true;
+        Ok(rows)
+    }
+}
+
+/// Reads a whole training file, which fixes the schema.
+///
+/// # Errors
+/// Every fault of the data, with its place; rows beyond `options.max_memory`.
+pub fn read(path: &Path, options: &ReadOptions, notes: &mut Notes) -> Result<RawRows> {
+    read_all(Reader::open(path, options, None, true)?, notes)
+}
+
+/// Reads a whole file the way a training file was read: same columns, levels and index base.
+///
+/// # Errors
+/// As [`read`], and columns that do not match `schema`.
+pub fn read_with_schema(
+    path: &Path,
+    options: &ReadOptions,
+    schema: &Schema,
+    need_labels: bool,
+    notes: &mut Notes,
+) -> Result<RawRows> {
+    read_all(
+        Reader::open(path, options, Some(schema), need_labels)?,
+        notes,
+    )
+}
+
+fn read_all(mut reader: Reader, notes: &mut Notes) -> Result<RawRows> {
+    let rows = reader.next(usize::MAX, notes)?;
+    rows.ok_or_else(|| Error::data(Place::file(&reader.path), "no rows"))
+}

@@ -1,0 +1,154 @@
+//! What the columns of a file mean; kept in the model so that later files are read alike.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+/// The meaning of a file's columns.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Schema {
+    /// Columns in a fixed order: csv, tsv, idx, npy, ratings.
+    Table(TableSchema),
+    /// Numbered features, most of them zero: libsvm, libffm.
+    Sparse {
+        /// Number of features.
+        n_features: usize,
+        /// What the first feature is called in the file: 0 or 1.
+        index_base: u8,
+    },
+}
+
+/// The columns of a table, the label left out.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct TableSchema {
+    /// Feature columns in order.
+    pub columns: Vec<Column>,
+    /// Where the label stood, if the file had it among its columns.
+    pub label: Option<LabelColumn>,
+    /// Whether the rows are ratings of items by users.
+    pub ratings: bool,
+}
+
+/// One feature column.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Column {
+    /// Its name, where the file has a header.
+    pub name: Option<String>,
+    /// What its cells are.
+    pub kind: ColumnKind,
+}
+
+/// What the cells of a column are.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ColumnKind {
+    /// Numbers.
+    Numeric,
+    /// Words: a cell holds the code of its level, or the number of levels for a word that is none.
+    Categorical {
+        /// The words, by code.
+        levels: Levels,
+    },
+}
+
+/// Where a label stood in the training file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LabelColumn {
+    /// Its name, where the file has a header.
+    pub name: Option<String>,
+    /// Its place among all columns, from 0.
+    pub position: usize,
+}
+
+/// The words of a categorical column. Cloning is cheap, as there may be millions.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(from = "Vec<String>", into = "Vec<String>")]
+pub struct Levels(Arc<Vec<String>>);
+
+impl Levels {
+    /// The words by code.
+    pub fn as_slice(&self) -> &[String] {
+        &self.0
+    }
+
+    /// Number of words.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is no word.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether both are the very same list in memory: quick, and false negatives do no harm.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl PartialEq for Levels {
+    fn eq(&self, other: &Self) -> bool {
+        self.is(other) || self.0 == other.0
+    }
+}
+
+impl From<Vec<String>> for Levels {
+    fn from(words: Vec<String>) -> Self {
+        Self(Arc::new(words))
+    }
+}
+
+impl From<Levels> for Vec<String> {
+    fn from(levels: Levels) -> Self {
+        Arc::unwrap_or_clone(levels.0)
+    }
+}
+
+impl Schema {
+    /// A table of `n_columns` unnamed numeric columns.
+    pub fn numeric(n_columns: usize) -> Self {
+        let column = Column {
+            name: None,
+            kind: ColumnKind::Numeric,
+        };
+        Self::Table(TableSchema {
+            columns: vec![column; n_columns],
+            label: None,
+            ratings: false,
+        })
+    }
+
+    /// Number of columns before encoding.
+    pub fn n_columns(&self) -> usize {
+        match self {
+            Self::Table(table) => table.columns.len(),
+            Self::Sparse { n_features, .. } => *n_features,
+        }
+    }
+
+    /// Whether every column holds numbers, so that any format can carry the rows.
+    pub fn is_numeric(&self) -> bool {
+        match self {
+            Self::Table(table) => table.columns.iter().all(|c| c.kind == ColumnKind::Numeric),
+            Self::Sparse { .. } => true,
+        }
+    }
+
+    /// Whether the rows are ratings.
+    pub fn is_ratings(&self) -> bool {
+        matches!(self, Self::Table(table) if table.ratings)
+    }
+
+    /// What column `j` is called: its name, or its number as the file counts.
+    pub fn column_name(&self, j: usize) -> String {
+        match self {
+            Self::Table(table) => match &table.columns[j].name {
+                Some(name) => name.clone(),
+                None => format!("x{}", j + 1),
+            },
+            Self::Sparse { index_base, .. } => format!("{}", j + usize::from(*index_base)),
+        }
+    }
+}
