@@ -111,6 +111,26 @@ impl Features {
         }
     }
 
+    /// The given rows, in the given order.
+    pub fn select(&self, rows: &[u32]) -> Self {
+        match self {
+            Self::Dense(all) => {
+                let rows: Vec<usize> = rows.iter().map(|&r| r as usize).collect();
+                Self::Dense(all.select(ndarray::Axis(0), &rows))
+            }
+            Self::Sparse(all) => {
+                let mut picked = Csr { n_cols: all.n_cols, offsets: vec![0], ..Csr::default() };
+                for &r in rows {
+                    let (columns, values) = all.row(r as usize);
+                    picked.indices.extend_from_slice(columns);
+                    picked.values.extend_from_slice(values);
+                    picked.offsets.push(picked.indices.len());
+                }
+                Self::Sparse(picked)
+            }
+        }
+    }
+
     /// Stored entries: every cell of dense rows, the non-zeros of sparse ones.
     pub fn n_stored(&self) -> usize {
         match self {

@@ -1,0 +1,254 @@
+//! The CPU backend: the kernels in order, spread over threads by rayon.
+//!
+//! Work is cut into tasks by the data alone, each the only writer of its outputs, so the bits do
+//! not depend on the number of threads.
+
+mod dense;
+pub(crate) mod distances;
+mod heads;
+mod runs;
+mod sparse;
+
+pub(crate) use dense::Dense;
+pub(crate) use sparse::Sparse;
+
+use ndarray::Array2;
+
+use crate::backend::{Backend, Scores, StepRates, Totals, TrainRows, TrainTargets};
+use crate::config::{Distance, TrainConfig};
+use crate::data::Features;
+use crate::error::Result;
+use crate::kernel::blend::{BatchTargets, Blend};
+use crate::kernel::fm_update::weigh_sums;
+use crate::kernel::local_coding::Coder;
+use crate::kernel::pair_list::{PairList, RowChunk};
+use crate::kernel::{ROW_CHUNK, Shape};
+use crate::model::Parameters;
+use runs::{Run, run_tasks, runs};
+
+/// Rows scored at a time.
+const SCORE_ROWS: usize = 4096;
+
+/// Parameters and batch in the layout that suits a storage of rows.
+pub(crate) trait Store: Send + Sync {
+    /// Lays parameters out; without `train` there is no optimizer memory.
+    fn new(parameters: &Parameters, config: &TrainConfig, train: bool) -> Self;
+    /// Sizes of the model.
+    fn shape(&self) -> Shape;
+    /// Copies the given rows into the batch; `train` also prepares what the updates read.
+    fn gather(&mut self, features: &Features, rows: &[u32], train: bool);
+    /// Distances of the batch rows `first..first + n` `[n, anchor_stride]`.
+    fn distances(&self, first: usize, n: usize, plain: bool, out: &mut [f32]);
+    /// L of each anchor.
+    fn multipliers(&self) -> &[f32];
+    /// Sums and scores of a run of pairs.
+    fn score(&self, pair_rows: &[u32], run: Run<'_>);
+    /// Gradient and step of every parameter.
+    fn update(&mut self, step: &Step<'_>);
+    /// The parameters in their logical shapes.
+    fn parameters(&self) -> Parameters;
+    /// Mends sums that are corrected step by step.
+    fn refresh(&mut self) {}
+}
+
+/// What the updates read of a step.
+pub(crate) struct Step<'a> {
+    pub(crate) pairs: &'a PairList,
+    pub(crate) chunks: &'a [RowChunk],
+    /// Per slot and channel a·q and a `[n_pairs, stride]`.
+    pub(crate) weighted: &'a [f32],
+    pub(crate) rates: StepRates,
+    pub(crate) plain: bool,
+    pub(crate) parallel: bool,
+}
+
+/// The backend over a storage of rows.
+pub(crate) struct Cpu<'a, S> {
+    store: S,
+    coder: Coder,
+    blend: Blend,
+    plain: bool,
+    train: Option<TrainRows<'a>>,
+    classes: Vec<u32>,
+    values: Vec<f32>,
+    chunks: Vec<RowChunk>,
+    pairs: PairList,
+    sums: Vec<f32>,
+    scores: Vec<f32>,
+    totals: Totals,
+}
+
+impl<'a, S: Store> Cpu<'a, S> {
+    /// A backend with its own copy of the parameters.
+    pub(crate) fn new(
+        parameters: &Parameters,
+        config: &TrainConfig,
+        train: Option<TrainRows<'a>>,
+    ) -> Self {
+        Self {
+            store: S::new(parameters, config, train.is_some()),
+            coder: Coder { coding: config.coding, neighbors: config.neighbors },
+            blend: Blend {
+                coding: config.coding,
+                loss: config.loss,
+                outputs: parameters.n_outputs(),
+                inverse_batch: 1.0,
+                slopes: config.learn.any(),
+            },
+            plain: config.distance == Distance::Euclidean,
+            train,
+            classes: Vec::new(),
+            values: Vec::new(),
+            chunks: Vec::new(),
+            pairs: PairList::default(),
+            sums: Vec::new(),
+            scores: Vec::new(),
+            totals: Totals::default(),
+        }
+    }
+
+    /// Whether a batch of `rows` is worth the cost of waking threads.
+    fn parallel(&self, rows: usize) -> bool {
+        let shape = self.store.shape();
+        rows * shape.features.min(64) * (shape.anchors + shape.record()) > 1 << 15
+    }
+
+    /// Distances and coding of the batch's rows.
+    fn code(&mut self, rows: usize, parallel: bool) {
+        self.chunks.resize_with(rows.div_ceil(ROW_CHUNK), RowChunk::default);
+        let (store, coder, plain) = (&self.store, self.coder, self.plain);
+        let (m, width) = (store.shape().anchors, store.shape().anchor_stride());
+        let tasks = self.chunks.iter_mut().enumerate().collect();
+        run_tasks(tasks, parallel, |scratch: &mut (Vec<f32>, Vec<u64>), (c, chunk)| {
+            let first = c * ROW_CHUNK;
+            let n = ROW_CHUNK.min(rows - first);
+            let (distance, keys) = scratch;
+            distance.resize(n * width, 0.0);
+            if m > 1 {
+                store.distances(first, n, plain, distance);
+            }
+            chunk.clear();
+            for row in distance.chunks_exact(width) {
+                let normalizer = coder.code(&row[..m], store.multipliers(), keys, &mut chunk.pairs);
+                chunk.normalizers.push(normalizer);
+                chunk.ends.push(chunk.pairs.len() as u32);
+            }
+        });
+    }
+
+    /// Scores of the local models of every pair.
+    fn score_pairs(&mut self, parallel: bool) {
+        let shape = self.store.shape();
+        self.pairs.fill(shape.anchors, &mut self.chunks);
+        self.sums.resize(self.pairs.n_pairs() * shape.stride(), 0.0);
+        self.scores.resize(self.pairs.n_pairs() * shape.outputs, 0.0);
+        let (store, pairs) = (&self.store, &self.pairs);
+        let tasks = runs(shape, pairs, &mut self.sums, &mut self.scores);
+        run_tasks(tasks, parallel, |(): &mut (), run| {
+            store.score(&pairs.rows[run.slots.clone()], run);
+        });
+    }
+
+    /// Loss and coefficients of the batch's rows, then a·q and a of every pair.
+    fn backward(&mut self, rows: usize, parallel: bool) {
+        let blend = Blend { inverse_batch: 1.0 / rows as f32, ..self.blend };
+        let (scores, classes, values) = (&self.scores, &self.classes, &self.values);
+        let tasks = self.chunks.iter_mut().enumerate().collect();
+        run_tasks(tasks, parallel, |(): &mut (), (c, chunk): (usize, &mut RowChunk)| {
+            let span = c * ROW_CHUNK..c * ROW_CHUNK + chunk.n_rows();
+            let targets = if classes.is_empty() {
+                BatchTargets::Values(&values[span])
+            } else {
+                BatchTargets::Classes(&classes[span])
+            };
+            blend.backward(chunk, scores, targets);
+        });
+        let (shape, pairs, chunks) = (self.store.shape(), &self.pairs, &self.chunks);
+        let tasks = runs(shape, pairs, &mut self.sums, &mut self.scores);
+        run_tasks(tasks, parallel, |(): &mut (), run: Run<'_>| {
+            let sums = run.sums.chunks_exact_mut(shape.stride());
+            for (slot, sums) in run.slots.zip(sums) {
+                let (chunk, origin) = pairs.origin(slot);
+                let c = shape.outputs;
+                weigh_sums(shape.factors, &chunks[chunk].coefficients[origin * c..][..c], sums);
+            }
+        });
+    }
+
+    fn count(&mut self, rows: usize) {
+        self.totals.rows += rows as u64;
+        self.totals.loss += self.chunks.iter().map(|c| c.loss).sum::<f64>();
+        self.totals.pairs.resize(self.store.shape().anchors, 0);
+        for (i, total) in self.totals.pairs.iter_mut().enumerate() {
+            *total += self.pairs.span(i).len() as u64;
+        }
+    }
+}
+
+impl<S: Store> Backend for Cpu<'_, S> {
+    fn step(&mut self, rows: &[u32], rates: StepRates) -> Result<()> {
+        let train = self.train.expect("a scoring backend is never stepped");
+        let parallel = self.parallel(rows.len());
+        self.store.gather(train.features, rows, true);
+        match train.targets {
+            TrainTargets::Classes(all) => gather(all, rows, &mut self.classes),
+            TrainTargets::Values(all) => gather(all, rows, &mut self.values),
+        }
+        self.code(rows.len(), parallel);
+        self.score_pairs(parallel);
+        self.backward(rows.len(), parallel);
+        self.store.update(&Step {
+            pairs: &self.pairs,
+            chunks: &self.chunks,
+            weighted: &self.sums,
+            rates,
+            plain: self.plain,
+            parallel,
+        });
+        self.count(rows.len());
+        Ok(())
+    }
+
+    fn take_totals(&mut self) -> Result<Totals> {
+        self.store.refresh();
+        Ok(std::mem::take(&mut self.totals))
+    }
+
+    fn score(&mut self, features: &Features) -> Result<Scores> {
+        let (n, shape) = (features.n_rows(), self.store.shape());
+        let mut outputs = Vec::with_capacity(n * shape.outputs);
+        let mut scores = (0_u64, vec![0.0; shape.anchors]);
+        let mut rows = Vec::new();
+        for first in (0..n).step_by(SCORE_ROWS) {
+            rows.clear();
+            rows.extend(first as u32..(first + SCORE_ROWS).min(n) as u32);
+            self.store.gather(features, &rows, false);
+            let parallel = self.parallel(rows.len());
+            self.code(rows.len(), parallel);
+            self.score_pairs(parallel);
+            let (blend, pair_scores) = (self.blend, &self.scores);
+            let tasks = self.chunks.iter_mut().collect();
+            run_tasks(tasks, parallel, |(): &mut (), chunk: &mut RowChunk| {
+                blend.outputs(chunk, pair_scores);
+            });
+            for chunk in &self.chunks {
+                outputs.extend_from_slice(&chunk.outputs);
+                scores.0 += chunk.pairs.len() as u64;
+                for pair in &chunk.pairs {
+                    scores.1[pair.anchor as usize] += f64::from(pair.gamma);
+                }
+            }
+        }
+        let outputs = Array2::from_shape_vec((n, shape.outputs), outputs).expect("n rows of C");
+        Ok(Scores { outputs, pairs: scores.0, gamma: scores.1 })
+    }
+
+    fn parameters(&self) -> Result<Parameters> {
+        Ok(self.store.parameters())
+    }
+}
+
+fn gather<T: Copy>(all: &[T], rows: &[u32], out: &mut Vec<T>) {
+    out.clear();
+    out.extend(rows.iter().map(|&r| all[r as usize]));
+}

@@ -1,0 +1,261 @@
+//! Parameters and batch for dense rows: anchor-major, rows padded to whole vectors.
+
+use ndarray::{Array1, Array2, Array3, Array4};
+
+use crate::config::TrainConfig;
+use crate::data::Features;
+use crate::kernel::Shape;
+use crate::kernel::anchor_distance::{Lenses, anchor_distance};
+use crate::kernel::anchor_update::{AnchorRow, AnchorScratch, Pull, anchor_update};
+use crate::kernel::fm_score::{FEATURE_BLOCK, LocalModel, fm_score, squares_len};
+use crate::kernel::fm_update::{FmBlock, FmScratch, fill_squares, fm_update};
+use crate::math::exp;
+use crate::model::Parameters;
+use crate::optimizer::Moments;
+
+use super::heads::Heads;
+use super::runs::{Run, run_tasks};
+use super::{Step, Store};
+
+/// See the module.
+pub(crate) struct Dense {
+    shape: Shape,
+    heads: Heads,
+    /// Rows of the batch `[b, row_stride]`.
+    batch: Vec<f32>,
+    /// `[m, p, stride]`.
+    records: Vec<f32>,
+    record_moments: Moments,
+    /// `[m, blocks, C, FEATURE_BLOCK]`.
+    squares: Vec<f32>,
+    /// `[m, row_stride]`.
+    anchors: Vec<f32>,
+    anchor_moments: Moments,
+    /// `[m, row_stride]`.
+    scales: Option<Vec<f32>>,
+    scale_moments: Moments,
+    /// τ and √e = exp(τ/2), `[row_stride]`.
+    log_metric: Vec<f32>,
+    root_metric: Vec<f32>,
+    metric_moments: Moments,
+    /// Each anchor's part of ∂τ `[m, row_stride]`, where the metric is learned.
+    metric_parts: Vec<f32>,
+    lenses: Lenses,
+    pulls: Vec<Pull>,
+}
+
+/// The sizes of `parameters`.
+pub(super) fn shape_of(parameters: &Parameters) -> Shape {
+    Shape {
+        anchors: parameters.n_anchors(),
+        features: parameters.n_features(),
+        outputs: parameters.n_outputs(),
+        factors: parameters.n_factors(),
+    }
+}
+
+impl Dense {
+    fn refresh_lenses(&mut self) {
+        let scales = self.scales.as_deref();
+        self.lenses.refresh(self.shape, &self.anchors, &self.root_metric, scales);
+    }
+
+    /// Steps records and squares, a task an (anchor, feature block).
+    fn update_models(&mut self, step: &Step<'_>) {
+        let shape = self.shape;
+        let update = self.heads.fm_rates(step.rates);
+        let (stride, outputs) = (shape.stride(), shape.outputs);
+        let mut moments = self.record_moments.view();
+        let mut tasks = Vec::new();
+        let models = self.records.chunks_exact_mut(shape.features * stride);
+        for (i, (records, squares)) in
+            models.zip(self.squares.chunks_exact_mut(squares_len(shape))).enumerate()
+        {
+            let blocks = records
+                .chunks_mut(FEATURE_BLOCK * stride)
+                .zip(squares.chunks_exact_mut(outputs * FEATURE_BLOCK));
+            for (b, (records, squares)) in blocks.enumerate() {
+                let moments = moments.take(records.len());
+                tasks.push((i, FmBlock { first: b * FEATURE_BLOCK, records, moments, squares }));
+            }
+        }
+        let batch = &self.batch;
+        run_tasks(tasks, step.parallel, |scratch: &mut FmScratch, (i, block)| {
+            let slots = step.pairs.span(i);
+            let weighted = &step.weighted[slots.start * stride..slots.end * stride];
+            fm_update(shape, batch, &step.pairs.rows[slots], weighted, block, update, scratch);
+        });
+    }
+
+    /// Steps anchors and scales, a task an anchor, then the metric.
+    fn update_anchors(&mut self, step: &Step<'_>) {
+        let (shape, rates) = (self.shape, self.heads.anchor_rates(step.rates));
+        let stride = shape.row_stride();
+        let mut anchor_moments = self.anchor_moments.view();
+        let mut scale_moments = self.scale_moments.view();
+        let mut scales = self.scales.as_mut().map(|t| t.chunks_exact_mut(stride));
+        let mut parts = rates.learn.metric.then(|| self.metric_parts.chunks_exact_mut(stride));
+        let mut tasks = Vec::with_capacity(shape.anchors);
+        for (i, anchor) in self.anchors.chunks_exact_mut(stride).enumerate() {
+            let row = AnchorRow {
+                anchor,
+                anchor_moments: anchor_moments.take(stride),
+                scale: scales.as_mut().and_then(Iterator::next),
+                scale_moments: scale_moments.take(stride),
+                metric_gradient: parts.as_mut().and_then(Iterator::next),
+            };
+            tasks.push((i, row));
+        }
+        let (batch, pulls, root_metric) = (&self.batch, &self.pulls, &self.root_metric);
+        run_tasks(tasks, step.parallel, |scratch: &mut AnchorScratch, (i, row)| {
+            let pulls = &pulls[step.pairs.span(i)];
+            anchor_update(shape, batch, pulls, root_metric, row, rates, scratch);
+        });
+        if rates.learn.metric {
+            let mut gradient = vec![0.0_f32; stride];
+            for part in self.metric_parts.chunks_exact(stride) {
+                gradient.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
+            }
+            rates.rest.apply(&mut self.log_metric, &gradient, self.metric_moments.view());
+            for (root, tau) in self.root_metric.iter_mut().zip(&self.log_metric) {
+                *root = exp(0.5 * tau);
+            }
+        }
+        self.refresh_lenses();
+    }
+}
+
+impl Store for Dense {
+    fn new(parameters: &Parameters, config: &TrainConfig, train: bool) -> Self {
+        let shape = shape_of(parameters);
+        let (m, p, stride) = (shape.anchors, shape.features, shape.row_stride());
+        let moments = |len: usize, learned: bool| {
+            Moments::new(config.optimizer, if train && learned { len } else { 0 })
+        };
+        let (learn, records_len) = (config.learn, m * p * shape.stride());
+        let log_metric = pad_rows(&parameters.log_metric.to_vec(), p, stride);
+        let keep_scales = (train && learn.scale).then(|| Array2::ones((m, p)));
+        let scales = parameters.anchor_scale.clone().or(keep_scales);
+        let mut store = Self {
+            shape,
+            heads: Heads::new(parameters, config),
+            batch: Vec::new(),
+            records: pack_records(shape, parameters),
+            record_moments: moments(records_len, true),
+            squares: vec![0.0; m * squares_len(shape)],
+            anchors: pad_rows(&flat(&parameters.anchors), p, stride),
+            anchor_moments: moments(m * stride, learn.anchors),
+            scales: scales.map(|t| pad_rows(&flat(&t), p, stride)),
+            scale_moments: moments(m * stride, learn.scale),
+            root_metric: log_metric.iter().map(|tau| exp(0.5 * tau)).collect(),
+            metric_moments: moments(stride, learn.metric),
+            metric_parts: vec![0.0; if train && learn.metric { m * stride } else { 0 }],
+            log_metric,
+            lenses: Lenses::new(shape),
+            pulls: Vec::new(),
+        };
+        let models = store.records.chunks_exact(p * shape.stride());
+        for (records, squares) in models.zip(store.squares.chunks_exact_mut(squares_len(shape))) {
+            fill_squares(shape, records, squares);
+        }
+        store.refresh_lenses();
+        store
+    }
+
+    fn shape(&self) -> Shape {
+        self.shape
+    }
+
+    fn gather(&mut self, features: &Features, rows: &[u32], _train: bool) {
+        let Features::Dense(all) = features else { unreachable!("storage fits the rows") };
+        let all = all.as_slice().expect("row-major rows");
+        let (p, stride) = (self.shape.features, self.shape.row_stride());
+        self.batch.resize(rows.len() * stride, 0.0);
+        for (out, &r) in self.batch.chunks_exact_mut(stride).zip(rows) {
+            out[..p].copy_from_slice(&all[r as usize * p..][..p]);
+        }
+    }
+
+    fn distances(&self, first: usize, n: usize, plain: bool, out: &mut [f32]) {
+        let stride = self.shape.row_stride();
+        let rows = &self.batch[first * stride..][..n * stride];
+        anchor_distance(self.shape, &self.lenses, rows, plain, out);
+    }
+
+    fn multipliers(&self) -> &[f32] {
+        &self.heads.multipliers
+    }
+
+    fn score(&self, pair_rows: &[u32], run: Run<'_>) {
+        let (shape, i) = (self.shape, run.anchor);
+        let (records, squares) = (shape.features * shape.stride(), squares_len(shape));
+        let model = LocalModel {
+            bias: &self.heads.bias[i * shape.outputs..][..shape.outputs],
+            records: &self.records[i * records..][..records],
+            squares: &self.squares[i * squares..][..squares],
+        };
+        fm_score(shape, model, &self.batch, pair_rows, run.sums, run.scores);
+    }
+
+    fn update(&mut self, step: &Step<'_>) {
+        let learns = self.heads.anchor_rates(step.rates).learn.any() && self.shape.anchors > 1;
+        if learns {
+            let mut pulls = std::mem::take(&mut self.pulls);
+            self.heads.pulls(step, &mut pulls);
+            self.pulls = pulls;
+        }
+        self.update_models(step);
+        if learns {
+            self.update_anchors(step);
+        }
+        self.heads.update(self.shape, step, &self.pulls);
+    }
+
+    fn parameters(&self) -> Parameters {
+        let Shape { anchors: m, features: p, outputs: c, factors: d } = self.shape;
+        let (stride, row_stride) = (self.shape.stride(), self.shape.row_stride());
+        let at = |i: usize, j: usize, c: usize, f: usize| {
+            self.records[(i * p + j) * stride + c * (d + 1) + f]
+        };
+        let rows = |padded: &[f32]| Array2::from_shape_fn((m, p), |(i, j)| padded[i * row_stride + j]);
+        Parameters {
+            anchors: rows(&self.anchors),
+            log_lipschitz: Array1::from(self.heads.log_lipschitz.clone()),
+            log_metric: Array1::from(self.log_metric[..p].to_vec()),
+            anchor_scale: self.scales.as_deref().map(rows),
+            bias: Array2::from_shape_vec((m, c), self.heads.bias.clone()).expect("m biases of C"),
+            linear: Array3::from_shape_fn((m, c, p), |(i, c, j)| at(i, j, c, d)),
+            factors: Array4::from_shape_fn((m, c, p, d), |(i, c, j, f)| at(i, j, c, f)),
+        }
+    }
+}
+
+fn flat(array: &Array2<f32>) -> Vec<f32> {
+    array.iter().copied().collect()
+}
+
+/// Rows of `p` numbers, zero-padded to `stride`.
+fn pad_rows(rows: &[f32], p: usize, stride: usize) -> Vec<f32> {
+    let mut padded = vec![0.0; rows.len() / p * stride];
+    for (out, row) in padded.chunks_exact_mut(stride).zip(rows.chunks_exact(p)) {
+        out[..p].copy_from_slice(row);
+    }
+    padded
+}
+
+/// `[m, p, stride]` records of linear weights and factors.
+fn pack_records(shape: Shape, parameters: &Parameters) -> Vec<f32> {
+    let Shape { anchors: m, features: p, outputs, factors: d } = shape;
+    let stride = shape.stride();
+    let mut records = vec![0.0; m * p * stride];
+    for (ij, record) in records.chunks_exact_mut(stride).enumerate() {
+        let (i, j) = (ij / p, ij % p);
+        for (c, channel) in record.chunks_exact_mut(d + 1).take(outputs).enumerate() {
+            for (f, v) in channel[..d].iter_mut().enumerate() {
+                *v = parameters.factors[[i, c, j, f]];
+            }
+            channel[d] = parameters.linear[[i, c, j]];
+        }
+    }
+    records
+}

@@ -1,0 +1,107 @@
+//! The parameters of an anchor that no feature owns: bias and log L.
+
+use crate::config::TrainConfig;
+use crate::kernel::Shape;
+use crate::kernel::anchor_update::{AnchorRates, Pull};
+use crate::kernel::pair_list::PairList;
+use crate::math::exp;
+use crate::model::Parameters;
+use crate::optimizer::{Moments, StepRates, Update};
+
+use super::Step;
+
+/// Bias and log L of every anchor, and the settings of their updates.
+#[derive(Debug, Clone)]
+pub(crate) struct Heads {
+    /// b `[m, C]`.
+    pub(crate) bias: Vec<f32>,
+    bias_moments: Moments,
+    /// log L `[m]`.
+    pub(crate) log_lipschitz: Vec<f32>,
+    lipschitz_moments: Moments,
+    /// L `[m]`.
+    pub(crate) multipliers: Vec<f32>,
+    config: TrainConfig,
+    gradient: Vec<f32>,
+}
+
+impl Heads {
+    /// Copies the heads out of `parameters`.
+    pub(crate) fn new(parameters: &Parameters, config: &TrainConfig) -> Self {
+        let rule = config.optimizer;
+        let log_lipschitz = parameters.log_lipschitz.to_vec();
+        Self {
+            bias: parameters.bias.iter().copied().collect(),
+            bias_moments: Moments::new(rule, parameters.bias.len()),
+            multipliers: log_lipschitz.iter().map(|&l| exp(l)).collect(),
+            lipschitz_moments: Moments::new(rule, log_lipschitz.len()),
+            log_lipschitz,
+            config: config.clone(),
+            gradient: Vec::new(),
+        }
+    }
+
+    /// Update rule of the local models: the only one with penalties.
+    pub(crate) fn fm_rates(&self, rates: StepRates) -> Update {
+        self.rule(rates.step, rates.rate)
+            .with_penalty(self.config.l2 as f32, self.config.weight_decay as f32)
+    }
+
+    /// Update rules of the anchor side.
+    pub(crate) fn anchor_rates(&self, rates: StepRates) -> AnchorRates {
+        AnchorRates {
+            learn: self.config.learn,
+            anchors: self.rule(rates.step, rates.anchor_rate),
+            rest: self.rule(rates.step, rates.rate),
+        }
+    }
+
+    fn rule(&self, step: u64, rate: f32) -> Update {
+        Update::new(self.config.optimizer, step, rate)
+    }
+
+
+    /// What pulls on the anchor side, by slot; with L as it was in the forward pass.
+    pub(crate) fn pulls(&self, step: &Step<'_>, out: &mut Vec<Pull>) {
+        out.clear();
+        out.extend((0..step.pairs.n_pairs()).map(|slot| {
+            let (chunk, origin) = step.pairs.origin(slot);
+            let (pair, slope) = (step.chunks[chunk].pairs[origin], step.chunks[chunk].slopes[origin]);
+            let l = self.multipliers[pair.anchor as usize];
+            Pull::new(step.pairs.rows[slot], slope, pair.u, pair.distance, l, step.plain)
+        }));
+    }
+
+    /// Steps biases and, where learned, log L.
+    pub(crate) fn update(&mut self, shape: Shape, step: &Step<'_>, pulls: &[Pull]) {
+        let rule = self.rule(step.rates.step, step.rates.rate);
+        self.sum_bias(shape, step.pairs, step.weighted);
+        rule.apply(&mut self.bias, &self.gradient, self.bias_moments.view());
+        if !self.config.learn.lipschitz {
+            return;
+        }
+        self.gradient.clear();
+        self.gradient.extend((0..shape.anchors).map(|i| {
+            pulls[step.pairs.span(i)].iter().fold(0.0, |sum: f32, pull| sum + pull.log_slope)
+        }));
+        rule.apply(&mut self.log_lipschitz, &self.gradient, self.lipschitz_moments.view());
+        for (multiplier, l) in self.multipliers.iter_mut().zip(&self.log_lipschitz) {
+            *multiplier = exp(*l);
+        }
+    }
+
+    /// ∂b = Σ a over the anchor's pairs.
+    fn sum_bias(&mut self, shape: Shape, pairs: &PairList, weighted: &[f32]) {
+        let (c, d, stride) = (shape.outputs, shape.factors, shape.stride());
+        self.gradient.clear();
+        self.gradient.resize(self.bias.len(), 0.0);
+        for (i, gradient) in self.gradient.chunks_exact_mut(c).enumerate() {
+            for slot in pairs.span(i) {
+                let weighted = weighted[slot * stride..][..stride].chunks_exact(d + 1);
+                for (g, weighted) in gradient.iter_mut().zip(weighted) {
+                    *g += weighted[d];
+                }
+            }
+        }
+    }
+}

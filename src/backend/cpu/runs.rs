@@ -1,0 +1,56 @@
+//! Cutting a step into tasks.
+
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use crate::kernel::Shape;
+use crate::kernel::pair_list::PairList;
+
+/// Most pairs of one task.
+const RUN_PAIRS: usize = 128;
+
+/// Consecutive slots of one anchor, with their cells.
+pub(crate) struct Run<'a> {
+    pub(crate) anchor: usize,
+    pub(crate) slots: Range<usize>,
+    /// `[slots, stride]`.
+    pub(crate) sums: &'a mut [f32],
+    /// `[slots, C]`.
+    pub(crate) scores: &'a mut [f32],
+}
+
+/// Cuts all pairs into runs, in order of their slots.
+pub(crate) fn runs<'a>(
+    shape: Shape,
+    pairs: &PairList,
+    mut sums: &'a mut [f32],
+    mut scores: &'a mut [f32],
+) -> Vec<Run<'a>> {
+    let mut runs = Vec::with_capacity(shape.anchors + pairs.n_pairs() / RUN_PAIRS);
+    for anchor in 0..shape.anchors {
+        let span = pairs.span(anchor);
+        for first in span.clone().step_by(RUN_PAIRS) {
+            let slots = first..(first + RUN_PAIRS).min(span.end);
+            let (own_sums, own_scores);
+            (own_sums, sums) = sums.split_at_mut(slots.len() * shape.stride());
+            (own_scores, scores) = scores.split_at_mut(slots.len() * shape.outputs);
+            runs.push(Run { anchor, slots, sums: own_sums, scores: own_scores });
+        }
+    }
+    runs
+}
+
+/// Runs every task, over threads where that pays; each thread reuses its scratch.
+pub(crate) fn run_tasks<T: Send, S: Default>(
+    tasks: Vec<T>,
+    parallel: bool,
+    run: impl Fn(&mut S, T) + Send + Sync,
+) {
+    if parallel && rayon::current_num_threads() > 1 {
+        tasks.into_par_iter().for_each_init(S::default, run);
+    } else {
+        let mut scratch = S::default();
+        tasks.into_iter().for_each(|task| run(&mut scratch, task));
+    }
+}

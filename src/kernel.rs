@@ -1,0 +1,66 @@
+//! The kernels of a mini-batch, one file each, in the order a step runs them.
+//!
+//! | kernel | reads | writes |
+//! |---|---|---|
+//! | [`anchor_distance`], [`anchor_distance_csr`] | rows, anchors, metric | distance `[b, m]` |
+//! | [`local_coding`] | distance, L | active anchors and γ of each row |
+//! | [`pair_list`] | active anchors | (row, anchor) pairs bucketed by anchor |
+//! | [`fm_score`], [`fm_score_csr`] | rows, pairs, local models | q and f of each pair |
+//! | [`blend`] | f, γ, targets | loss, coefficients of each pair |
+//! | [`fm_update`], [`fm_update_csr`] | rows, pairs, coefficients, q | bias, w, V |
+//! | [`anchor_update`], [`anchor_update_csr`] | rows, pairs, coefficients | anchors, log L, metric, scale |
+//!
+//! Neither update reads what the other writes. Every output has one writer that sums in a fixed
+//! order, so a step gives the same bits whatever the number of threads.
+
+pub(crate) mod anchor_distance;
+pub(crate) mod anchor_distance_csr;
+pub(crate) mod anchor_update;
+pub(crate) mod anchor_update_csr;
+pub(crate) mod blend;
+pub(crate) mod fm_score;
+pub(crate) mod fm_score_csr;
+pub(crate) mod fm_update;
+pub(crate) mod fm_update_csr;
+pub(crate) mod local_coding;
+pub(crate) mod pair_list;
+
+use crate::simd::padded;
+
+/// Rows that one task codes and blends.
+pub(crate) const ROW_CHUNK: usize = 64;
+
+/// Sizes of a model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Shape {
+    /// Anchors m.
+    pub(crate) anchors: usize,
+    /// Features p.
+    pub(crate) features: usize,
+    /// Output channels C.
+    pub(crate) outputs: usize,
+    /// Factors d.
+    pub(crate) factors: usize,
+}
+
+impl Shape {
+    /// Numbers of one (anchor, feature) record: per channel v₀ … v_{d−1}, w.
+    pub(crate) fn record(&self) -> usize {
+        self.outputs * (self.factors + 1)
+    }
+
+    /// A record's length in memory: whole vectors of four.
+    pub(crate) fn stride(&self) -> usize {
+        self.record().next_multiple_of(4)
+    }
+
+    /// A row's length in the batch: p in whole vectors.
+    pub(crate) fn row_stride(&self) -> usize {
+        padded(self.features)
+    }
+
+    /// Length of a row of distances: m in whole vectors.
+    pub(crate) fn anchor_stride(&self) -> usize {
+        padded(self.anchors)
+    }
+}

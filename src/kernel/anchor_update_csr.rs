@@ -1,0 +1,103 @@
+//! Gradient and optimizer step of anchors, metric and scales, sparse rows: one column of the batch.
+//!
+//! Over an anchor's pairs κ sums to K, and over those of the rows that have column j, κx to M and
+//! κx² to N. Then Σ κ(z − x) = Kz − M and Σ κ(x − z)² = N − 2zM + Kz², whatever the zeros.
+//! Columns absent from the batch keep their values (lazy).
+//!
+//! One task a column, the only writer of its z, t `[m]` and τ; it returns how much it moved each
+//! anchor's Σ et²z². O(entries·k + m).
+
+use crate::kernel::ROW_CHUNK;
+use crate::kernel::Shape;
+use crate::kernel::anchor_update::AnchorRates;
+use crate::kernel::fm_update_csr::{ColumnBatch, ColumnScratch, Entry};
+use crate::optimizer::MomentsMut;
+use crate::simd::vectorized;
+
+/// One column of the anchor side, to be moved.
+pub(crate) struct AnchorColumn<'a> {
+    /// z `[anchor_stride]`.
+    pub(crate) anchors: &'a mut [f32],
+    pub(crate) anchor_moments: MomentsMut<'a>,
+    /// t `[anchor_stride]`, where scales are kept.
+    pub(crate) scales: Option<&'a mut [f32]>,
+    pub(crate) scale_moments: MomentsMut<'a>,
+    /// τ and e = exp(τ).
+    pub(crate) log_metric: &'a mut f32,
+    pub(crate) metric: &'a mut f32,
+    pub(crate) metric_moments: MomentsMut<'a>,
+}
+
+/// Steps one column; `kappas` are κ by slot, `totals` K `[m]`; adds the change of Σ et²z² to `base`.
+pub(crate) fn anchor_update_csr(
+    batch: ColumnBatch<'_>,
+    entries: &[Entry],
+    kappas: &[f32],
+    totals: &[f32],
+    column: AnchorColumn<'_>,
+    rates: AnchorRates,
+    scratch: &mut ColumnScratch,
+    base: &mut [f64],
+) {
+    let m = batch.shape.anchors;
+    vectorized(
+        #[inline(always)]
+        || {
+            column_moments(batch, entries, kappas, scratch);
+            let ColumnScratch { gradient, own } = scratch;
+            let AnchorColumn { anchors, anchor_moments, scales, scale_moments, .. } = column;
+            let e = *column.metric;
+            let t_of = |t: &Option<&mut [f32]>, i: usize| t.as_ref().map_or(1.0, |t| t[i]);
+            let part = |z: f32, t: f32, e: f32| f64::from(e * t * t) * f64::from(z) * f64::from(z);
+            let mut metric_gradient = 0.0;
+            for i in 0..m {
+                let (z, t) = (anchors[i], t_of(&scales, i));
+                let (first, second, total) = (gradient[i], own[i], totals[i]);
+                let away = total.mul_add(z, -first);
+                let spread = total.mul_add(z * z, (-2.0 * z).mul_add(first, second));
+                base[i] -= part(z, t, e);
+                metric_gradient += e * t * t * spread;
+                gradient[i] = 2.0 * e * t * t * away;
+                own[i] = 2.0 * e * t * spread;
+            }
+            if rates.learn.anchors {
+                rates.anchors.apply(&mut anchors[..m], &gradient[..m], anchor_moments);
+            }
+            let mut scales = scales;
+            if let (true, Some(t)) = (rates.learn.scale, &mut scales) {
+                rates.rest.apply(&mut t[..m], &own[..m], scale_moments);
+            }
+            if rates.learn.metric {
+                let tau = std::slice::from_mut(column.log_metric);
+                rates.rest.apply(tau, &[metric_gradient], column.metric_moments);
+                *column.metric = crate::math::exp(*column.log_metric);
+            }
+            for i in 0..m {
+                base[i] += part(anchors[i], t_of(&scales, i), *column.metric);
+            }
+        },
+    );
+}
+
+/// M and N of every anchor.
+#[inline(always)]
+fn column_moments(
+    batch: ColumnBatch<'_>,
+    entries: &[Entry],
+    kappas: &[f32],
+    scratch: &mut ColumnScratch,
+) {
+    let Shape { anchors: m, .. } = batch.shape;
+    for sums in [&mut scratch.gradient, &mut scratch.own] {
+        sums.clear();
+        sums.resize(m, 0.0);
+    }
+    for entry in entries {
+        let chunk = &batch.chunks[entry.row as usize / ROW_CHUNK];
+        for pair in &chunk.pairs[chunk.span(entry.row as usize % ROW_CHUNK)] {
+            let weighed = kappas[pair.slot as usize] * entry.value;
+            scratch.gradient[pair.anchor as usize] += weighed;
+            scratch.own[pair.anchor as usize] += weighed * entry.value;
+        }
+    }
+}

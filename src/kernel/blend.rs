@@ -1,0 +1,136 @@
+//! Blend of a row's local models, its loss, and what each pair contributes to the gradient.
+//!
+//! ŷ_c = Σᵢ γᵢ fᵢ_c. With g_c = ∂ℓ/∂ŷ_c, aᵢ = Σ_c g_c fᵢ_c, φ = Σ γᵢ aᵢ and ā the mean of a:
+//! adaptive ∂ℓ/∂uᵢ = [(φ − aᵢ) − kγᵢ(φ − ā)] / S; soft γᵢ(φ − aᵢ); inverse γᵢ(φ − aᵢ)ωᵢ.
+//! The paper's (13) and (14) hold λ fixed, which is not the gradient.
+//!
+//! scores `[n_pairs, C]`, γ, targets → outputs `[rows, C]`, loss, coefficients `[pairs, C]` and
+//! slopes `[pairs]`, both divided by the batch's rows. One task a chunk of rows. O(n_pairs·C).
+
+use crate::config::{Coding, Loss};
+use crate::kernel::local_coding::{INVERSE_FLOOR, Pair};
+use crate::kernel::pair_list::RowChunk;
+use crate::loss;
+use crate::simd::vectorized;
+
+/// The targets of a batch.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum BatchTargets<'a> {
+    /// Class of each row.
+    Classes(&'a [u32]),
+    /// Standardised value of each row.
+    Values(&'a [f32]),
+}
+
+/// What a blend needs beside the rows.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Blend {
+    pub(crate) coding: Coding,
+    pub(crate) loss: Loss,
+    /// Output channels C.
+    pub(crate) outputs: usize,
+    /// 1 / b.
+    pub(crate) inverse_batch: f32,
+    /// Whether the slopes with respect to u are wanted.
+    pub(crate) slopes: bool,
+}
+
+impl Blend {
+    /// Outputs alone: ŷ of each row of the chunk.
+    pub(crate) fn outputs(&self, chunk: &mut RowChunk, scores: &[f32]) {
+        vectorized(
+            #[inline(always)]
+            || self.sum_outputs(chunk, scores),
+        );
+    }
+
+    #[inline(always)]
+    fn sum_outputs(&self, chunk: &mut RowChunk, scores: &[f32]) {
+        let c = self.outputs;
+        chunk.outputs.clear();
+        chunk.outputs.resize(chunk.n_rows() * c, 0.0);
+        for r in 0..chunk.n_rows() {
+            let out = &mut chunk.outputs[r * c..][..c];
+            let span = chunk.ends[r] as usize..chunk.ends[r + 1] as usize;
+            for pair in &chunk.pairs[span] {
+                let f = &scores[pair.slot as usize * c..][..c];
+                for (y, f) in out.iter_mut().zip(f) {
+                    *y = pair.gamma.mul_add(*f, *y);
+                }
+            }
+        }
+    }
+
+    /// Outputs, loss and gradient coefficients of the chunk's rows.
+    pub(crate) fn backward(
+        &self,
+        chunk: &mut RowChunk,
+        scores: &[f32],
+        targets: BatchTargets<'_>,
+    ) {
+        vectorized(
+            #[inline(always)]
+            || self.differentiate(chunk, scores, targets),
+        );
+    }
+
+    #[inline(always)]
+    fn differentiate(&self, chunk: &mut RowChunk, scores: &[f32], targets: BatchTargets<'_>) {
+        self.sum_outputs(chunk, scores);
+        let c = self.outputs;
+        chunk.loss = 0.0;
+        chunk.coefficients.resize(chunk.pairs.len() * c, 0.0);
+        chunk.slopes.resize(chunk.pairs.len(), 0.0);
+        for r in 0..chunk.n_rows() {
+            let slopes = &mut chunk.outputs[r * c..][..c];
+            let value = match targets {
+                BatchTargets::Classes(classes) => loss::class_loss(self.loss, slopes, classes[r]),
+                BatchTargets::Values(values) => loss::squared(slopes, values[r]),
+            };
+            chunk.loss += f64::from(value);
+            slopes.iter_mut().for_each(|g| *g *= self.inverse_batch);
+            let span = chunk.ends[r] as usize..chunk.ends[r + 1] as usize;
+            let pairs = &chunk.pairs[span.clone()];
+            let coefficients = chunk.coefficients[span.start * c..].chunks_exact_mut(c);
+            for (pair, coefficients) in pairs.iter().zip(coefficients) {
+                for (out, g) in coefficients.iter_mut().zip(&*slopes) {
+                    *out = pair.gamma * g;
+                }
+            }
+            if self.slopes {
+                let out = &mut chunk.slopes[span];
+                self.distance_slopes(pairs, slopes, scores, chunk.normalizers[r], out);
+            }
+        }
+    }
+
+    /// ∂ℓ/∂u of one row's pairs.
+    #[inline(always)]
+    fn distance_slopes(
+        &self,
+        pairs: &[Pair],
+        g: &[f32],
+        scores: &[f32],
+        normalizer: f32,
+        out: &mut [f32],
+    ) {
+        let (mut phi, mut total) = (0.0, 0.0);
+        for (pair, a) in pairs.iter().zip(out.iter_mut()) {
+            let f = &scores[pair.slot as usize * g.len()..][..g.len()];
+            *a = g.iter().zip(f).fold(0.0_f32, |sum, (g, f)| g.mul_add(*f, sum));
+            phi = pair.gamma.mul_add(*a, phi);
+            total += *a;
+        }
+        let k = pairs.len() as f32;
+        let mean = total / k;
+        for (pair, out) in pairs.iter().zip(out) {
+            let below = phi - *out;
+            *out = match self.coding {
+                Coding::Single => 0.0,
+                Coding::Adaptive => (below - k * pair.gamma * (phi - mean)) / normalizer,
+                Coding::Soft => pair.gamma * below,
+                Coding::Inverse => pair.gamma * below / (pair.u + INVERSE_FLOOR),
+            };
+        }
+    }
+}

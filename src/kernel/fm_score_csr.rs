@@ -1,0 +1,48 @@
+//! Score of each pair's local factorization machine, sparse rows.
+//!
+//! f = b + w·x + ½ Σ_f (q_f² − Σⱼ (xⱼV_jf)²), over the row's non-zeros.
+//!
+//! records `[p, m, stride]`, feature-major so that a column's anchors lie together. One task a
+//! run of pairs of one anchor, the writer of their cells. O(n·nz·C(d + 1)).
+
+use crate::kernel::Shape;
+use crate::simd::vectorized;
+
+/// Fills `sums` (q and w·x per channel) and `scores` for pairs of anchor `anchor`.
+pub(crate) fn fm_score_csr<'r>(
+    shape: Shape,
+    anchor: usize,
+    bias: &[f32],
+    records: &[f32],
+    rows: impl Iterator<Item = (&'r [u32], &'r [f32])>,
+    sums: &mut [f32],
+    scores: &mut [f32],
+) {
+    let (stride, d) = (shape.stride(), shape.factors);
+    let column = shape.anchors * stride;
+    let mut own = vec![0.0_f32; stride];
+    vectorized(
+        #[inline(always)]
+        || {
+            let cells = sums.chunks_exact_mut(stride).zip(scores.chunks_exact_mut(shape.outputs));
+            for ((columns, values), (sums, scores)) in rows.zip(cells) {
+                sums.fill(0.0);
+                own.fill(0.0);
+                for (&j, &x) in columns.iter().zip(values) {
+                    let record = &records[j as usize * column + anchor * stride..][..stride];
+                    for ((sum, own), r) in sums.iter_mut().zip(&mut own).zip(record) {
+                        let term = x * r;
+                        *sum += term;
+                        *own = term.mul_add(term, *own);
+                    }
+                }
+                let channels = sums.chunks_exact(d + 1).zip(own.chunks_exact(d + 1));
+                for ((score, bias), (q, own)) in scores.iter_mut().zip(bias).zip(channels) {
+                    let pairs = q[..d].iter().zip(own);
+                    let cross = pairs.fold(0.0_f32, |sum, (q, own)| sum + q.mul_add(*q, -own));
+                    *score = bias + q[d] + 0.5 * cross;
+                }
+            }
+        },
+    );
+}

@@ -1,0 +1,69 @@
+//! Losses of one row: the value, and the slope with respect to each score.
+
+use crate::config::Loss;
+use crate::math::{exp, log1p_unit, sigmoid, softplus};
+
+/// Loss of class `class` under the scores in `scores` `[C]`, which become ∂ℓ/∂ŷ.
+///
+/// Binary losses have one score, and class 1 is positive.
+#[inline(always)]
+pub(crate) fn class_loss(loss: Loss, scores: &mut [f32], class: u32) -> f32 {
+    match loss {
+        Loss::Logistic => logistic(&mut scores[0], class == 1),
+        Loss::Hinge => hinge(&mut scores[0], class == 1),
+        Loss::Softmax => softmax(scores, class as usize),
+        Loss::Ovr => scores
+            .iter_mut()
+            .enumerate()
+            .fold(0.0, |sum, (c, score)| sum + logistic(score, c == class as usize)),
+        Loss::Squared => squared(scores, class as f32),
+    }
+}
+
+/// softplus(−yŷ), y = ±1.
+#[inline(always)]
+fn logistic(score: &mut f32, positive: bool) -> f32 {
+    let sign = if positive { 1.0 } else { -1.0 };
+    let margin = sign * *score;
+    *score = -sign * sigmoid(-margin);
+    softplus(-margin)
+}
+
+/// max(0, 1 − yŷ), y = ±1; slope 0 at the kink.
+#[inline(always)]
+fn hinge(score: &mut f32, positive: bool) -> f32 {
+    let sign = if positive { 1.0 } else { -1.0 };
+    let below = 1.0 - sign * *score;
+    *score = if below > 0.0 { -sign } else { 0.0 };
+    below.max(0.0)
+}
+
+/// log Σ_c exp(ŷ_c) − ŷ_class, shifted by the largest score.
+#[inline(always)]
+fn softmax(scores: &mut [f32], class: usize) -> f32 {
+    let own = scores[class];
+    let largest = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let mut sum = 0.0;
+    for score in scores.iter_mut() {
+        *score = exp(*score - largest);
+        sum += *score;
+    }
+    scores.iter_mut().for_each(|p| *p /= sum);
+    scores[class] -= 1.0;
+    log_at_least_one(sum) + (largest - own)
+}
+
+/// ½(ŷ − y)².
+#[inline(always)]
+pub(crate) fn squared(scores: &mut [f32], target: f32) -> f32 {
+    scores[0] -= target;
+    0.5 * scores[0] * scores[0]
+}
+
+/// log x for x ≥ 1.
+#[inline(always)]
+fn log_at_least_one(x: f32) -> f32 {
+    let exponent = (x.to_bits() >> 23) as i32 - 127;
+    let mantissa = f32::from_bits((x.to_bits() & 0x007f_ffff) | 0x3f80_0000);
+    (exponent as f32).mul_add(std::f32::consts::LN_2, log1p_unit(mantissa - 1.0))
+}

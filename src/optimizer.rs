@@ -1,0 +1,167 @@
+//! Update rules on slices: SGD, AdaGrad, Adam, with coupled L2 and decoupled decay.
+
+use crate::config::Optimizer;
+
+/// What one step's updates need beside the gradient.
+#[derive(Debug, Clone, Copy)]
+pub struct StepRates {
+    /// Number of the step, from 1 (Adam's bias correction).
+    pub step: u64,
+    /// Step size of biases, linear weights, factors, log L, metric and scales.
+    pub rate: f32,
+    /// Step size of the anchors.
+    pub anchor_rate: f32,
+}
+
+/// An update rule with this step's constants worked in.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Update {
+    rule: Optimizer,
+    rate: f32,
+    /// Gradient gains `l2 · θ`.
+    l2: f32,
+    /// θ is first multiplied by this.
+    keep: f32,
+    /// Adam: 1 / (1 − β₁ᵗ) and 1 / √(1 − β₂ᵗ).
+    correction: (f32, f32),
+}
+
+const BETA1: f32 = 0.9;
+const BETA2: f32 = 0.999;
+const EPSILON: f32 = 1e-8;
+
+impl Update {
+    /// The rule at `step` with a step size and no penalty.
+    pub(crate) fn new(rule: Optimizer, step: u64, rate: f32) -> Self {
+        let power = |beta: f32| f64::from(beta).powi(step.min(1_000_000) as i32);
+        let correction =
+            ((1.0 / (1.0 - power(BETA1))) as f32, (1.0 / (1.0 - power(BETA2)).sqrt()) as f32);
+        Self { rule, rate, l2: 0.0, keep: 1.0, correction }
+    }
+
+    /// The same with L2 in the gradient and decay beside it.
+    pub(crate) fn with_penalty(self, l2: f32, weight_decay: f32) -> Self {
+        Self { l2, keep: 1.0 - self.rate * weight_decay, ..self }
+    }
+
+    /// Whether parameters with a zero gradient keep their values and moments.
+    pub(crate) fn skips_zero_gradient(&self) -> bool {
+        self.rule != Optimizer::Adam && self.l2 == 0.0 && self.keep == 1.0
+    }
+
+    /// Moves `theta` by `gradient`, elementwise; `moments` are the rule's own memory.
+    #[inline(always)]
+    pub(crate) fn apply(&self, theta: &mut [f32], gradient: &[f32], moments: MomentsMut<'_>) {
+        let Self { rate, l2, keep, .. } = *self;
+        match self.rule {
+            Optimizer::Sgd => {
+                for (t, g) in theta.iter_mut().zip(gradient) {
+                    let g = l2.mul_add(*t, *g);
+                    *t = rate.mul_add(-g, *t * keep);
+                }
+            }
+            Optimizer::AdaGrad => {
+                for ((t, g), sum) in theta.iter_mut().zip(gradient).zip(moments.second) {
+                    let g = l2.mul_add(*t, *g);
+                    *sum = g.mul_add(g, *sum);
+                    *t = rate.mul_add(-(g / (sum.sqrt() + EPSILON)), *t * keep);
+                }
+            }
+            Optimizer::Adam => {
+                let (first_up, second_up) = self.correction;
+                let state = moments.first.iter_mut().zip(moments.second);
+                for ((t, g), (m, v)) in theta.iter_mut().zip(gradient).zip(state) {
+                    let g = l2.mul_add(*t, *g);
+                    *m = BETA1.mul_add(*m, (1.0 - BETA1) * g);
+                    *v = BETA2.mul_add(*v, (1.0 - BETA2) * (g * g));
+                    let step = (*m * first_up) / v.sqrt().mul_add(second_up, EPSILON);
+                    *t = rate.mul_add(-step, *t * keep);
+                }
+            }
+        }
+    }
+}
+
+/// An optimizer's memory beside a tensor, of the tensor's layout; empty where the rule keeps none.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Moments {
+    first: Vec<f32>,
+    second: Vec<f32>,
+}
+
+/// A part of [`Moments`].
+#[derive(Debug, Default)]
+pub(crate) struct MomentsMut<'a> {
+    pub(crate) first: &'a mut [f32],
+    pub(crate) second: &'a mut [f32],
+}
+
+impl Moments {
+    /// Zeros for `len` parameters.
+    pub(crate) fn new(rule: Optimizer, len: usize) -> Self {
+        let first = if rule == Optimizer::Adam { len } else { 0 };
+        let second = if rule == Optimizer::Sgd { 0 } else { len };
+        Self { first: vec![0.0; first], second: vec![0.0; second] }
+    }
+
+    /// The moments of the chunks of `width` parameters at the given rising positions.
+    pub(crate) fn scattered(&mut self, width: usize, positions: &[u32]) -> Vec<MomentsMut<'_>> {
+        let first = scattered(&mut self.first, width, positions);
+        let second = scattered(&mut self.second, width, positions);
+        first.into_iter().zip(second).map(|(first, second)| MomentsMut { first, second }).collect()
+    }
+
+    /// All of them.
+    pub(crate) fn view(&mut self) -> MomentsMut<'_> {
+        MomentsMut { first: &mut self.first, second: &mut self.second }
+    }
+}
+
+impl<'a> MomentsMut<'a> {
+    /// Cuts off the first `len` parameters' moments.
+    pub(crate) fn take(&mut self, len: usize) -> MomentsMut<'a> {
+        MomentsMut { first: take(&mut self.first, len), second: take(&mut self.second, len) }
+    }
+
+    /// The moments of the first `len` parameters alone.
+    pub(crate) fn shortened(mut self, len: usize) -> MomentsMut<'a> {
+        self.take(len)
+    }
+
+    /// The same moments for a shorter time.
+    pub(crate) fn reborrow(&mut self) -> MomentsMut<'_> {
+        MomentsMut { first: self.first, second: self.second }
+    }
+}
+
+/// The chunks of `width` elements at the given rising positions, each borrowed on its own.
+///
+/// An empty slice (a rule without memory) yields empty chunks.
+pub(crate) fn scattered<'a>(
+    mut slice: &'a mut [f32],
+    width: usize,
+    positions: &[u32],
+) -> Vec<&'a mut [f32]> {
+    let mut cut = 0;
+    let mut chunks = Vec::with_capacity(positions.len());
+    for &position in positions {
+        if slice.is_empty() {
+            chunks.push(Default::default());
+            continue;
+        }
+        let (_, rest) = std::mem::take(&mut slice).split_at_mut((position as usize - cut) * width);
+        let chunk;
+        (chunk, slice) = rest.split_at_mut(width);
+        cut = position as usize + 1;
+        chunks.push(chunk);
+    }
+    chunks
+}
+
+/// Cuts the first `len` elements off a slice that is either that long or empty.
+fn take<'a>(slice: &mut &'a mut [f32], len: usize) -> &'a mut [f32] {
+    let whole = std::mem::take(slice);
+    let (head, tail) = whole.split_at_mut(len.min(whole.len()));
+    *slice = tail;
+    head
+}

@@ -1,0 +1,77 @@
+//! The order of the rows and the step sizes over a run.
+
+use rand::seq::SliceRandom;
+
+use crate::config::{Schedule, TrainConfig};
+use crate::optimizer::StepRates;
+use crate::random::Generator;
+
+/// Where a run is: how many rows were seen, out of how many steps.
+#[derive(Debug, Clone)]
+pub(crate) struct Scheduler {
+    schedule: Schedule,
+    rate: f64,
+    anchor_rate: f64,
+    t0: f64,
+    step: u64,
+    total_steps: u64,
+    rows_seen: u64,
+}
+
+impl Scheduler {
+    /// The schedule of `config` over `n_rows` training rows.
+    pub(crate) fn new(config: &TrainConfig, n_rows: usize) -> Self {
+        Self {
+            schedule: config.schedule,
+            rate: config.learning_rate,
+            anchor_rate: config.anchor_rate,
+            t0: config.t0,
+            step: 0,
+            total_steps: n_rows.div_ceil(config.batch_size) as u64 * config.epochs as u64,
+            rows_seen: 0,
+        }
+    }
+
+    /// Steps of the whole run.
+    pub(crate) fn total_steps(&self) -> u64 {
+        self.total_steps
+    }
+
+    /// Steps taken.
+    pub(crate) fn step(&self) -> u64 {
+        self.step
+    }
+
+    /// The learning rate of the next step.
+    pub(crate) fn rate(&self) -> f64 {
+        self.rate * self.factor()
+    }
+
+    /// Rates of the next step, which takes `rows` rows.
+    pub(crate) fn next(&mut self, rows: usize) -> StepRates {
+        let factor = self.factor();
+        self.step += 1;
+        self.rows_seen += rows as u64;
+        StepRates {
+            step: self.step,
+            rate: (self.rate * factor) as f32,
+            anchor_rate: (self.anchor_rate * factor) as f32,
+        }
+    }
+
+    fn factor(&self) -> f64 {
+        match self.schedule {
+            Schedule::Constant => 1.0,
+            Schedule::Inverse => self.t0 / (self.rows_seen as f64 + self.t0),
+            Schedule::Cosine => {
+                let done = self.step as f64 / self.total_steps as f64;
+                0.5 * (1.0 + (std::f64::consts::PI * done).cos())
+            }
+        }
+    }
+}
+
+/// Shuffles `order` for the next epoch.
+pub(crate) fn shuffle(order: &mut [u32], generator: &mut Generator) {
+    order.shuffle(generator);
+}

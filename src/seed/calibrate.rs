@@ -1,0 +1,41 @@
+//! Choosing L so that a row starts with a given number of anchors.
+
+use ndarray::Array2;
+
+use crate::backend::cpu::distances::distances;
+use crate::config::{Coding, Distance, TrainConfig};
+use crate::data::Features;
+use crate::kernel::local_coding::{Coder, Pair};
+
+/// Bisects log L until the rows' mean number of active anchors (adaptive), or the perplexity
+/// 1/Σγ² (soft), is `target_active`. Too large an L starves the anchors of rows, and what is right
+/// depends on the data's scale, so it replaces a grid.
+pub(crate) fn calibrate(rows: &Features, anchors: &Array2<f32>, config: &TrainConfig) -> f64 {
+    let distance = distances(rows, anchors, config, config.distance == Distance::Euclidean);
+    let coder = Coder { coding: config.coding, neighbors: config.neighbors };
+    let (mut low, mut high) = (-30.0_f64, 30.0_f64);
+    for _ in 0..40 {
+        let middle = 0.5 * (low + high);
+        if mean_active(&distance, coder, middle.exp() as f32) > config.target_active {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    (0.5 * (low + high)).exp()
+}
+
+fn mean_active(distance: &Array2<f32>, coder: Coder, lipschitz: f32) -> f64 {
+    let multipliers = vec![lipschitz; distance.ncols()];
+    let (mut keys, mut pairs) = (Vec::new(), Vec::<Pair>::new());
+    let mut total = 0.0;
+    for row in distance.rows() {
+        pairs.clear();
+        coder.code(row.as_slice().expect("row-major"), &multipliers, &mut keys, &mut pairs);
+        total += match coder.coding {
+            Coding::Soft => 1.0 / pairs.iter().map(|p| f64::from(p.gamma).powi(2)).sum::<f64>(),
+            _ => pairs.len() as f64,
+        };
+    }
+    total / distance.nrows() as f64
+}

@@ -1,0 +1,20 @@
+//! Running a loop compiled for the widest vector unit of the machine.
+//!
+//! The kernels are plain loops over fixed-width blocks, which the compiler vectorises. Every sum
+//! is taken in an order that does not depend on the vector width, and products are added with a
+//! fused multiply-add, so the results are the same bits on every machine.
+
+/// Runs `body`, which must be `#[inline(always)]` all the way down, with AVX-512, AVX2 or NEON
+/// where the machine has them.
+#[inline(always)]
+pub(crate) fn vectorized<R>(body: impl FnOnce() -> R) -> R {
+    pulp::Arch::new().dispatch(body)
+}
+
+/// Lanes that feature and anchor rows are padded to, one AVX-512 register of f32.
+pub(crate) const LANES: usize = 16;
+
+/// `n` rounded up to a multiple of [`LANES`].
+pub(crate) const fn padded(n: usize) -> usize {
+    n.next_multiple_of(LANES)
+}

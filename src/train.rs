@@ -1,0 +1,235 @@
+//! The training loop: epochs of mini-batches, the best model kept.
+
+mod watch;
+
+use std::time::{Duration, Instant};
+
+use crate::backend::{self, Backend, TrainRows, TrainTargets};
+use crate::config::TrainConfig;
+use crate::data::{Dataset, Targets};
+use crate::error::Result;
+use crate::event::{EpochReport, Event, Flow};
+use crate::model::{Parameters, TargetScale};
+use crate::predict::mean_loss;
+use crate::random::{Purpose, stream};
+use crate::schedule::{Scheduler, shuffle};
+use crate::seed::initial_parameters;
+use watch::Watch;
+
+/// What a run trains on, and watches.
+#[derive(Debug, Clone, Copy)]
+pub struct TrainData<'a> {
+    /// Training rows.
+    pub train: &'a Dataset,
+    /// Rows that choose the best epoch and stop the run.
+    pub valid: Option<&'a Dataset>,
+    /// Rows whose loss is reported, and never selected on.
+    pub test: Option<&'a Dataset>,
+    /// Classes; 2 for binary, 1 for regression.
+    pub n_classes: usize,
+    /// Features without a non-zero in the training rows.
+    pub never_seen: &'a [u32],
+}
+
+/// What a run made.
+#[derive(Debug, Clone)]
+pub struct Trained {
+    /// Parameters of each member of the ensemble.
+    pub members: Vec<Parameters>,
+    /// How regression targets were standardised.
+    pub target_scale: TargetScale,
+    /// Epoch (from 1) each member was taken from; 0 is its start.
+    pub best_epochs: Vec<usize>,
+    /// Seconds of seeding and calibration.
+    pub seed_seconds: f64,
+    /// Seconds of training, evaluation not counted.
+    pub train_seconds: f64,
+    /// Epochs run, all members together; the last may be a part.
+    pub epochs_run: f64,
+    /// Whether the event handler asked to stop.
+    pub stopped: bool,
+    /// Advice, where the loss diverged; `members` hold the best parameters before.
+    pub diverged: Option<String>,
+}
+
+/// Trains every member of the ensemble `config` asks for.
+///
+/// # Errors
+/// Whatever the backend reports; a diverging loss is no error here but [`Trained::diverged`].
+pub fn train(
+    data: &TrainData<'_>,
+    config: &TrainConfig,
+    on_event: &mut dyn FnMut(&Event<'_>) -> Flow,
+) -> Result<Trained> {
+    let (target_scale, values) = standardise(&data.train.targets);
+    let targets = match &data.train.targets {
+        Targets::Classes(classes) => TrainTargets::Classes(classes),
+        Targets::Values(_) => TrainTargets::Values(&values),
+    };
+    let mut trained = Trained {
+        members: Vec::new(),
+        target_scale,
+        best_epochs: Vec::new(),
+        seed_seconds: 0.0,
+        train_seconds: 0.0,
+        epochs_run: 0.0,
+        stopped: false,
+        diverged: None,
+    };
+    for member in 0..config.ensemble {
+        let run = Run { data, config, member, target_scale };
+        run.fit(targets, &mut trained, on_event)?;
+        if trained.stopped || trained.diverged.is_some() {
+            break;
+        }
+    }
+    Ok(trained)
+}
+
+/// One member's training.
+struct Run<'a> {
+    data: &'a TrainData<'a>,
+    config: &'a TrainConfig,
+    member: usize,
+    target_scale: TargetScale,
+}
+
+impl Run<'_> {
+    fn fit(
+        &self,
+        targets: TrainTargets<'_>,
+        trained: &mut Trained,
+        on_event: &mut dyn FnMut(&Event<'_>) -> Flow,
+    ) -> Result<()> {
+        let (config, n) = (self.config, self.data.train.features.n_rows());
+        let start = Instant::now();
+        let initial = self.initial_parameters(on_event);
+        trained.seed_seconds += start.elapsed().as_secs_f64();
+        let rows = TrainRows { features: &self.data.train.features, targets };
+        let mut backend = backend::cpu(&initial, config, rows);
+        let mut order: Vec<u32> = (0..n as u32).collect();
+        let mut generator = stream(config.seed, self.member, Purpose::Order);
+        let mut scheduler = Scheduler::new(config, n);
+        let mut watch = Watch::new(config, self.data.n_classes, initial);
+        let mut clock = Duration::ZERO;
+        while watch.goes_on(config) {
+            let start = Instant::now();
+            shuffle(&mut order, &mut generator);
+            let before = scheduler.step();
+            let flow = self.run_epoch(&order, &mut scheduler, backend.as_mut(), on_event)?;
+            clock += start.elapsed();
+            trained.epochs_run += (scheduler.step() - before) as f64
+                / n.div_ceil(config.batch_size) as f64;
+            let report = self.report(&watch, backend.as_mut(), &scheduler, clock)?;
+            watch.observe(&report, || backend.parameters())?;
+            if watch.diverged.is_none() && on_event(&Event::Epoch(&report)) == Flow::Stop
+                || flow == Flow::Stop
+            {
+                trained.stopped = true;
+                break;
+            }
+        }
+        trained.train_seconds += clock.as_secs_f64();
+        trained.best_epochs.push(watch.best_epoch);
+        trained.members.push(watch.best);
+        trained.diverged = watch.diverged;
+        Ok(())
+    }
+
+    fn initial_parameters(&self, on_event: &mut dyn FnMut(&Event<'_>) -> Flow) -> Parameters {
+        let Self { data, config, member, .. } = *self;
+        let n_outputs = config.loss.n_outputs(data.n_classes);
+        let features = &data.train.features;
+        let initial = initial_parameters(features, n_outputs, data.never_seen, config, member);
+        let anchors = initial.n_anchors();
+        if anchors < config.anchors {
+            on_event(&Event::Warning(format!(
+                "{anchors} anchors instead of {}: the rows seeding looked at fall into no more \
+                 distinct clusters",
+                config.anchors
+            )));
+        }
+        let lipschitz = f64::from(initial.log_lipschitz[0]).exp();
+        on_event(&Event::MemberStart { member, lipschitz, anchors });
+        initial
+    }
+
+    /// One pass over the rows in the given order.
+    fn run_epoch(
+        &self,
+        order: &[u32],
+        scheduler: &mut Scheduler,
+        backend: &mut dyn Backend,
+        on_event: &mut dyn FnMut(&Event<'_>) -> Flow,
+    ) -> Result<Flow> {
+        let all_members = scheduler.total_steps() * self.config.ensemble as u64;
+        let earlier = scheduler.total_steps() * self.member as u64;
+        for rows in order.chunks(self.config.batch_size) {
+            backend.step(rows, scheduler.next(rows.len()))?;
+            let done = earlier + scheduler.step();
+            if on_event(&Event::Step { done, total: all_members }) == Flow::Stop {
+                return Ok(Flow::Stop);
+            }
+        }
+        Ok(Flow::Continue)
+    }
+
+    fn report(
+        &self,
+        watch: &Watch,
+        backend: &mut dyn Backend,
+        scheduler: &Scheduler,
+        clock: Duration,
+    ) -> Result<EpochReport> {
+        let totals = backend.take_totals()?;
+        let rows = totals.rows.max(1) as f64;
+        let unit = f64::from(self.target_scale.deviation).powi(2);
+        let train_loss = totals.loss / rows * unit;
+        let mut loss_of = |part: Option<&Dataset>| match part {
+            Some(part) if train_loss.is_finite() => {
+                let scores = backend.score(&part.features)?.outputs;
+                let loss = mean_loss(self.config.loss, &scores, &part.targets, self.target_scale);
+                Ok(Some(loss))
+            }
+            _ => Ok(None),
+        };
+        Ok(EpochReport {
+            member: self.member,
+            epoch: watch.epoch + 1,
+            epochs: self.config.epochs,
+            train_loss,
+            valid_loss: loss_of(self.data.valid)?,
+            test_loss: loss_of(self.data.test)?,
+            objective: train_loss + self.penalty(backend)? * unit,
+            mean_active: totals.pairs.iter().sum::<u64>() as f64 / rows,
+            dead_anchors: totals.pairs.iter().filter(|&&pairs| pairs == 0).count(),
+            learning_rate: scheduler.rate(),
+            seconds: clock.as_secs_f64(),
+        })
+    }
+
+    /// ½·l2·‖θ‖² over linear weights and factors.
+    fn penalty(&self, backend: &dyn Backend) -> Result<f64> {
+        if self.config.l2 == 0.0 {
+            return Ok(0.0);
+        }
+        let parameters = backend.parameters()?;
+        let weights = parameters.linear.iter().chain(&parameters.factors);
+        let squares: f64 = weights.map(|&w| f64::from(w).powi(2)).sum();
+        Ok(0.5 * self.config.l2 * squares)
+    }
+}
+
+/// Mean and deviation of regression targets, and the targets in those units.
+fn standardise(targets: &Targets) -> (TargetScale, Vec<f32>) {
+    let Targets::Values(values) = targets else {
+        return (TargetScale::default(), Vec::new());
+    };
+    let n = values.len().max(1) as f64;
+    let mean = values.iter().map(|&y| f64::from(y)).sum::<f64>() / n;
+    let variance = values.iter().map(|&y| (f64::from(y) - mean).powi(2)).sum::<f64>() / n;
+    let deviation = if variance > 0.0 { variance.sqrt() } else { 1.0 };
+    let scale = TargetScale { mean: mean as f32, deviation: deviation as f32 };
+    let scaled = values.iter().map(|&y| ((f64::from(y) - mean) / deviation) as f32).collect();
+    (scale, scaled)
+}

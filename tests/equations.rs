@@ -1,0 +1,11 @@
+//! The f32 backend against the f64 oracle: scores, gradients and whole runs.
+
+#[allow(dead_code, reason = "each test binary uses its own part")]
+mod oracle;
+
+mod equations {
+    pub(crate) mod bridge;
+    mod gradients;
+    mod runs;
+    mod scores;
+}
