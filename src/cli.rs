@@ -131,11 +131,8 @@ fn show_clap(error: &clap::Error) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let text = error.render();
-    let text = if console::colours(&io::stderr()) {
-        text.ansi().to_string()
-    } else {
-        text.to_string()
-    };
+    let text =
+        if console::colours(&io::stderr()) { text.ansi().to_string() } else { text.to_string() };
     let _ = write!(io::stderr(), "llfm: {text}");
     ExitCode::from(2)
 }

@@ -96,9 +96,7 @@ fn of_classes(outcome: &Outcome, scores: &Array2<f32>, classes: &[u32]) -> Metri
             count.right += 1;
             right += 1;
         }
-        let log = outcome
-            .log_probabilities(row, &mut logs)
-            .map_or(0.0, |l| l[class as usize]);
+        let log = outcome.log_probabilities(row, &mut logs).map_or(0.0, |l| l[class as usize]);
         loss += outcome.class_loss(row, class, log);
         log_loss -= log;
     }
@@ -115,10 +113,7 @@ fn of_classes(outcome: &Outcome, scores: &Array2<f32>, classes: &[u32]) -> Metri
 
 /// The scores of each row.
 fn rows_of<'a>(scores: &'a CowArray<f32, Ix2>) -> impl Iterator<Item = &'a [f32]> {
-    scores
-        .as_slice()
-        .unwrap_or_default()
-        .chunks_exact(scores.ncols().max(1))
+    scores.as_slice().unwrap_or_default().chunks_exact(scores.ncols().max(1))
 }
 
 /// Rows of one class: how many there are, were predicted, and were predicted right.
@@ -178,11 +173,7 @@ mod tests {
     use ndarray::arr2;
 
     fn outcome(loss: Loss) -> Outcome {
-        Outcome {
-            loss,
-            target_scale: TargetScale::default(),
-            range: None,
-        }
+        Outcome { loss, target_scale: TargetScale::default(), range: None }
     }
 
     fn near(found: Option<f64>, expected: f64) {
@@ -193,11 +184,7 @@ mod tests {
     #[test]
     fn binary_metrics_equal_hand_values() {
         let scores = arr2(&[[2.0], [-1.0], [0.5], [-0.5]]);
-        let m = compute(
-            &outcome(Loss::Logistic),
-            &scores,
-            &Targets::Classes(vec![1, 0, 0, 1]),
-        );
+        let m = compute(&outcome(Loss::Logistic), &scores, &Targets::Classes(vec![1, 0, 0, 1]));
         // softplus of -2, -1, .5, .5
         let expected = (0.126_928_0 + 0.313_261_7 + 2.0 * 0.974_077_0) / 4.0;
         near(Some(m.loss), expected);
@@ -211,18 +198,10 @@ mod tests {
     #[test]
     fn tied_scores_count_half_in_the_auc() {
         let scores = arr2(&[[0.3], [0.3], [0.3], [0.9]]);
-        let m = compute(
-            &outcome(Loss::Logistic),
-            &scores,
-            &Targets::Classes(vec![0, 1, 0, 1]),
-        );
+        let m = compute(&outcome(Loss::Logistic), &scores, &Targets::Classes(vec![0, 1, 0, 1]));
         near(m.auc, 0.75);
         let flat = arr2(&[[0.0], [-0.0]]);
-        let m = compute(
-            &outcome(Loss::Logistic),
-            &flat,
-            &Targets::Classes(vec![0, 1]),
-        );
+        let m = compute(&outcome(Loss::Logistic), &flat, &Targets::Classes(vec![0, 1]));
         near(m.auc, 0.5);
     }
 
@@ -238,11 +217,7 @@ mod tests {
     #[test]
     fn hinge_has_no_log_loss() {
         let scores = arr2(&[[0.25], [3.0]]);
-        let m = compute(
-            &outcome(Loss::Hinge),
-            &scores,
-            &Targets::Classes(vec![0, 1]),
-        );
+        let m = compute(&outcome(Loss::Hinge), &scores, &Targets::Classes(vec![0, 1]));
         near(Some(m.loss), 0.625);
         assert_eq!(m.log_loss, None);
     }
@@ -261,10 +236,7 @@ mod tests {
     fn regression_is_measured_in_the_users_unit() {
         let outcome = Outcome {
             loss: Loss::Squared,
-            target_scale: TargetScale {
-                mean: 3.0,
-                deviation: 2.0,
-            },
+            target_scale: TargetScale { mean: 3.0, deviation: 2.0 },
             range: Some((1.0, 5.0)),
         };
         // Predictions 3, 7 clamped to 5, 2.
@@ -278,11 +250,7 @@ mod tests {
 
     #[test]
     fn a_metric_that_is_not_a_number_survives_json() {
-        let m = Metrics {
-            loss: f64::NAN,
-            log_loss: Some(f64::NAN),
-            ..Metrics::default()
-        };
+        let m = Metrics { loss: f64::NAN, log_loss: Some(f64::NAN), ..Metrics::default() };
         let text = serde_json::to_string(&m).expect("serialises");
         let back: Metrics = serde_json::from_str(&text).expect("reads back");
         assert!(back.loss.is_nan() && back.log_loss.is_none(), "{text}");

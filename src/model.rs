@@ -60,9 +60,6 @@ pub struct Summary {
 
 impl Default for TargetScale {
     fn default() -> Self {
-        Self {
-            mean: 0.0,
-            deviation: 1.0,
-        }
+        Self { mean: 0.0, deviation: 1.0 }
     }
 }

@@ -22,10 +22,7 @@ impl Outcome {
             loss: model.config.loss,
             target_scale: model.target_scale,
             range: match model.labels {
-                LabelMap::Values {
-                    range: [low, high],
-                    clamp: true,
-                } => Some((low, high)),
+                LabelMap::Values { range: [low, high], clamp: true } => Some((low, high)),
                 _ => None,
             },
         }
@@ -50,8 +47,7 @@ impl Outcome {
     /// targets.
     pub fn value(&self, scores: &[f32]) -> f32 {
         let value = self.unclamped(scores);
-        self.range
-            .map_or(value, |(low, high)| value.clamp(low, high))
+        self.range.map_or(value, |(low, high)| value.clamp(low, high))
     }
 
     /// [`Outcome::value`] without the clamp: what the squared loss looks at.
@@ -122,11 +118,7 @@ mod tests {
     use super::*;
 
     fn outcome(loss: Loss) -> Outcome {
-        Outcome {
-            loss,
-            target_scale: TargetScale::default(),
-            range: None,
-        }
+        Outcome { loss, target_scale: TargetScale::default(), range: None }
     }
 
     fn near(found: &[f64], expected: &[f64]) {
@@ -139,32 +131,19 @@ mod tests {
     #[test]
     fn binary_has_two_probabilities_the_positive_last() {
         let p = outcome(Loss::Logistic).probabilities(&[1.5]);
-        near(
-            &p.expect("logistic has probabilities"),
-            &[0.182_425_5, 0.817_574_5],
-        );
+        near(&p.expect("logistic has probabilities"), &[0.182_425_5, 0.817_574_5]);
     }
 
     #[test]
     fn softmax_and_one_vs_rest_sum_to_one_even_at_extreme_scores() {
         for loss in [Loss::Softmax, Loss::Ovr] {
-            for scores in [
-                [0.0, 1.0, 2.0],
-                [-900.0, 900.0, 0.0],
-                [-500.0, -600.0, -700.0],
-            ] {
+            for scores in [[0.0, 1.0, 2.0], [-900.0, 900.0, 0.0], [-500.0, -600.0, -700.0]] {
                 let p = outcome(loss).probabilities(&scores).expect("probabilities");
-                assert!(
-                    (p.iter().sum::<f64>() - 1.0).abs() < 1e-12,
-                    "{loss:?} {p:?}"
-                );
+                assert!((p.iter().sum::<f64>() - 1.0).abs() < 1e-12, "{loss:?} {p:?}");
             }
         }
         let p = outcome(Loss::Softmax).probabilities(&[0.0, 1.0, 2.0]);
-        near(
-            &p.expect("softmax"),
-            &[0.090_030_6, 0.244_728_5, 0.665_240_9],
-        );
+        near(&p.expect("softmax"), &[0.090_030_6, 0.244_728_5, 0.665_240_9]);
         // Sigmoids .5, .7310586, .8807971 over their sum 2.1118557.
         let p = outcome(Loss::Ovr).probabilities(&[0.0, 1.0, 2.0]);
         near(&p.expect("ovr"), &[0.236_758_5, 0.346_168_7, 0.417_072_9]);
@@ -174,10 +153,7 @@ mod tests {
     fn values_are_in_the_users_unit_and_range() {
         let outcome = Outcome {
             loss: Loss::Squared,
-            target_scale: TargetScale {
-                mean: 3.5,
-                deviation: 2.0,
-            },
+            target_scale: TargetScale { mean: 3.5, deviation: 2.0 },
             range: Some((1.0, 5.0)),
         };
         assert_eq!(outcome.value(&[-0.5]), 2.5);

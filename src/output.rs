@@ -33,10 +33,8 @@ impl AtomicFile {
         let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         let special = fs::metadata(&path).is_ok_and(|m| !m.is_file());
         let sink = if special {
-            let file = File::options()
-                .write(true)
-                .open(&path)
-                .map_err(Error::io("write", &path))?;
+            let file =
+                File::options().write(true).open(&path).map_err(Error::io("write", &path))?;
             Sink::Straight(BufWriter::new(file))
         } else {
             let file = temporary_beside(&path).map_err(Error::io("create", &path))?;
@@ -100,9 +98,7 @@ fn temporary_beside(path: &Path) -> io::Result<NamedTempFile> {
 }
 
 fn folder_of(path: &Path) -> &Path {
-    path.parent()
-        .filter(|p| !p.as_os_str().is_empty())
-        .unwrap_or(Path::new("."))
+    path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// Makes the rename survive a power cut; systems that cannot open folders do it by themselves.
@@ -172,11 +168,7 @@ fn busy(path: PathBuf) -> Error {
         io::ErrorKind::ResourceBusy,
         "another llfm is writing it: wait for that run, or choose another output",
     );
-    Error::Io {
-        action: "write",
-        path,
-        source,
-    }
+    Error::Io { action: "write", path, source }
 }
 
 #[cfg(unix)]

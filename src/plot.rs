@@ -27,21 +27,9 @@ struct Curve {
 }
 
 const CURVES: [Curve; 3] = [
-    Curve {
-        name: "train",
-        color: RGBColor(0, 114, 178),
-        value: |e| Some(e.train_loss),
-    },
-    Curve {
-        name: "validation",
-        color: RGBColor(213, 94, 0),
-        value: |e| e.valid_loss,
-    },
-    Curve {
-        name: "test",
-        color: RGBColor(0, 158, 115),
-        value: |e| e.test_loss,
-    },
+    Curve { name: "train", color: RGBColor(0, 114, 178), value: |e| Some(e.train_loss) },
+    Curve { name: "validation", color: RGBColor(213, 94, 0), value: |e| e.valid_loss },
+    Curve { name: "test", color: RGBColor(0, 158, 115), value: |e| e.test_loss },
 ];
 
 /// Refuses a path that does not end in `.svg`.
@@ -49,16 +37,10 @@ const CURVES: [Curve; 3] = [
 /// # Errors
 /// [`Error::Usage`] naming the path.
 pub fn check_path(path: &Path) -> Result<()> {
-    if path
-        .extension()
-        .is_some_and(|e| e.eq_ignore_ascii_case("svg"))
-    {
+    if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("svg")) {
         return Ok(());
     }
-    Err(Error::Usage(format!(
-        "--plot writes SVG: `{}` must end in .svg",
-        path.display()
-    )))
+    Err(Error::Usage(format!("--plot writes SVG: `{}` must end in .svg", path.display())))
 }
 
 /// Writes the learning curve of a run to an SVG file; members of an ensemble are drawn as lines of
@@ -89,10 +71,7 @@ fn draw(svg: &mut String, title: &str, loss_name: &str, epochs: &[EpochReport]) 
         .margin_right(96)
         .margin_bottom(12)
         .margin_left(8)
-        .caption(
-            title,
-            (FONT, 20).into_font().style(FontStyle::Bold).color(&INK),
-        )
+        .caption(title, (FONT, 20).into_font().style(FontStyle::Bold).color(&INK))
         .x_label_area_size(52)
         .y_label_area_size(72)
         .build_cartesian_2d(1..last, low..high)
@@ -128,9 +107,7 @@ fn draw_curve(chart: &mut Chart, curve: &Curve, epochs: &[EpochReport]) -> Drawi
             .collect();
         // A single epoch has no line, and still a point.
         let radius = if points.len() <= 40 { 3 } else { 0 };
-        let dots = points
-            .iter()
-            .map(|&at| Circle::new(at, radius, curve.color.filled()));
+        let dots = points.iter().map(|&at| Circle::new(at, radius, curve.color.filled()));
         chart.draw_series(dots).map_err(text)?;
         let line = LineSeries::new(points, curve.color.stroke_width(2));
         chart.draw_series(line).map_err(text)?;
@@ -144,10 +121,7 @@ fn draw_names(chart: &mut Chart, epochs: &[EpochReport], span: f64) -> Drawing {
     let mut ends: Vec<(&Curve, u32, f64)> = CURVES
         .iter()
         .filter_map(|curve| {
-            let mut values = epochs
-                .iter()
-                .rev()
-                .filter_map(|e| Some((e.epoch, (curve.value)(e)?)));
+            let mut values = epochs.iter().rev().filter_map(|e| Some((e.epoch, (curve.value)(e)?)));
             let (epoch, y) = values.find(|(_, y)| y.is_finite())?;
             Some((curve, epoch as u32, y))
         })
@@ -175,17 +149,13 @@ fn loss_range(epochs: &[EpochReport]) -> (f64, f64) {
         .iter()
         .flat_map(|e| CURVES.iter().filter_map(move |c| (c.value)(e)))
         .filter(|loss| loss.is_finite());
-    let (low, high) = losses.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), x| {
-        (l.min(x), h.max(x))
-    });
+    let (low, high) =
+        losses.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), x| (l.min(x), h.max(x)));
     if low > high {
         return (0.0, 1.0);
     }
     let air = 0.06 * (high - low).max(1e-9 + 0.1 * high.abs());
-    (
-        (low - air).max(if low >= 0.0 { 0.0 } else { f64::MIN }),
-        high + air,
-    )
+    ((low - air).max(if low >= 0.0 { 0.0 } else { f64::MIN }), high + air)
 }
 
 /// As many decimals as it takes to tell neighbouring labels apart.

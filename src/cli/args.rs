@@ -80,12 +80,7 @@ pub(crate) struct PartArgs {
     #[arg(long, value_name = "DATA", value_hint = ValueHint::FilePath)]
     pub(crate) test: Option<PathBuf>,
     /// Fraction of DATA to validate on, 0 to below 1
-    #[arg(
-        long,
-        value_name = "F",
-        conflicts_with = "valid",
-        default_value_t = 0.0
-    )]
+    #[arg(long, value_name = "F", conflicts_with = "valid", default_value_t = 0.0)]
     pub(crate) valid_fraction: f64,
     /// Fraction of DATA to test on, 0 to below 1
     #[arg(long, value_name = "F", conflicts_with = "test", default_value = "0",
@@ -285,9 +280,7 @@ impl RunArgs {
     /// Sets up the threads; fails where the device asked for is not to be had.
     pub(crate) fn start(&self) -> Result<()> {
         if let Device::Gpu(name) = &self.device {
-            let name = name
-                .as_ref()
-                .map_or_else(String::new, |name| format!(" `{name}`"));
+            let name = name.as_ref().map_or_else(String::new, |name| format!(" `{name}`"));
             return Err(Error::Device(format!(
                 "no GPU{name}: this build of llfm has no GPU backend yet; use --device cpu"
             )));

@@ -33,10 +33,7 @@ pub(crate) fn parse(
     let text = std::fs::read_to_string(&file).map_err(Error::io("read", &file))?;
     let flags = flags_of(&text, &file, &mut command, &name, sub)?;
     // Right behind the subcommand: at the end a `--` may have closed the flags.
-    let at = argv
-        .iter()
-        .position(|arg| *arg == *name)
-        .map_or(argv.len(), |i| i + 1);
+    let at = argv.iter().position(|arg| *arg == *name).map_or(argv.len(), |i| i + 1);
     argv.splice(at..at, flags);
     Ok(command.try_get_matches_from_mut(argv))
 }
@@ -69,12 +66,7 @@ fn flags_of(
             continue;
         };
         // Alone on a command line, a bad value can be blamed on its line of the file.
-        let alone = [
-            OsString::from("llfm"),
-            name.into(),
-            flag.clone(),
-            "-".into(),
-        ];
+        let alone = [OsString::from("llfm"), name.into(), flag.clone(), "-".into()];
         if let Err(error) = command.try_get_matches_from_mut(alone) {
             return Err(fault(file, text, line, &first_sentence(&error)));
         }
@@ -109,9 +101,7 @@ fn scalar(key: &str, value: &DeValue, source: &str) -> std::result::Result<Strin
             let items = items.iter().map(|item| scalar(key, item.get_ref(), source));
             Ok(items.collect::<std::result::Result<Vec<_>, _>>()?.join(","))
         }
-        _ => Err(format!(
-            "`{key}` cannot be {source}: write a number or a \"text\""
-        )),
+        _ => Err(format!("`{key}` cannot be {source}: write a number or a \"text\"")),
     }
 }
 
@@ -128,11 +118,8 @@ fn unknown(key: &str, command: &str) -> String {
 fn first_sentence(error: &clap::Error) -> String {
     let text = error.to_string();
     let text = text.strip_prefix("error: ").unwrap_or(&text);
-    let lines: Vec<&str> = text
-        .lines()
-        .take_while(|line| !line.is_empty())
-        .map(str::trim)
-        .collect();
+    let lines: Vec<&str> =
+        text.lines().take_while(|line| !line.is_empty()).map(str::trim).collect();
     lines.join(" ")
 }
 

@@ -21,12 +21,7 @@ impl Console {
     pub(crate) fn new(keep_going: bool) -> Self {
         let out = io::stdout();
         let colours = colours(&out);
-        Self {
-            out: BufWriter::with_capacity(1 << 16, out),
-            keep_going,
-            closed: false,
-            colours,
-        }
+        Self { out: BufWriter::with_capacity(1 << 16, out), keep_going, closed: false, colours }
     }
 
     /// Prints a line.
@@ -70,20 +65,12 @@ impl Console {
 
     /// Text in bold where the terminal can show it.
     pub(crate) fn bold(&self, text: &str) -> String {
-        if self.colours {
-            format!("\x1b[1m{text}\x1b[0m")
-        } else {
-            text.to_owned()
-        }
+        if self.colours { format!("\x1b[1m{text}\x1b[0m") } else { text.to_owned() }
     }
 
     /// Text that steps back where the terminal can show it.
     pub(crate) fn dim(&self, text: &str) -> String {
-        if self.colours {
-            format!("\x1b[2m{text}\x1b[0m")
-        } else {
-            text.to_owned()
-        }
+        if self.colours { format!("\x1b[2m{text}\x1b[0m") } else { text.to_owned() }
     }
 }
 

@@ -40,9 +40,7 @@ struct Evaluated {
 fn evaluate(args: &EvaluateArgs, notes: &mut Notes) -> Result<Evaluated> {
     let start = Instant::now();
     let mut model = Model::load(&args.model)?;
-    model
-        .preprocess
-        .set_max_memory(args.read.max_memory.unwrap_or_else(default_limit));
+    model.preprocess.set_max_memory(args.read.max_memory.unwrap_or_else(default_limit));
     let preprocess = &model.preprocess;
     let options = args.read.options(args.read.labels.as_deref());
     let mut reader = Reader::open(&args.data, &options, Some(preprocess.schema()), true)?;
@@ -68,11 +66,7 @@ fn evaluate(args: &EvaluateArgs, notes: &mut Notes) -> Result<Evaluated> {
     let scores = Array2::from_shape_vec((rows, n_outputs), outputs).expect("whole rows were added");
     let metrics = metrics::compute(&Outcome::of(&model), &scores, &targets);
     evaluating += measuring.elapsed().as_secs_f64();
-    let seconds = Seconds {
-        load: loading,
-        evaluate: evaluating,
-        ..Seconds::default()
-    };
+    let seconds = Seconds { load: loading, evaluate: evaluating, ..Seconds::default() };
     Ok(Evaluated {
         model,
         metrics,
@@ -113,10 +107,7 @@ impl Evaluated {
         let sizes = (self.rows, p, self.nonzeros);
         let facts = Facts::new("evaluate", config, self.model.labels.n_classes(), sizes);
         report::Outcome {
-            facts: Facts {
-                anchors: self.model.members[0].n_anchors(),
-                ..facts
-            },
+            facts: Facts { anchors: self.model.members[0].n_anchors(), ..facts },
             seconds: self.seconds,
             rows_per_second: self.rows as f64 / self.seconds.evaluate.max(1e-9),
             mean_active: self.mean_active,

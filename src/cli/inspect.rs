@@ -83,20 +83,9 @@ type Lines = Vec<(&'static str, String)>;
 
 fn shapes(model: &Model) -> Lines {
     let first = &model.members[0];
-    let kind = if model.preprocess.is_sparse() {
-        "sparse"
-    } else {
-        "dense"
-    };
+    let kind = if model.preprocess.is_sparse() { "sparse" } else { "dense" };
     let mut lines = vec![
-        (
-            "features",
-            format!(
-                "{}, {kind}: {}",
-                count(first.n_features()),
-                some_features(model)
-            ),
-        ),
+        ("features", format!("{}, {kind}: {}", count(first.n_features()), some_features(model))),
         ("columns", columns(model.preprocess.schema())),
         ("scaling", name_of(model.preprocess.scale())),
         ("anchors", count(first.n_anchors())),
@@ -106,23 +95,13 @@ fn shapes(model: &Model) -> Lines {
     ];
     match &model.labels {
         LabelMap::Classes { names, .. } => {
-            lines.insert(
-                0,
-                ("classes", format!("{}: {}", names.len(), names.join(", "))),
-            );
+            lines.insert(0, ("classes", format!("{}: {}", names.len(), names.join(", "))));
             if model.config.loss.n_outputs(names.len()) == 1 {
                 lines.insert(1, ("positive", names[names.len() - 1].clone()));
             }
         }
-        LabelMap::Values {
-            range: [low, high],
-            clamp,
-        } => {
-            let clamp = if *clamp {
-                ", predictions stay within"
-            } else {
-                ""
-            };
+        LabelMap::Values { range: [low, high], clamp } => {
+            let clamp = if *clamp { ", predictions stay within" } else { "" };
             lines.insert(0, ("values", format!("{low} to {high} in training{clamp}")));
         }
     }
@@ -131,25 +110,11 @@ fn shapes(model: &Model) -> Lines {
 
 fn training(model: &Model) -> Lines {
     let (config, summary) = (&model.config, &model.summary);
-    let best: Vec<String> = summary
-        .best_epochs
-        .iter()
-        .map(ToString::to_string)
-        .collect();
+    let best: Vec<String> = summary.best_epochs.iter().map(ToString::to_string).collect();
     let mut lines = vec![
-        (
-            "rows",
-            format!(
-                "{}, {} values",
-                count(summary.rows),
-                count(summary.nonzeros)
-            ),
-        ),
+        ("rows", format!("{}, {} values", count(summary.rows), count(summary.nonzeros))),
         ("kept epoch", best.join(", ")),
-        (
-            "active anchors",
-            format!("{:.2} a row", summary.mean_active),
-        ),
+        ("active anchors", format!("{:.2} a row", summary.mean_active)),
         ("fingerprint", summary.data_fingerprint.clone()),
     ];
     for (i, line) in report::settings(config).into_iter().enumerate() {
@@ -161,13 +126,8 @@ fn training(model: &Model) -> Lines {
 /// A bar for each of the anchors that carry most.
 fn shares(model: &Model, console: &mut Console) -> Result<()> {
     const MOST: usize = 12;
-    let mut shares: Vec<(usize, f64)> = model
-        .summary
-        .anchor_share
-        .iter()
-        .copied()
-        .enumerate()
-        .collect();
+    let mut shares: Vec<(usize, f64)> =
+        model.summary.anchor_share.iter().copied().enumerate().collect();
     shares.sort_by(|a, b| b.1.total_cmp(&a.1));
     let top = shares.first().map_or(1.0, |&(_, share)| share.max(1e-12));
     for (anchor, share) in shares.iter().take(MOST) {
@@ -177,17 +137,9 @@ fn shares(model: &Model, console: &mut Console) -> Result<()> {
     if shares.len() > MOST {
         let rest: f64 = shares[MOST..].iter().map(|(_, share)| share).sum();
         let unused = shares.iter().filter(|(_, share)| *share == 0.0).count();
-        let unused = if unused > 0 {
-            format!(", {unused} of them unused")
-        } else {
-            String::new()
-        };
+        let unused = if unused > 0 { format!(", {unused} of them unused") } else { String::new() };
         let more = shares.len() - MOST;
-        console.line(&format!(
-            "  {:>5}  {:>6.2} %  {more} others{unused}",
-            "",
-            100.0 * rest
-        ))?;
+        console.line(&format!("  {:>5}  {:>6.2} %  {more} others{unused}", "", 100.0 * rest))?;
     }
     Ok(())
 }
@@ -200,9 +152,7 @@ fn classes(model: &Model) -> Option<Vec<&str>> {
 }
 
 fn feature_names(model: &Model) -> Vec<String> {
-    (0..model.preprocess.n_features())
-        .map(|j| model.preprocess.feature_name(j))
-        .collect()
+    (0..model.preprocess.n_features()).map(|j| model.preprocess.feature_name(j)).collect()
 }
 
 fn some_features(model: &Model) -> String {
@@ -222,10 +172,7 @@ fn columns(schema: &Schema) -> String {
                 "{}, the label in column {}{}",
                 table.columns.len(),
                 label.position + 1,
-                label
-                    .name
-                    .as_ref()
-                    .map_or_else(String::new, |name| format!(" ({name})"))
+                label.name.as_ref().map_or_else(String::new, |name| format!(" ({name})"))
             ),
             None => format!("{}", table.columns.len()),
         },

@@ -62,13 +62,10 @@ impl Loaded {
     fn read_with(args: &TrainArgs, start: Instant, notes: &mut Notes) -> Result<Self> {
         let parts = read_parts(args, notes)?;
         let place = args.data.as_path();
-        let raw_labels = parts
-            .train
-            .labels
-            .as_ref()
-            .ok_or_else(|| unlabelled(place))?;
+        let raw_labels = parts.train.labels.as_ref().ok_or_else(|| unlabelled(place))?;
         let positive = args.prepare.positive.as_deref();
-        let (task, labels) = LabelMap::fit(raw_labels, args.settings.task.flatten(), positive, place, notes)?;
+        let (task, labels) =
+            LabelMap::fit(raw_labels, args.settings.task.flatten(), positive, place, notes)?;
         let options = PreprocessOptions {
             scale: args.prepare.scale,
             clip: args.prepare.clip,
@@ -83,14 +80,8 @@ impl Loaded {
         let test_place = args.parts.test.as_deref();
         Ok(Self {
             train: prepare(parts.train, None)?,
-            valid: parts
-                .valid
-                .map(|rows| prepare(rows, valid_place))
-                .transpose()?,
-            test: parts
-                .test
-                .map(|rows| prepare(rows, test_place))
-                .transpose()?,
+            valid: parts.valid.map(|rows| prepare(rows, valid_place)).transpose()?,
+            test: parts.test.map(|rows| prepare(rows, test_place)).transpose()?,
             task,
             labels,
             preprocess,
@@ -121,10 +112,7 @@ pub(crate) fn dataset(
 ) -> Result<Dataset> {
     let raw_labels = rows.labels.as_ref().ok_or_else(|| unlabelled(place))?;
     let targets = labels.targets(raw_labels, place, notes)?;
-    Ok(Dataset {
-        features: preprocess.apply(rows, place, notes)?,
-        targets,
-    })
+    Ok(Dataset { features: preprocess.apply(rows, place, notes)?, targets })
 }
 
 fn read_parts(args: &TrainArgs, notes: &mut Notes) -> Result<Parts> {
@@ -141,20 +129,13 @@ fn read_parts(args: &TrainArgs, notes: &mut Notes) -> Result<Parts> {
     let (train, valid, test) = if has_valid || has_test {
         let mut cut = rows.split(&[train, valid, test]).into_iter();
         let mut next = || cut.next().ok_or_else(|| unlabelled(&args.data));
-        (
-            next()?,
-            Some(next()?).filter(|_| has_valid),
-            Some(next()?).filter(|_| has_test),
-        )
+        (next()?, Some(next()?).filter(|_| has_valid), Some(next()?).filter(|_| has_test))
     } else {
         (rows, None, None)
     };
     let mut other = |path: &Option<PathBuf>, labels: &Option<PathBuf>| -> Result<Option<RawRows>> {
         let Some(path) = path else { return Ok(None) };
-        let options = ReadOptions {
-            labels: labels.clone(),
-            ..options.clone()
-        };
+        let options = ReadOptions { labels: labels.clone(), ..options.clone() };
         data::read_with_schema(path, &options, &train.schema, true, notes).map(Some)
     };
     let valid = valid.map_or_else(|| other(&parts.valid, &parts.valid_labels), |v| Ok(Some(v)))?;

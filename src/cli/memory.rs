@@ -10,11 +10,7 @@ pub(crate) fn default_limit() -> u64 {
         .ok()
         .and_then(|text| text.trim().parse::<u64>().ok());
     // Where the system does not tell, the allocator has to say no.
-    [machine, container]
-        .into_iter()
-        .flatten()
-        .min()
-        .map_or(u64::MAX / 2, |bytes| bytes / 5 * 4)
+    [machine, container].into_iter().flatten().min().map_or(u64::MAX / 2, |bytes| bytes / 5 * 4)
 }
 
 /// The most memory this process ever held, in bytes, where the system tells.
@@ -26,12 +22,7 @@ pub(crate) fn peak() -> Option<u64> {
 fn proc_bytes(file: &str, key: &str) -> Option<u64> {
     let text = fs::read_to_string(file).ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix(key))?;
-    line.trim()
-        .strip_suffix("kB")?
-        .trim()
-        .parse::<u64>()
-        .ok()
-        .map(|kib| kib * 1024)
+    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib * 1024)
 }
 
 /// Parses `2GiB`, `500MB`, `1.5G` or a plain number of bytes. `MB` is a million bytes, `MiB` and
@@ -39,9 +30,7 @@ fn proc_bytes(file: &str, key: &str) -> Option<u64> {
 pub(crate) fn parse_size(text: &str) -> Result<u64, String> {
     let wrong =
         || format!("expected a size such as 2GiB, 500MB or a number of bytes, found `{text}`");
-    let split = text
-        .find(|c: char| c.is_ascii_alphabetic())
-        .unwrap_or(text.len());
+    let split = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
     let number: f64 = text[..split].trim().parse().map_err(|_| wrong())?;
     let unit = match text[split..].to_ascii_lowercase().as_str() {
         "" | "b" => 1.0,
@@ -59,10 +48,7 @@ pub(crate) fn parse_size(text: &str) -> Result<u64, String> {
     if !(1.0..1e18).contains(&bytes) {
         return Err(wrong());
     }
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "checked against the range above"
-    )]
+    #[expect(clippy::cast_possible_truncation, reason = "checked against the range above")]
     #[expect(clippy::cast_sign_loss, reason = "checked against the range above")]
     Ok(bytes as u64)
 }

@@ -25,19 +25,13 @@ pub(crate) fn run(args: &PredictArgs) -> Result<()> {
     }
     args.run.start()?;
     let mut model = Model::load(&args.model)?;
-    model
-        .preprocess
-        .set_max_memory(args.read.max_memory.unwrap_or_else(default_limit));
+    model.preprocess.set_max_memory(args.read.max_memory.unwrap_or_else(default_limit));
     let printer = Printer::new(&model, args.proba)?;
     let mut sink = match &args.output {
         Some(path) => Sink::File(AtomicFile::create(path)?, path),
         None => Sink::Stdout(Console::new(false)),
     };
-    let signals = args
-        .output
-        .as_ref()
-        .map(|_| Signals::install())
-        .transpose()?;
+    let signals = args.output.as_ref().map(|_| Signals::install()).transpose()?;
     let mut notes = Notes::new();
     let outcome = each_chunk(&model, args, &mut notes, |scorer, features| {
         signals.as_ref().map_or(Ok(()), Signals::check)?;
@@ -87,11 +81,7 @@ impl<'a> Printer<'a> {
                 llfm::config::name_of(model.config.loss)
             )));
         }
-        Ok(Self {
-            model,
-            outcome,
-            proba,
-        })
+        Ok(Self { model, outcome, proba })
     }
 
     fn row(&self, scores: &[f32], text: &mut String) {
@@ -106,11 +96,7 @@ impl<'a> Printer<'a> {
                 push_number(text, p as f32);
             }
         } else {
-            text.push_str(
-                self.model
-                    .labels
-                    .class_name(self.outcome.class(scores) as usize),
-            );
+            text.push_str(self.model.labels.class_name(self.outcome.class(scores) as usize));
         }
         text.push('\n');
     }

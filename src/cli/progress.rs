@@ -52,11 +52,7 @@ impl Progress {
     /// Shows one event.
     pub(crate) fn show(&mut self, event: &Event, console: &mut Console) -> Result<()> {
         match event {
-            Event::MemberStart {
-                member,
-                lipschitz,
-                anchors,
-            } => {
+            Event::MemberStart { member, lipschitz, anchors } => {
                 if *member == 0 {
                     self.lipschitz = *lipschitz;
                     self.anchors = *anchors;
@@ -91,19 +87,15 @@ impl Progress {
             self.aside(|| tell(&self.epoch_line(report)));
         }
         if let Some(bar) = &self.bar {
-            let valid = report
-                .valid_loss
-                .map_or_else(String::new, |loss| format!(" · valid {loss:.4}"));
+            let valid =
+                report.valid_loss.map_or_else(String::new, |loss| format!(" · valid {loss:.4}"));
             bar.set_message(format!(
                 "epoch {}/{} · loss {:.4}{valid}",
                 report.epoch, report.epochs, report.train_loss
             ));
         }
         if self.json {
-            console.event(&EpochEvent {
-                event: "epoch",
-                report,
-            })?;
+            console.event(&EpochEvent { event: "epoch", report })?;
         }
         Ok(())
     }
@@ -129,11 +121,7 @@ impl Progress {
         if report.dead_anchors > 0 {
             let _ = write!(line, "  unused anchors {}", report.dead_anchors);
         }
-        let _ = write!(
-            line,
-            "  rate {:.2e}  {:.1} s",
-            report.learning_rate, report.seconds
-        );
+        let _ = write!(line, "  rate {:.2e}  {:.1} s", report.learning_rate, report.seconds);
         line
     }
 
@@ -155,11 +143,7 @@ fn bar() -> ProgressBar {
         let style = style.progress_chars("━━─").with_key(
             "per_sec",
             |state: &indicatif::ProgressState, out: &mut dyn std::fmt::Write| {
-                let _ = write!(
-                    out,
-                    "{} rows/s",
-                    super::report::count(state.per_sec() as u64)
-                );
+                let _ = write!(out, "{} rows/s", super::report::count(state.per_sec() as u64));
             },
         );
         bar.set_style(style);

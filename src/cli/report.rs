@@ -117,25 +117,18 @@ const COLUMNS: [Column; 8] = [
 
 /// Prints the metrics of some parts, one a row; columns that apply to none are left out.
 pub(crate) fn table(console: &mut Console, parts: &[(&str, Option<&Metrics>)]) -> Result<()> {
-    let rows: Vec<(&str, &Metrics)> = parts
-        .iter()
-        .filter_map(|(name, metrics)| Some((*name, (*metrics)?)))
-        .collect();
+    let rows: Vec<(&str, &Metrics)> =
+        parts.iter().filter_map(|(name, metrics)| Some((*name, (*metrics)?))).collect();
     let columns: Vec<&Column> = COLUMNS
         .iter()
         .filter(|column| rows.iter().any(|(_, metrics)| column.3(metrics).is_some()))
         .collect();
-    let heads: String = columns
-        .iter()
-        .map(|column| format!("{:>11}", column.0))
-        .collect();
+    let heads: String = columns.iter().map(|column| format!("{:>11}", column.0)).collect();
     let heads = console.dim(&format!("  {:<9}{heads}", ""));
     console.line(&heads)?;
     for (name, metrics) in rows {
-        let cells: String = columns
-            .iter()
-            .map(|column| format!("{:>11}", cell(column, metrics)))
-            .collect();
+        let cells: String =
+            columns.iter().map(|column| format!("{:>11}", cell(column, metrics))).collect();
         let name = console.bold(&format!("{name:<9}"));
         console.line(&format!("  {name}{cells}"))?;
     }
@@ -169,11 +162,7 @@ fn plain(value: &Value) -> String {
         Value::Object(flags) => {
             let on = flags.iter().filter(|(_, on)| **on == Value::Bool(true));
             let on: Vec<&str> = on.map(|(name, _)| name.as_str()).collect();
-            if on.is_empty() {
-                "none".into()
-            } else {
-                on.join(",")
-            }
+            if on.is_empty() { "none".into() } else { on.join(",") }
         }
         other => other.to_string(),
     }
@@ -198,11 +187,7 @@ pub(crate) fn duration(seconds: f64) -> String {
         s if s < 0.0995 => format!("{:.0} ms", s * 1e3),
         s if s < 99.95 => format!("{s:.1} s"),
         s if s < 5999.5 => format!("{:.0} min {:02.0} s", (s / 60.0).floor(), s % 60.0),
-        s => format!(
-            "{:.0} h {:02.0} min",
-            (s / 3600.0).floor(),
-            (s % 3600.0) / 60.0
-        ),
+        s => format!("{:.0} h {:02.0} min", (s / 3600.0).floor(), (s % 3600.0) / 60.0),
     }
 }
 

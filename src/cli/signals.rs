@@ -24,11 +24,7 @@ impl Signals {
         let install = |signal: i32| -> std::io::Result<()> {
             // In this order: the first signal arms the shutdown that the second one meets.
             flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&armed))?;
-            flag::register_usize(
-                signal,
-                Arc::clone(&received),
-                signal.unsigned_abs() as usize,
-            )?;
+            flag::register_usize(signal, Arc::clone(&received), signal.unsigned_abs() as usize)?;
             flag::register(signal, Arc::clone(&armed))?;
             Ok(())
         };
@@ -49,8 +45,7 @@ impl Signals {
 
     /// Fails once a signal came.
     pub(crate) fn check(&self) -> Result<()> {
-        self.received()
-            .map_or(Ok(()), |signal| Err(Error::Interrupted { signal }))
+        self.received().map_or(Ok(()), |signal| Err(Error::Interrupted { signal }))
     }
 
     /// Lets a signal end the process at once for as long as the guard lives, removing `litter`:
@@ -61,9 +56,7 @@ impl Signals {
         std::thread::spawn(move || {
             while !done.load(Ordering::Relaxed) {
                 if let Some(signal) = signals.received() {
-                    litter
-                        .iter()
-                        .for_each(|path| drop(std::fs::remove_file(path)));
+                    litter.iter().for_each(|path| drop(std::fs::remove_file(path)));
                     super::console::complain("error", "interrupted; nothing was trained yet");
                     std::process::exit(128 + i32::from(signal));
                 }

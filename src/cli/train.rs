@@ -30,11 +30,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<()> {
     check_outputs(args)?;
     check_settings(&args.settings)?;
     args.run.start()?;
-    let lock = args
-        .output
-        .model
-        .as_deref()
-        .filter(|path| !is_special(path));
+    let lock = args.output.model.as_deref().filter(|path| !is_special(path));
     let lock = lock.map(OutputLock::acquire).transpose()?;
     let signals = Signals::install()?;
     let reading = signals.end_at_once(lock.as_ref().map(|lock| lock.path().to_owned()));
@@ -52,26 +48,13 @@ fn check_outputs(args: &TrainArgs) -> Result<()> {
     if let Some(path) = &args.output.plot {
         plot::check_path(path)?;
     }
-    let parts = [
-        Some(&args.data),
-        args.parts.valid.as_ref(),
-        args.parts.test.as_ref(),
-    ];
-    if parts
-        .into_iter()
-        .flatten()
-        .filter(|path| path.as_os_str() == "-")
-        .count()
-        > 1
-    {
+    let parts = [Some(&args.data), args.parts.valid.as_ref(), args.parts.test.as_ref()];
+    if parts.into_iter().flatten().filter(|path| path.as_os_str() == "-").count() > 1 {
         return Err(Error::Usage(
             "standard input can be only one of DATA, --valid and --test".into(),
         ));
     }
-    let outputs = [
-        ("--model", &args.output.model),
-        ("--plot", &args.output.plot),
-    ];
+    let outputs = [("--model", &args.output.model), ("--plot", &args.output.plot)];
     for (flag, path) in outputs {
         if let Some(path) = path {
             refuse_existing(path, flag, args.output.force)?;
@@ -96,9 +79,7 @@ fn check_settings(settings: &Settings) -> Result<()> {
 pub(crate) fn refuse_existing(path: &Path, flag: &str, force: bool) -> Result<()> {
     let shown = path.display();
     if path.is_dir() {
-        return Err(Error::Usage(format!(
-            "{flag} {shown} is a folder: name a file in it"
-        )));
+        return Err(Error::Usage(format!("{flag} {shown} is a folder: name a file in it")));
     }
     if path.exists() && !force && !is_special(path) {
         return Err(Error::Usage(format!(
@@ -136,23 +117,13 @@ impl<'a> Job<'a> {
         let facts = Facts::new("train", &config, loaded.labels.n_classes(), sizes);
         // With nothing to save, training for a closed pipe is for nobody.
         let console = Console::new(args.output.model.is_some() || args.output.plot.is_some());
-        Self {
-            args,
-            config,
-            loaded,
-            signals,
-            console,
-            facts,
-        }
+        Self { args, config, loaded, signals, console, facts }
     }
 
     /// Trains with the progress shown; a signal ends it after the step.
     fn train(&mut self) -> Result<(Trained, Progress)> {
-        let mut progress = Progress::new(
-            &self.args.talk,
-            self.config.ensemble,
-            self.config.batch_size,
-        );
+        let mut progress =
+            Progress::new(&self.args.talk, self.config.ensemble, self.config.batch_size);
         let never_seen = self.loaded.preprocess.never_seen();
         let data = TrainData {
             train: &self.loaded.train,
@@ -183,22 +154,14 @@ impl<'a> Job<'a> {
         if trained.members.is_empty() {
             self.signals.check()?;
         }
-        let facts = Facts {
-            anchors: progress.anchors.max(1),
-            ..self.facts.clone()
-        };
+        let facts = Facts { anchors: progress.anchors.max(1), ..self.facts.clone() };
         let measured = self.measure(&trained)?;
         if let Some(path) = &self.args.output.model {
             measured.model.save(path)?;
         }
         if let Some(path) = &self.args.output.plot {
             let title = format!("{} on {}", facts.method, short_name(&self.args.data));
-            plot::learning_curve(
-                path,
-                &title,
-                &format!("{} loss", facts.loss),
-                &progress.epochs,
-            )?;
+            plot::learning_curve(path, &title, &format!("{} loss", facts.loss), &progress.epochs)?;
         }
         if self.args.talk.json {
             self.print_result(facts, &trained, &measured)?;
@@ -206,7 +169,9 @@ impl<'a> Job<'a> {
             self.print_summary(&progress, &trained, &measured)?;
         }
         let ended_early = trained.diverged.is_some() || self.signals.received().is_some();
-        if let (true, false, Some(path)) = (ended_early, self.args.talk.quiet, &self.args.output.model) {
+        if let (true, false, Some(path)) =
+            (ended_early, self.args.talk.quiet, &self.args.output.model)
+        {
             complain("note", &format!("the best model so far is in {}", path.display()));
         }
         match (trained.diverged, self.signals.received()) {
@@ -253,16 +218,10 @@ impl<'a> Job<'a> {
             model.summary.metrics.insert(name.to_owned(), found);
         }
         drop(scorer);
-        Ok(Measured {
-            model,
-            seconds: start.elapsed().as_secs_f64(),
-        })
+        Ok(Measured { model, seconds: start.elapsed().as_secs_f64() })
     }
 }
 
 fn short_name(path: &Path) -> String {
-    path.file_name()
-        .unwrap_or(path.as_os_str())
-        .to_string_lossy()
-        .into_owned()
+    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
 }

@@ -84,10 +84,7 @@ impl Model {
         ]
         .map(|(key, value)| (key.to_owned(), value))
         .into();
-        Ok(container::seal(
-            metadata,
-            &tensors::pack(&self.members, &shape),
-        ))
+        Ok(container::seal(metadata, &tensors::pack(&self.members, &shape)))
     }
 
     /// Reads the bytes of a model file. `path` is only named in errors.
@@ -100,12 +97,8 @@ impl Model {
             .map_err(|e| Error::model(path, format!("not a valid safetensors file: {e}")))?;
         let (_, header) = SafeTensors::read_metadata(bytes)
             .map_err(|e| Error::model(path, format!("not a valid safetensors file: {e}")))?;
-        let metadata: Metadata = header
-            .metadata()
-            .iter()
-            .flatten()
-            .map(|(k, v)| (k.clone(), v.clone()))
-            .collect();
+        let metadata: Metadata =
+            header.metadata().iter().flatten().map(|(k, v)| (k.clone(), v.clone())).collect();
         let shape: Shape = parse(&metadata, "shape", path)?;
         let members = tensors::unpack(&file, &shape).map_err(|e| Error::model(path, e))?;
         let model = Self {
@@ -157,10 +150,7 @@ fn json<T: Serialize>(value: &T, path: &Path) -> Result<String> {
 
 fn parse<T: DeserializeOwned>(metadata: &Metadata, key: &str, path: &Path) -> Result<T> {
     let text = metadata.get(key).ok_or_else(|| {
-        Error::model(
-            path,
-            format!("the metadata lack `{key}`: not written by llfm"),
-        )
+        Error::model(path, format!("the metadata lack `{key}`: not written by llfm"))
     })?;
     serde_json::from_str(text)
         .map_err(|e| Error::model(path, format!("the metadata entry `{key}` is invalid: {e}")))

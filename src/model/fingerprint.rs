@@ -15,10 +15,7 @@ pub fn fingerprint(data: &Dataset) -> String {
     match &data.features {
         Features::Dense(rows) => update(&mut hash, rows.iter().map(|x| x.to_le_bytes())),
         Features::Sparse(rows) => {
-            update(
-                &mut hash,
-                rows.offsets.iter().map(|&o| (o as u64).to_le_bytes()),
-            );
+            update(&mut hash, rows.offsets.iter().map(|&o| (o as u64).to_le_bytes()));
             update(&mut hash, rows.indices.iter().map(|j| j.to_le_bytes()));
             update(&mut hash, rows.values.iter().map(|x| x.to_le_bytes()));
         }

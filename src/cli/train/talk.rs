@@ -27,10 +27,7 @@ impl Job<'_> {
     /// Says what was read and decided.
     pub(super) fn introduce(&mut self) -> Result<()> {
         if self.args.talk.json {
-            return self.console.event(&StartEvent {
-                facts: &self.facts,
-                settings: &self.config,
-            });
+            return self.console.event(&StartEvent { facts: &self.facts, settings: &self.config });
         }
         if !self.talks() {
             return Ok(());
@@ -38,14 +35,8 @@ impl Job<'_> {
         let (facts, config, console) = (&self.facts, &self.config, &mut self.console);
         let title = console.bold(&facts.method);
         console.line(&format!("{title} · {} · {} loss", facts.task, facts.loss))?;
-        let kind = if self.loaded.preprocess.is_sparse() {
-            "sparse"
-        } else {
-            "dense"
-        };
-        let classes = facts
-            .classes
-            .map_or_else(String::new, |n| format!(", {} classes", count(n)));
+        let kind = if self.loaded.preprocess.is_sparse() { "sparse" } else { "dense" };
+        let classes = facts.classes.map_or_else(String::new, |n| format!(", {} classes", count(n)));
         let rows = |set: &Option<Dataset>, name: &str| {
             set.as_ref().map_or_else(String::new, |set| {
                 format!(", {} {name}", count(set.features.n_rows()))
@@ -143,28 +134,17 @@ impl Job<'_> {
             },
         );
         let epochs = match self.why_stopped(trained) {
-            Some(why) => format!(
-                " (ended by {})",
-                if why == "patience" { "--patience" } else { why }
-            ),
+            Some(why) => {
+                format!(" (ended by {})", if why == "patience" { "--patience" } else { why })
+            }
             None => String::new(),
         };
-        let time = format!(
-            "{}{epochs}, {} rows/s",
-            duration(trained.train_seconds),
-            count(rate as u64)
-        );
+        let time =
+            format!("{}{epochs}, {} rows/s", duration(trained.train_seconds), count(rate as u64));
         let mut lines = vec![("model", model), ("time", time)];
         if self.loaded.valid.is_some() {
-            let best: Vec<String> = trained
-                .best_epochs
-                .iter()
-                .map(ToString::to_string)
-                .collect();
-            lines.push((
-                "kept",
-                format!("epoch {}, the best by validation loss", best.join(", ")),
-            ));
+            let best: Vec<String> = trained.best_epochs.iter().map(ToString::to_string).collect();
+            lines.push(("kept", format!("epoch {}, the best by validation loss", best.join(", "))));
         }
         for (name, text) in lines {
             let name = self.console.dim(&format!("{name:<9}"));
@@ -180,10 +160,7 @@ impl Job<'_> {
                 format!("{} ({})", path.display(), show_size(size))
             })
         };
-        for (name, path) in [
-            ("model", &self.args.output.model),
-            ("plot", &self.args.output.plot),
-        ] {
+        for (name, path) in [("model", &self.args.output.model), ("plot", &self.args.output.plot)] {
             if let Some(text) = written(path) {
                 self.console.line(&format!("{name} written to {text}"))?;
             }

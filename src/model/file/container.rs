@@ -37,10 +37,7 @@ pub(super) fn seal(mut metadata: Metadata, tensors: &[Packed]) -> Vec<u8> {
     }
     header.push('}');
     // Tensors start at a multiple of 8, as readers that map the file into memory want.
-    header.extend(std::iter::repeat_n(
-        ' ',
-        header.len().next_multiple_of(8) - header.len(),
-    ));
+    header.extend(std::iter::repeat_n(' ', header.len().next_multiple_of(8) - header.len()));
     let mut bytes = Vec::with_capacity(LENGTH_BYTES + header.len() + offset);
     bytes.extend((header.len() as u64).to_le_bytes());
     bytes.extend(header.as_bytes());
@@ -71,9 +68,10 @@ pub(super) fn verify(bytes: &[u8]) -> Result<(), String> {
             "format version {version} is newer than {FORMAT_VERSION}, the newest this llfm reads: \
              update llfm"
         )),
-        (false, None) => Err(
-            "the checksum does not match: the file is damaged; restore or train it again".into(),
-        ),
+        (false, None) => {
+            Err("the checksum does not match: the file is damaged; restore or train it again"
+                .into())
+        }
         // A changed version digit is damage; a changed format may also have changed the checksum.
         (false, Some(version)) => Err(format!(
             "the checksum does not match, and the file says format version {version} where this \
@@ -97,11 +95,5 @@ fn header(bytes: &[u8]) -> Option<&[u8]> {
 
 fn version(bytes: &[u8]) -> Option<String> {
     let header: serde_json::Value = serde_json::from_slice(header(bytes)?).ok()?;
-    Some(
-        header
-            .get("__metadata__")?
-            .get("format_version")?
-            .as_str()?
-            .to_owned(),
-    )
+    Some(header.get("__metadata__")?.get("format_version")?.as_str()?.to_owned())
 }

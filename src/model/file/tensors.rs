@@ -48,38 +48,19 @@ impl Shape {
 
 /// All tensors of the members, ordered by name.
 pub(super) fn pack(members: &[Parameters], shape: &Shape) -> Vec<Packed> {
-    let (m, c, p, d) = (
-        shape.most_anchors(),
-        shape.outputs,
-        shape.features,
-        shape.factors,
-    );
+    let (m, c, p, d) = (shape.most_anchors(), shape.outputs, shape.features, shape.factors);
     let mut tensors = vec![
-        stack("anchors", shape, members, &[m, p], |x| {
-            x.anchors.iter().copied().collect()
-        }),
-        stack("bias", shape, members, &[m, c], |x| {
-            x.bias.iter().copied().collect()
-        }),
-        stack("factors", shape, members, &[m, c, p, d], |x| {
-            x.factors.iter().copied().collect()
-        }),
-        stack("linear", shape, members, &[m, c, p], |x| {
-            x.linear.iter().copied().collect()
-        }),
-        stack("log_lipschitz", shape, members, &[m], |x| {
-            x.log_lipschitz.to_vec()
-        }),
-        stack("log_metric", shape, members, &[p], |x| {
-            x.log_metric.to_vec()
-        }),
+        stack("anchors", shape, members, &[m, p], |x| x.anchors.iter().copied().collect()),
+        stack("bias", shape, members, &[m, c], |x| x.bias.iter().copied().collect()),
+        stack("factors", shape, members, &[m, c, p, d], |x| x.factors.iter().copied().collect()),
+        stack("linear", shape, members, &[m, c, p], |x| x.linear.iter().copied().collect()),
+        stack("log_lipschitz", shape, members, &[m], |x| x.log_lipschitz.to_vec()),
+        stack("log_metric", shape, members, &[p], |x| x.log_metric.to_vec()),
     ];
     if shape.anchor_scale {
         let ones = |x: &Parameters| vec![1.0; x.anchors.len()];
         let tensor = stack("anchor_scale", shape, members, &[m, p], |x| {
-            x.anchor_scale
-                .as_ref()
-                .map_or_else(|| ones(x), |t| t.iter().copied().collect())
+            x.anchor_scale.as_ref().map_or_else(|| ones(x), |t| t.iter().copied().collect())
         });
         tensors.insert(0, tensor);
     }
@@ -100,21 +81,12 @@ fn stack(
         // Anchors are the outermost dimension, so that padding goes to the end.
         values.resize(each * (i + 1), 0.0);
     }
-    Packed {
-        name,
-        shape: shape.on_disk(inner),
-        values,
-    }
+    Packed { name, shape: shape.on_disk(inner), values }
 }
 
 /// Reads the members back; every size is compared before anything is allocated for it.
 pub(super) fn unpack(file: &SafeTensors, shape: &Shape) -> Result<Vec<Parameters>, String> {
-    let (m, c, p, d) = (
-        shape.most_anchors(),
-        shape.outputs,
-        shape.features,
-        shape.factors,
-    );
+    let (m, c, p, d) = (shape.most_anchors(), shape.outputs, shape.features, shape.factors);
     if shape.anchors.contains(&0) || m == 0 || c == 0 || p == 0 {
         return Err("the shape in the metadata has a dimension of 0".into());
     }
@@ -125,10 +97,7 @@ pub(super) fn unpack(file: &SafeTensors, shape: &Shape) -> Result<Vec<Parameters
     let linear = read("linear", &[m, c, p])?;
     let log_lipschitz = read("log_lipschitz", &[m])?;
     let log_metric = read("log_metric", &[p])?;
-    let scale = shape
-        .anchor_scale
-        .then(|| read("anchor_scale", &[m, p]))
-        .transpose()?;
+    let scale = shape.anchor_scale.then(|| read("anchor_scale", &[m, p])).transpose()?;
     let expected = 6 + usize::from(shape.anchor_scale);
     if file.len() != expected {
         return Err(format!(
@@ -142,10 +111,7 @@ pub(super) fn unpack(file: &SafeTensors, shape: &Shape) -> Result<Vec<Parameters
             anchors: member(&anchors, i, m, (k, p))?,
             log_lipschitz: member(&log_lipschitz, i, m, k)?,
             log_metric: member(&log_metric, i, p, p)?,
-            anchor_scale: scale
-                .as_ref()
-                .map(|t| member(t, i, m, (k, p)))
-                .transpose()?,
+            anchor_scale: scale.as_ref().map(|t| member(t, i, m, (k, p))).transpose()?,
             bias: member(&bias, i, m, (k, c))?,
             linear: member(&linear, i, m, (k, c, p))?,
             factors: member(&factors, i, m, (k, c, p, d))?,
@@ -156,9 +122,7 @@ pub(super) fn unpack(file: &SafeTensors, shape: &Shape) -> Result<Vec<Parameters
 
 /// The values of one tensor, its type, shape and numbers checked.
 fn tensor(file: &SafeTensors, name: &str, shape: &[usize]) -> Result<Vec<f32>, String> {
-    let view = file
-        .tensor(name)
-        .map_err(|_| format!("the tensor `{name}` is missing"))?;
+    let view = file.tensor(name).map_err(|_| format!("the tensor `{name}` is missing"))?;
     if view.dtype() != Dtype::F32 || view.shape() != shape {
         return Err(format!(
             "the tensor `{name}` is {} {:?}, the metadata say F32 {shape:?}",
@@ -167,15 +131,9 @@ fn tensor(file: &SafeTensors, name: &str, shape: &[usize]) -> Result<Vec<f32>, S
         ));
     }
     let (numbers, _) = view.data().as_chunks::<4>();
-    let values: Vec<f32> = numbers
-        .iter()
-        .map(|&bytes| f32::from_le_bytes(bytes))
-        .collect();
+    let values: Vec<f32> = numbers.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect();
     if let Some(at) = values.iter().position(|x| !x.is_finite()) {
-        return Err(format!(
-            "the tensor `{name}` has {} at position {at}",
-            values[at]
-        ));
+        return Err(format!("the tensor `{name}` has {} at position {at}", values[at]));
     }
     Ok(values)
 }
@@ -191,8 +149,7 @@ fn member<D: Dimension>(
     let dim = dim.into_dimension();
     let row: usize = dim.slice()[1..].iter().product();
     let start = i * outer * row;
-    let own = values
-        .get(start..start + dim[0] * row)
-        .ok_or("a tensor is shorter than its shape")?;
+    let own =
+        values.get(start..start + dim[0] * row).ok_or("a tensor is shorter than its shape")?;
     Array::from_shape_vec(dim, own.to_vec()).map_err(|e| e.to_string())
 }
