@@ -216,6 +216,20 @@ impl TrainConfig {
     /// # Errors
     /// [`Error::Usage`] naming the flag, the value found and the values allowed.
     pub fn check(&self) -> Result<()> {
+        // Counts first: the default rates follow from them.
+        let counts = [
+            ("--anchors", self.anchors, 65_536),
+            ("--neighbors", self.neighbors, 65_536),
+            ("--batch-size", self.batch_size, 1 << 24),
+            ("--epochs", self.epochs, 1_000_000),
+            ("--ensemble", self.ensemble, 1024),
+            ("--patience", self.patience.unwrap_or(1), usize::MAX),
+        ];
+        for (flag, value, most) in counts {
+            ensure((1..=most).contains(&value), || {
+                format!("{flag} must be between 1 and {most}, found {value}")
+            })?;
+        }
         let positive = [
             ("--target-active", self.target_active),
             ("--learning-rate", self.learning_rate),
@@ -238,19 +252,6 @@ impl TrainConfig {
                 format!("{flag} must be 0 or a positive number, found {value}")
             })?;
         }
-        let counts = [
-            ("--anchors", self.anchors, 65_536),
-            ("--neighbors", self.neighbors, 65_536),
-            ("--batch-size", self.batch_size, 1 << 24),
-            ("--epochs", self.epochs, 1_000_000),
-            ("--ensemble", self.ensemble, 1024),
-            ("--patience", self.patience.unwrap_or(1), usize::MAX),
-        ];
-        for (flag, value, most) in counts {
-            ensure((1..=most).contains(&value), || {
-                format!("{flag} must be between 1 and {most}, found {value}")
-            })?;
-        }
         ensure(self.factors <= 4096, || {
             format!("--factors must be between 0 and 4096, found {}", self.factors)
         })?;
@@ -269,7 +270,7 @@ impl TrainConfig {
 }
 
 /// The name a value has on the command line.
-pub fn name_of<T: ValueEnum>(value: T) -> String {
+pub fn name_of<T: ValueEnum + Copy>(value: T) -> String {
     value.to_possible_value().map_or_else(|| "single".into(), |v| v.get_name().to_owned())
 }
 

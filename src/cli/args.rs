@@ -80,7 +80,8 @@ pub(crate) struct PartArgs {
     #[arg(long, value_name = "DATA", value_hint = ValueHint::FilePath)]
     pub(crate) test: Option<PathBuf>,
     /// Fraction of DATA to validate on, 0 to below 1
-    #[arg(long, value_name = "F", conflicts_with = "valid", default_value_t = 0.0)]
+    #[arg(long, value_name = "F", conflicts_with = "valid", default_value = "0",
+        value_parser = fraction)]
     pub(crate) valid_fraction: f64,
     /// Fraction of DATA to test on, 0 to below 1
     #[arg(long, value_name = "F", conflicts_with = "test", default_value = "0",

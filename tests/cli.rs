@@ -1,0 +1,16 @@
+//! The commands end to end, as users run them.
+
+#[path = "cli/bench.rs"]
+mod bench;
+#[path = "cli/config_file.rs"]
+mod config_file;
+#[path = "cli/ending.rs"]
+mod ending;
+#[path = "cli/json.rs"]
+mod json;
+#[path = "cli/predict.rs"]
+mod predict;
+#[path = "cli/train.rs"]
+mod train;
+#[path = "cli/usage.rs"]
+mod usage;

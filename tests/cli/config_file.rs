@@ -1,0 +1,51 @@
+//! `--config FILE.toml`.
+
+use crate::bench::{Bench, clouds};
+
+fn bench(toml: &str) -> Bench {
+    let bench = Bench::new();
+    bench.write("data.csv", &clouds(90, 1));
+    bench.write("c.toml", toml);
+    bench
+}
+
+#[test]
+fn settings_come_from_the_file_and_the_command_line_wins() {
+    let bench = bench(
+        "# comment\nepochs = 2\nseed = 7\nanchors = 6\nlipschitz = \"auto\"\nlearn = [\"anchors\", \"metric\"]\n\
+         learning-rate = 1e-2\nvalid-fraction = 0.2\nlabel = \"animal\"\nquiet = true\njson = true\n",
+    );
+    let done = bench.line("train data.csv --config c.toml --seed 9").succeeds();
+    assert_eq!(done.err, "", "quiet = true");
+    let start = &done.json_lines()[0];
+    assert_eq!((start["epochs"].as_u64(), start["seed"].as_u64()), (Some(2), Some(9)));
+    assert_eq!(start["settings"]["learning_rate"], 0.01);
+    assert_eq!(start["settings"]["learn"]["metric"], true);
+    assert_eq!(start["settings"]["learn"]["lipschitz"], false);
+    assert_eq!(start["rows"], 72);
+}
+
+#[test]
+fn the_largest_seed_is_not_rounded() {
+    let bench = bench("seed = 18446744073709551615\nepochs = 1_0\n");
+    let start = bench.line("train data.csv --config c.toml --json --epochs 1").succeeds();
+    assert_eq!(start.json_lines()[0]["seed"], u64::MAX);
+}
+
+#[test]
+fn unknown_keys_and_bad_values_are_named_with_their_line() {
+    let cases = [
+        ("epochs = 2\nlearning_rate = 0.1\n", ["c.toml:2", "`learning-rate`"]),
+        ("\n\nspeed = 1\n", ["c.toml:3", "speed"]),
+        ("config = \"d.toml\"\n", ["c.toml:1", "config"]),
+        ("epochs = \"many\"\n", ["c.toml:1", "--epochs"]),
+        ("# \n[model]\nepochs = 1\n", ["c.toml:2", "model"]),
+        ("epochs = 1\nforce = 3\n", ["c.toml:2", "force"]),
+        ("epochs = 1\nepochs = 2\n", ["c.toml:2", "duplicate"]),
+        ("epochs = \n", ["c.toml:1", ""]),
+    ];
+    for (toml, words) in cases {
+        bench(toml).line("train data.csv --config c.toml").fails(2, &words);
+    }
+    bench("").line("train data.csv --config absent.toml").fails(6, &["absent.toml"]);
+}

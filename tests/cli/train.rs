@@ -1,0 +1,153 @@
+//! `llfm train`: what it learns, says and writes.
+
+use std::io::Write;
+use std::process::Stdio;
+
+use crate::bench::{Bench, Done, clouds, curve, rings};
+
+#[test]
+fn the_same_seed_gives_the_same_bytes_on_any_number_of_threads() {
+    let bench = Bench::new();
+    bench.write("data.svm", &rings(400, 1));
+    let train = |name: &str, flags: &str| {
+        bench.line(&format!("train data.svm --epochs 4 --model {name} {flags}")).succeeds();
+        bench.read(name)
+    };
+    let one = train("one", "--threads 1");
+    assert_eq!(one, train("two", "--threads 2"));
+    assert_eq!(one, train("again", "--threads 2 --quiet --plot c.svg"));
+    assert_ne!(one, train("other", "--seed 1"));
+}
+
+#[test]
+fn a_local_model_learns_what_no_plane_separates() {
+    let bench = Bench::new();
+    bench.write("data.svm", &rings(1500, 1));
+    let result = bench.line("train data.svm --test-fraction 0.3 --json").succeeds().result();
+    assert!(result["test"]["accuracy"].as_f64() > Some(0.9), "{result}");
+    assert!(result["test"]["auc"].as_f64() > Some(0.95), "{result}");
+}
+
+#[test]
+fn a_regression_is_measured_in_the_users_unit() {
+    let bench = Bench::new();
+    bench.write("data.csv", &curve(800, 1));
+    let result = bench.line("train data.csv --test-fraction 0.25 --json").succeeds().result();
+    assert_eq!(result["task"], "regression");
+    assert_eq!(result["classes"], serde_json::Value::Null);
+    assert!(result["test"]["rmse"].as_f64() < Some(2.0), "{result}");
+    assert!(result["test"]["r2"].as_f64() > Some(0.9), "{result}");
+}
+
+#[test]
+fn the_summary_says_what_was_decided_and_measured() {
+    let bench = Bench::new();
+    bench.write("data.csv", &clouds(300, 1));
+    let done = bench
+        .line("train data.csv --valid-fraction 0.2 --epochs 3 --model m.llfm --plot c.svg")
+        .succeeds();
+    for word in ["llfm-jo", "multiclass", "240 training", "60 validation", "anchors", "cpu, "] {
+        assert!(done.out.contains(word), "`{word}` is not in: {}", done.out);
+    }
+    for word in ["accuracy", "valid", "written to m.llfm", "written to c.svg"] {
+        assert!(done.out.contains(word), "`{word}` is not in: {}", done.out);
+    }
+    assert_eq!(done.err.matches("\nepoch").count(), 3, "{}", done.err);
+    assert_eq!(bench.names(), ["c.svg", "data.csv", "m.llfm"], "no litter");
+    let svg = String::from_utf8(bench.read("c.svg")).expect("SVG is text");
+    for word in ["<svg", "train", "validation", "epoch", "softmax loss"] {
+        assert!(svg.contains(word), "{word}");
+    }
+}
+
+#[test]
+fn without_model_nothing_is_written_and_quiet_says_nothing() {
+    let bench = Bench::new();
+    bench.write("data.csv", &clouds(90, 1));
+    let done = bench.line("train data.csv --epochs 1 --quiet").succeeds();
+    assert_eq!((done.out.as_str(), done.err.as_str()), ("", ""));
+    assert_eq!(bench.names(), ["data.csv"]);
+}
+
+#[test]
+fn data_comes_from_standard_input_too() {
+    let bench = Bench::new();
+    bench.write("data.csv", &clouds(90, 1));
+    bench.line("train data.csv --epochs 2 --model file.llfm").succeeds();
+    let args = ["train", "-", "--epochs", "2", "--model", "stdin.llfm"];
+    let mut child = bench.command(&args).stdin(Stdio::piped()).spawn().expect("llfm starts");
+    let mut input = child.stdin.take().expect("a pipe");
+    input.write_all(clouds(90, 1).as_bytes()).expect("llfm reads");
+    drop(input);
+    assert!(child.wait().expect("llfm ends").success());
+    assert_eq!(bench.read("file.llfm"), bench.read("stdin.llfm"), "no path is in the model");
+}
+
+#[test]
+fn an_ensemble_is_one_model_file() {
+    let bench = Bench::new();
+    bench.write("data.csv", &clouds(150, 1));
+    bench.line("train data.csv --epochs 2 --ensemble 3 --factors 4 --model e.llfm").succeeds();
+    let page = bench.line("inspect e.llfm --json").succeeds().result();
+    assert_eq!(page["members"], 3);
+    bench.line("evaluate e.llfm data.csv").succeeds();
+}
+
+#[test]
+fn every_method_and_loss_trains_and_loads() {
+    let bench = Bench::new();
+    bench.write("two.svm", &rings(200, 1));
+    bench.write("three.csv", &clouds(150, 1));
+    bench.write("value.csv", &curve(150, 1));
+    let runs = [
+        "two.svm --method fm",
+        "two.svm --method llfm-do",
+        "two.svm --method llfm-apl --neighbors 3",
+        "two.svm --coding inverse --loss hinge --factors 0",
+        "two.svm --positive -1 --optimizer adagrad --schedule inverse",
+        "three.csv --loss ovr --task auto --distance euclidean",
+        "three.csv --positive dog --l2 1e-4 --weight-decay 0.01 --ensemble 2",
+        "value.csv --method fm --optimizer sgd --learning-rate 0.01 --schedule constant",
+        "value.csv --learn none --valid-fraction 0.3 --patience 1",
+    ];
+    for run in runs {
+        let data = run.split(' ').next().unwrap_or_default();
+        bench.line(&format!("train {run} --epochs 3 --model m --force")).succeeds();
+        bench.line(&format!("evaluate m {data}")).succeeds();
+        bench.line("inspect m").succeeds();
+    }
+}
+
+#[test]
+fn a_validation_set_keeps_the_best_epoch_and_patience_ends_early() {
+    let bench = Bench::new();
+    bench.write("data.svm", &rings(300, 1));
+    let line =
+        "train data.svm --valid-fraction 0.3 --epochs 60 --learning-rate 0.1 --patience 2 --json";
+    let done = bench.line(line).succeeds();
+    let (result, lines) = (done.result(), done.json_lines());
+    let epochs: Vec<f64> = lines.iter().filter_map(|line| line["valid_loss"].as_f64()).collect();
+    let best = result["best_epochs"][0].as_u64().expect("an epoch") as usize;
+    let least = epochs.iter().copied().fold(f64::INFINITY, f64::min);
+    assert_eq!(epochs[best - 1], least);
+    assert!((result["valid"]["loss"].as_f64().expect("a loss") - least).abs() < 1e-5);
+    assert_eq!(result["stopped"], "patience");
+    assert_eq!(epochs.len(), best + 2);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_path_that_is_not_utf8_works() {
+    use std::os::unix::ffi::OsStrExt;
+    let bench = Bench::new();
+    let name = |text: &[u8]| bench.path("").join(std::ffi::OsStr::from_bytes(text));
+    let (data, model) = (name(b"d\xff.csv"), name(b"m\xff.llfm"));
+    if std::fs::write(&data, clouds(90, 1)).is_err() {
+        return; // This file system wants UTF-8.
+    }
+    let mut command = bench.command(&["train", "--epochs", "1"]);
+    command.arg(&data).arg("--test").arg(&data).arg("--model").arg(&model);
+    Done::from(command.output().expect("llfm starts")).succeeds();
+    let mut command = bench.command(&["evaluate"]);
+    Done::from(command.arg(&model).arg(&data).output().expect("llfm starts")).succeeds();
+}

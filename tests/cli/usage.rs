@@ -1,0 +1,152 @@
+//! What is refused before any work is done, and what helps.
+
+use crate::bench::{Bench, clouds};
+
+#[test]
+fn each_bad_setting_is_refused_by_name_before_the_data_is_read() {
+    let bench = Bench::new();
+    let bad = [
+        "--method gbm",
+        "--coding hard",
+        "--coding single",
+        "--coding soft --method fm",
+        "--learn everything",
+        "--task ranking",
+        "--loss cubic",
+        "--loss hinge --task multiclass",
+        "--loss softmax --task regression",
+        "--anchors 0",
+        "--anchors 65537",
+        "--anchors 2.5",
+        "--factors -1",
+        "--factors 4097",
+        "--neighbors 0",
+        "--bandwidth 0 --method llfm-do",
+        "--bandwidth wide --method llfm-do",
+        "--bandwidth 1",
+        "--lipschitz -2",
+        "--lipschitz nan",
+        "--target-active 0.5",
+        "--distance manhattan",
+        "--optimizer lbfgs",
+        "--learning-rate 0",
+        "--learning-rate inf",
+        "--anchor-rate -1",
+        "--schedule linear",
+        "--t0 0",
+        "--batch-size 0",
+        "--batch-size 16777217",
+        "--epochs 0",
+        "--epochs 1000001",
+        "--epochs many",
+        "--patience 0",
+        "--l2 -0.1",
+        "--l2 nan",
+        "--weight-decay -1",
+        "--init-scale -1",
+        "--seed -1",
+        "--ensemble 0",
+        "--ensemble 1025",
+        "--format parquet",
+        "--header perhaps",
+        "--valid-fraction 1",
+        "--test-fraction -0.1",
+        "--test-fraction nan",
+        "--split-seed x",
+        "--missing guess",
+        "--index-base 2",
+        "--scale log",
+        "--clip 0",
+        "--clip -3",
+        "--max-memory lots",
+        "--threads 0",
+        "--threads 1025",
+        "--device tpu",
+        "--plot curve.png",
+        "--valid-labels a",
+        "--test-labels a",
+        "--test a --test-fraction 0.5",
+        "--valid a --valid-fraction 0.5",
+    ];
+    for flags in bad {
+        let flag = flags.split(' ').next().unwrap_or_default();
+        bench.line(&format!("train absent.csv {flags}")).fails(2, &[flag]);
+    }
+}
+
+#[test]
+fn no_command_and_unknown_flags_are_usage_errors() {
+    let bench = Bench::new();
+    assert_eq!(bench.run(&[]).code, 2);
+    bench.line("train absent.csv --epoch 3").fails(2, &["--epochs"]);
+    bench.line("train").fails(2, &["<DATA>"]);
+    bench.line("frobnicate").fails(2, &["frobnicate"]);
+    bench.line("train - --valid -").fails(2, &["standard input"]);
+}
+
+#[test]
+fn an_output_that_exists_is_refused_without_force_and_kept() {
+    let bench = Bench::new();
+    bench.write("data.csv", &clouds(60, 1));
+    bench.write("m.llfm", "precious");
+    bench.write("c.svg", "precious");
+    for flags in ["--model m.llfm", "--plot c.svg"] {
+        bench.line(&format!("train absent.csv {flags}")).fails(2, &["exists", "--force"]);
+    }
+    assert_eq!(bench.read("m.llfm"), b"precious");
+    bench.line("train data.csv --epochs 1 --model m.llfm --plot c.svg --force").succeeds();
+    assert_ne!(bench.read("m.llfm"), b"precious");
+    bench.write("p.txt", "precious");
+    bench.line("predict m.llfm data.csv --output p.txt").fails(2, &["exists", "--force"]);
+    bench.line("predict m.llfm data.csv --output p.txt --force").succeeds();
+    bench.line("train data.csv --model .").fails(2, &["folder"]);
+}
+
+#[test]
+fn each_kind_of_failure_has_its_exit_code() {
+    let bench = Bench::new();
+    bench.write("data.csv", &clouds(60, 1));
+    bench.write("one.csv", "x,label\n1,a\n2,a\n");
+    bench.write("empty.csv", "");
+    bench.write("bad.llfm", "no model");
+    bench.line("train one.csv").fails(3, &["one.csv", "a"]);
+    bench.line("train empty.csv").fails(3, &["empty.csv", "no rows"]);
+    bench.line("inspect bad.llfm").fails(4, &["bad.llfm", "checksum"]);
+    bench.line("train data.csv --device gpu").fails(5, &["GPU", "--device cpu"]);
+    bench.line("train data.csv --device gpu:llvmpipe").fails(5, &["llvmpipe"]);
+    bench.line("train absent.csv").fails(6, &["absent.csv"]);
+    bench.line("inspect absent.llfm").fails(6, &["absent.llfm"]);
+    bench.line("train data.csv --model nowhere/m.llfm").fails(6, &["nowhere"]);
+    let diverging = "train data.csv --optimizer sgd --learning-rate 1e20 --model d.llfm";
+    bench.line(diverging).fails(7, &["--learning-rate"]);
+    bench.line("inspect d.llfm").succeeds();
+}
+
+#[test]
+fn help_explains_every_setting_and_gives_examples() {
+    let bench = Bench::new();
+    let help = bench.line("train --help").succeeds().out;
+    for flag in ["--method", "--anchors", "--lipschitz", "--max-memory", "--valid-labels", "--json"]
+    {
+        assert!(help.contains(flag), "{flag}");
+    }
+    for heading in ["Data:", "Model:", "Training:", "Run:", "Examples:"] {
+        assert!(help.contains(heading), "{heading}");
+    }
+    let commands = bench.line("--help").succeeds().out;
+    for name in ["train", "predict", "evaluate", "inspect", "completions", "man"] {
+        assert!(commands.contains(&format!("  {name}")), "{name}");
+    }
+    assert!(bench.line("--version").succeeds().out.starts_with("llfm "));
+}
+
+#[test]
+fn packagers_get_completions_and_a_manual() {
+    let bench = Bench::new();
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let script = bench.line(&format!("completions {shell}")).succeeds().out;
+        assert!(script.contains("batch-size"), "{shell}");
+    }
+    let manual = bench.line("man").succeeds().out;
+    assert!(manual.contains(".TH llfm") && manual.contains("batch\\-size"), "{manual}");
+}

@@ -1,0 +1,187 @@
+//! The model file: what is written comes back, and damage of any kind is told and never crashes.
+
+use std::path::Path;
+use std::process::Command;
+
+use llfm::Error;
+use llfm::model::Model;
+use ndarray::s;
+use sha2::{Digest, Sha256};
+
+const FILE: &str = "m.llfm";
+
+/// The bytes of a small trained model.
+fn bytes() -> Vec<u8> {
+    let dir = tempfile::TempDir::new().expect("a temporary folder");
+    let rows = (0..60).map(|i| format!("{},{},{}\n", i % 7, i % 5, ["cat", "dog", "emu"][i % 3]));
+    let data = dir.path().join("data.csv");
+    std::fs::write(&data, rows.collect::<String>()).expect("the folder is writable");
+    let model = dir.path().join(FILE);
+    let mut llfm = Command::new(assert_cmd::cargo::cargo_bin!("llfm"));
+    llfm.args(["train", "--epochs", "1", "--factors", "4", "--anchors", "5", "--quiet", "--model"]);
+    assert!(llfm.arg(&model).arg(&data).status().expect("llfm starts").success());
+    std::fs::read(model).expect("the model was written")
+}
+
+fn load(bytes: &[u8]) -> Result<Model, String> {
+    Model::from_bytes(bytes, Path::new(FILE)).map_err(|error| {
+        assert!(matches!(error, Error::Model { .. }), "{error}");
+        assert_eq!(error.exit_code(), 4);
+        let text = error.to_string();
+        assert!(text.starts_with(FILE), "{text}");
+        text
+    })
+}
+
+/// Header and tensors of a file.
+fn parts(bytes: &[u8]) -> (String, Vec<u8>) {
+    let (length, rest) = bytes.split_first_chunk().expect("a length");
+    let (header, tensors) = rest.split_at(u64::from_le_bytes(*length) as usize);
+    (String::from_utf8(header.to_vec()).expect("a JSON header"), tensors.to_vec())
+}
+
+/// A file of a header and tensors with the checksum they should have.
+fn seal(header: &str, tensors: &[u8]) -> Vec<u8> {
+    let key = "\"checksum\":\"";
+    let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+    bytes.extend(header.as_bytes());
+    bytes.extend(tensors);
+    let Some(at) = header.find(key).map(|at| 8 + at + key.len()) else { return bytes };
+    if at + 64 > bytes.len() {
+        return bytes;
+    }
+    bytes[at..at + 64].fill(b'0');
+    let sum: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    bytes[at..at + 64].copy_from_slice(sum.as_bytes());
+    bytes
+}
+
+/// What loading says of a file whose header was changed and sealed again.
+fn forged(from: &str, to: &str) -> String {
+    let (header, tensors) = parts(&bytes());
+    assert!(header.contains(from), "{from} is not in {header}");
+    load(&seal(&header.replace(from, to), &tensors)).expect_err("a forged file")
+}
+
+#[test]
+fn what_is_loaded_writes_the_same_bytes() {
+    let bytes = bytes();
+    let (header, tensors) = parts(&bytes);
+    assert_eq!(seal(&header, &tensors), bytes, "the checksum is what the documentation says");
+    let model = load(&bytes).expect("a whole file");
+    assert_eq!(model.to_bytes(Path::new(FILE)).expect("finite"), bytes);
+}
+
+#[test]
+fn a_flipped_bit_anywhere_names_the_checksum() {
+    let whole = bytes();
+    for at in (0..whole.len()).step_by(97).chain(0..16) {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 1 << (at % 8);
+        let text = load(&bytes).expect_err("a damaged file");
+        assert!(text.contains("checksum"), "byte {at}: {text}");
+    }
+}
+
+#[test]
+fn a_file_truncated_anywhere_names_the_checksum() {
+    let whole = bytes();
+    for length in (0..whole.len()).step_by(61).chain([1, 7, 8, 9, whole.len() - 1]) {
+        let text = load(&whole[..length]).expect_err("a truncated file");
+        assert!(text.contains("checksum"), "{length} bytes: {text}");
+    }
+    let longer = [whole, vec![0]].concat();
+    assert!(load(&longer).expect_err("a file too long").contains("checksum"));
+}
+
+#[test]
+fn a_newer_version_is_told_from_damage_and_names_both_versions() {
+    let from = "\"format_version\":\"1\"";
+    let text = forged(from, "\"format_version\":\"23\"");
+    assert!(text.contains("23") && text.contains('1') && text.contains("newer"), "{text}");
+    let (header, _) = parts(&bytes());
+    // Written by another program, which knows nothing of the checksum.
+    let changed = String::from_utf8_lossy(&bytes()).into_owned();
+    assert!(changed.contains(&header[..100]));
+    let mut unsealed = bytes();
+    let at = unsealed.windows(from.len()).position(|w| w == from.as_bytes()).expect("a version");
+    unsealed[at + from.len() - 2] = b'7';
+    let text = load(&unsealed).expect_err("a changed version");
+    assert!(text.contains("checksum") && text.contains("version 7"), "{text}");
+}
+
+#[test]
+fn shapes_that_disagree_with_the_metadata_are_refused() {
+    let text = forged("\\\"factors\\\":4", "\\\"factors\\\":3");
+    assert!(text.contains("factors"), "{text}");
+    let text = forged("\\\"anchors\\\":[5]", "\\\"anchors\\\":[4]");
+    assert!(text.contains("anchors"), "{text}");
+    let text = forged("\\\"outputs\\\":3", "\\\"outputs\\\":2");
+    assert!(text.contains("bias") || text.contains("outputs"), "{text}");
+    let text = forged("\\\"anchors\\\":[5]", "\\\"anchors\\\":[99999999999]");
+    assert!(text.contains("anchors"), "{text}");
+    let text = forged("\\\"loss\\\":\\\"softmax\\\"", "\\\"loss\\\":\\\"squared\\\"");
+    assert!(text.contains("loss"), "{text}");
+    let text = forged("\"bias\":{\"dtype\":\"F32\"", "\"bias\":{\"dtype\":\"I32\"");
+    assert!(text.contains("bias"), "{text}");
+    let text = forged("\"bias\":", "\"bios\":");
+    assert!(text.contains("bias"), "{text}");
+}
+
+#[test]
+fn overlapping_tensors_are_refused() {
+    let (header, tensors) = parts(&bytes());
+    let value: serde_json::Value = serde_json::from_str(&header).expect("a JSON header");
+    let offsets = value["bias"]["data_offsets"].to_string();
+    let begin = value["bias"]["data_offsets"][0].as_u64().expect("an offset");
+    let end = value["bias"]["data_offsets"][1].as_u64().expect("an offset");
+    let moved = format!("[{},{}]", begin - 4, end - 4);
+    let text = load(&seal(&header.replace(&offsets, &moved), &tensors)).expect_err("an overlap");
+    assert!(text.contains("safetensors"), "{text}");
+}
+
+#[test]
+fn weights_that_are_not_numbers_are_refused_and_never_written() {
+    let (header, mut tensors) = parts(&bytes());
+    for bad in [f32::NAN, f32::INFINITY] {
+        tensors[40..44].copy_from_slice(&bad.to_le_bytes());
+        let text = load(&seal(&header, &tensors)).expect_err("weights not finite");
+        assert!(text.contains(&bad.to_string()), "{text}");
+    }
+    let mut model = load(&bytes()).expect("a whole file");
+    model.members[0].bias[[0, 0]] = f32::NAN;
+    assert!(model.to_bytes(Path::new(FILE)).is_err());
+}
+
+#[test]
+fn members_with_fewer_anchors_come_back_as_they_were() {
+    let mut model = load(&bytes()).expect("a whole file");
+    let mut small = model.members[0].clone();
+    small.anchors = small.anchors.slice(s![..3, ..]).to_owned();
+    small.anchor_scale = small.anchor_scale.map(|t| t.slice(s![..3, ..]).to_owned());
+    small.log_lipschitz = small.log_lipschitz.slice(s![..3]).to_owned();
+    small.bias = small.bias.slice(s![..3, ..]).to_owned();
+    small.linear = small.linear.slice(s![..3, .., ..]).to_owned();
+    small.factors = small.factors.slice(s![..3, .., .., ..]).to_owned();
+    model.members.push(small);
+    model.config.ensemble = 2;
+    let back = load(&model.to_bytes(Path::new(FILE)).expect("finite")).expect("a whole file");
+    assert_eq!(back.members, model.members);
+}
+
+#[test]
+fn no_header_however_forged_crashes() {
+    let (header, tensors) = parts(&bytes());
+    for at in 0..header.len() {
+        for byte in [b'0', b'9', b'"', b'}', b'[', b'-', b' '] {
+            let mut forged = header.clone().into_bytes();
+            forged[at] = byte;
+            let Ok(forged) = String::from_utf8(forged) else { continue };
+            // Some changes are harmless, such as another class name; none may panic.
+            let _ = load(&seal(&forged, &tensors));
+        }
+    }
+    for garbage in [vec![], vec![0xff; 8], vec![0xff; 1000], b"{}".to_vec(), vec![0; 64]] {
+        assert!(load(&garbage).is_err());
+    }
+}
