@@ -68,6 +68,8 @@ fn long_lines_and_many_rows_stay_within_the_memory_allowed() {
     assert_data_error(bench.read("a.csv", quoted), &["--max-memory"]);
     let many = TEXT.repeat(40_000);
     assert_data_error(bench.read("a.csv", &many), &["0.4 MB", "--max-memory"]);
+    let words: String = (0..8_000).map(|i| format!("{i}\tword{i}\t1\n")).collect();
+    assert_data_error(bench.read("u.data", words), &["--max-memory"]);
     let pairs = "1 1:1 2:1\n".repeat(40_000);
     assert_data_error(bench.read("a.svm", pairs), &["--max-memory"]);
 }

@@ -152,7 +152,7 @@ fn categories_become_features_in_order_with_one_for_the_unseen() {
     ];
     assert_eq!(names, expected);
     assert_eq!(fitted.never_seen(), [3, 7]);
-    let encoded = dense(&apply(&fitted, rows.clone(), &mut Notes::new()));
+    let encoded = dense(&apply(&fitted, rows, &mut Notes::new()));
     assert_eq!(encoded[2], [0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0, 0.0]);
     let path = bench.file("b.csv", "n,c\n9,green\n11,\n");
     let schema = fitted.schema().clone();

@@ -241,3 +241,15 @@ fn ratings_are_a_regression_unless_told_otherwise() {
     map.set_clamp(true);
     assert_eq!(map.clamp(), Some([3.0, 4.0]));
 }
+
+#[test]
+fn a_single_row_of_words_is_no_header_when_predicting() {
+    let mut bench = Bench::new();
+    let train = bench
+        .read("a.csv", "red,big,1\nblue,big,0\nred,small,1\n")
+        .expect("rows");
+    let rows = bench
+        .follow(&train, "b.csv", "blue,huge\n", false)
+        .expect("a row");
+    assert_eq!(cells(&rows), [[1.0, 2.0]]);
+}
