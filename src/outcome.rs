@@ -1,7 +1,6 @@
 //! What raw scores mean: classes, probabilities, values in the user's unit.
 
 use crate::config::Loss;
-use crate::data::LabelMap;
 use crate::model::{Model, TargetScale};
 
 /// Turns a row's scores ŷ `[C]` into what the user asked for.
@@ -21,10 +20,7 @@ impl Outcome {
         Self {
             loss: model.config.loss,
             target_scale: model.target_scale,
-            range: match model.labels {
-                LabelMap::Values { range: [low, high], clamp: true } => Some((low, high)),
-                _ => None,
-            },
+            range: model.labels.clamp().map(|[low, high]| (low, high)),
         }
     }
 

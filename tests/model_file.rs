@@ -129,6 +129,23 @@ fn shapes_that_disagree_with_the_metadata_are_refused() {
 }
 
 #[test]
+fn preprocessing_that_contradicts_itself_is_refused() {
+    let (header, tensors) = parts(&bytes());
+    let whole: serde_json::Value = serde_json::from_str(&header).expect("a JSON header");
+    let text = whole["__metadata__"]["preprocess"].as_str().expect("a JSON string");
+    let lists = ["encoder/fills/values", "encoder/first", "scaling/factors", "scaling/shifts"];
+    for list in lists {
+        let mut preprocess: serde_json::Value = serde_json::from_str(text).expect("JSON");
+        let found = preprocess.pointer_mut(&format!("/{list}")).and_then(|l| l.as_array_mut());
+        found.expect("a list").pop();
+        let mut forged = whole.clone();
+        forged["__metadata__"]["preprocess"] = preprocess.to_string().into();
+        let text = load(&seal(&forged.to_string(), &tensors)).expect_err("a forged file");
+        assert!(text.contains("preprocessing"), "{list}: {text}");
+    }
+}
+
+#[test]
 fn overlapping_tensors_are_refused() {
     let (header, tensors) = parts(&bytes());
     let value: serde_json::Value = serde_json::from_str(&header).expect("a JSON header");

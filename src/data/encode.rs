@@ -75,6 +75,30 @@ impl Encoder {
         encoder
     }
 
+    /// Whether the parts fit each other, as they may not in a forged model file.
+    pub(crate) fn is_consistent(&self) -> bool {
+        let Schema::Table(table) = &self.schema else {
+            return self.n_features == self.schema.n_columns();
+        };
+        let n = table.columns.len();
+        if self.first.len() != n || self.missing_level.len() != n || !self.fills.fit_columns(n) {
+            return false;
+        }
+        let mut next = 0;
+        for ((column, &first), &missing) in
+            table.columns.iter().zip(&self.first).zip(&self.missing_level)
+        {
+            if first != next {
+                return false;
+            }
+            next += match &column.kind {
+                ColumnKind::Numeric => 1,
+                ColumnKind::Categorical { levels } => levels.len() + usize::from(missing) + 1,
+            };
+        }
+        self.n_features == next
+    }
+
     /// What feature `j` is called.
     pub(crate) fn feature_name(&self, j: usize) -> String {
         let Schema::Table(table) = &self.schema else {

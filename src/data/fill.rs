@@ -32,6 +32,12 @@ pub(crate) struct Fills {
 }
 
 impl Fills {
+    /// Whether there is a finite value for each of `n` columns, or none at all.
+    pub(crate) fn fit_columns(&self, n: usize) -> bool {
+        (self.values.is_empty() || self.values.len() == n)
+            && self.values.iter().all(|value| value.is_finite())
+    }
+
     /// Takes the means of the numeric columns.
     pub(crate) fn fit(train: &RawRows, missing: Missing, place: &Path, notes: &mut Notes) -> Self {
         let (Missing::Mean, Cells::Table(cells), Schema::Table(table)) =

@@ -172,6 +172,14 @@ impl Preprocess {
         Ok(features)
     }
 
+    /// Whether the parts fit each other: what is read from a model file may have been forged.
+    pub fn is_consistent(&self) -> bool {
+        let p = self.n_features();
+        self.encoder.is_consistent()
+            && self.scaling.fits(p)
+            && self.never_seen.iter().all(|&j| (j as usize) < p)
+    }
+
     /// Number of features p after encoding.
     pub fn n_features(&self) -> usize {
         self.encoder.n_features

@@ -81,6 +81,14 @@ pub(crate) struct Scaling {
 }
 
 impl Scaling {
+    /// Whether there are finite numbers for each of `p` features, or none at all.
+    pub(crate) fn fits(&self, p: usize) -> bool {
+        let fits = |numbers: &[f64]| {
+            (numbers.is_empty() || numbers.len() == p) && numbers.iter().all(|x| x.is_finite())
+        };
+        fits(&self.shifts) && fits(&self.factors) && self.limit > 0.0
+    }
+
     /// No scaling, only the bound.
     pub(crate) fn none(clip: Option<f32>) -> Self {
         let limit = clip.unwrap_or(f32::MAX);

@@ -122,6 +122,9 @@ impl Model {
         if shape.anchors.len() > self.config.ensemble {
             return Err("the tensors have more ensemble members than the metadata say".into());
         }
+        if !self.preprocess.is_consistent() {
+            return Err("the preprocessing in the metadata contradicts itself".into());
+        }
         let scale = self.target_scale;
         if !(scale.mean.is_finite() && scale.deviation.is_finite()) {
             return Err("the target scale in the metadata is not finite".into());
