@@ -117,7 +117,7 @@ fn finish(shape: Shape, model: LocalModel<'_>, row: &[f32], sums: &[f32], scores
     let d = shape.factors;
     for (c, score) in scores.iter_mut().enumerate() {
         let (q, linear) = sums[c * (d + 1)..][..=d].split_at(d);
-        let squared: f32 = q.iter().fold(0.0, |sum, q| q.mul_add(*q, sum));
+        let squared = squared_norm(q);
         let own = if d == 0 { 0.0 } else { own_products(shape, row, model.squares, c) };
         *score = model.bias[c] + linear[0] + 0.5 * (squared - own);
     }
@@ -137,6 +137,16 @@ fn own_products(shape: Shape, row: &[f32], squares: &[f32], channel: usize) -> f
         }
     }
     sum_lanes(sums)
+}
+
+/// ‖v‖².
+#[inline(always)]
+pub(crate) fn squared_norm(v: &[f32]) -> f32 {
+    let mut sum = 0.0_f32;
+    for v in v {
+        sum = v.mul_add(*v, sum);
+    }
+    sum
 }
 
 /// The sum of sixteen lanes, pairwise.

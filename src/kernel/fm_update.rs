@@ -8,7 +8,7 @@
 //! O(p·C(d + 1)) for the step.
 
 use crate::kernel::Shape;
-use crate::kernel::fm_score::FEATURE_BLOCK;
+use crate::kernel::fm_score::{FEATURE_BLOCK, squared_norm};
 use crate::optimizer::{MomentsMut, Update};
 use crate::simd::{LANES, vectorized};
 
@@ -68,9 +68,11 @@ pub(crate) fn fm_update(
                 match (wide, tile.len() / stride) {
                     (true, 4) => columns.gradient::<4>(gradient),
                     (false, 8) => columns.gradient::<8>(gradient),
-                    _ => (gradient.chunks_exact_mut(stride).enumerate()).for_each(|(j, record)| {
-                        Columns { first: first + offset + j, ..columns }.gradient::<1>(record);
-                    }),
+                    _ => {
+                        for (j, record) in gradient.chunks_exact_mut(stride).enumerate() {
+                            Columns { first: first + offset + j, ..columns }.gradient::<1>(record);
+                        }
+                    }
                 }
                 subtract_own(shape, tile, &scratch.own, offset, gradient);
                 update.apply(tile, gradient, moments.take(tile.len()));
@@ -190,17 +192,22 @@ fn refresh_squares(shape: Shape, records: &[f32], offset: usize, squares: &mut [
     for (j, record) in records.chunks_exact(shape.stride()).enumerate() {
         let channels = record.chunks_exact(d + 1).zip(squares.chunks_exact_mut(FEATURE_BLOCK));
         for (v, squares) in channels {
-            squares[offset + j] = v[..d].iter().fold(0.0, |sum, v| v.mul_add(*v, sum));
+            squares[offset + j] = squared_norm(&v[..d]);
         }
     }
 }
 
 /// Fills the squares of one anchor from its records.
 pub(crate) fn fill_squares(shape: Shape, records: &[f32], squares: &mut [f32]) {
-    let blocks = records
-        .chunks(FEATURE_BLOCK * shape.stride())
-        .zip(squares.chunks_exact_mut(shape.outputs * FEATURE_BLOCK));
-    for (records, squares) in blocks {
-        refresh_squares(shape, records, 0, squares);
-    }
+    vectorized(
+        #[inline(always)]
+        || {
+            let blocks = records.chunks(FEATURE_BLOCK * shape.stride());
+            for (records, squares) in
+                blocks.zip(squares.chunks_exact_mut(shape.outputs * FEATURE_BLOCK))
+            {
+                refresh_squares(shape, records, 0, squares);
+            }
+        },
+    );
 }
