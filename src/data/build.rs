@@ -12,6 +12,9 @@ use crate::error::{Error, Place, Result};
 /// Codes are kept in f32 cells, which count exactly up to here.
 const MAX_LEVELS: usize = 1 << 24;
 
+/// About what a word in a list takes beside its letters.
+pub(crate) const WORD_BYTES: usize = 48;
+
 /// Rows of cells as they come, within a bound on memory.
 #[derive(Debug)]
 pub(crate) struct TableBuilder {
@@ -81,14 +84,19 @@ pub(crate) struct Category {
     words: IndexSet<String>,
     /// The levels to keep to, where the schema is given.
     given: Option<Levels>,
+    /// What the words take, in bytes, and may take.
+    bytes: u64,
+    max_memory: u64,
 }
 
 impl Category {
     /// Learns its words from the file.
-    pub(crate) fn growing() -> Self {
+    pub(crate) fn growing(max_memory: u64) -> Self {
         Self {
             words: IndexSet::new(),
             given: None,
+            bytes: 0,
+            max_memory,
         }
     }
 
@@ -98,6 +106,8 @@ impl Category {
         Self {
             words,
             given: Some(levels.clone()),
+            bytes: 0,
+            max_memory: u64::MAX,
         }
     }
 
@@ -111,7 +121,11 @@ impl Category {
                 let message = format!("more than {MAX_LEVELS} different categories in a column");
                 return Err(Error::data(place(), message));
             }
-            None => self.words.insert_full(word.into_owned()).0,
+            None => {
+                self.bytes += (word.len() + WORD_BYTES) as u64;
+                check_memory(self.bytes, self.max_memory, &place().file)?;
+                self.words.insert_full(word.into_owned()).0
+            }
         };
         #[expect(clippy::cast_precision_loss, reason = "at most 2^24, exact in f32")]
         Ok(code as f32)

@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use self::fields::Fields;
 use self::plan::{Plan, Role};
 use self::records::Records;
+use self::sniff::Hint;
 use super::build::{Category, TableBuilder};
 use super::label_column::LabelColumn;
 use super::notes::Notes;
@@ -57,14 +58,14 @@ impl CsvRows {
         notes: &mut Notes,
     ) -> Result<Self> {
         let mut records = Records::new(input);
-        let known = request.schema.and_then(known_names);
+        let hint = request.schema.map_or(Hint::Nothing, known_names);
         let window = if request.schema.is_some() {
             SHORT_WINDOW
         } else {
             WINDOW
         };
         let header = request.options.header;
-        let layout = sniff::sniff(&mut records, window, delimiter, header, known.as_ref())?;
+        let layout = sniff::sniff(&mut records, window, delimiter, header, &hint)?;
         let empty = records.ahead().next().is_none();
         let Plan { roles, schema } = match request.schema {
             // Without rows there is nothing to plan for; the reader then reports just that.
@@ -79,7 +80,7 @@ impl CsvRows {
             ColumnKind::Categorical { levels } if request.schema.is_some() => {
                 Category::following(levels)
             }
-            _ => Category::growing(),
+            _ => Category::growing(request.options.max_memory),
         });
         let sink = Sink {
             path: request.path.to_owned(),
@@ -126,16 +127,20 @@ impl CsvRows {
 }
 
 /// The column names a header would hold, if the schema has any.
-fn known_names(schema: &Schema) -> Option<HashSet<&str>> {
+fn known_names(schema: &Schema) -> Hint<'_> {
     let Schema::Table(table) = schema else {
-        return None;
+        return Hint::Unnamed;
     };
     let names = table
         .columns
         .iter()
         .filter_map(|column| column.name.as_deref());
     let names: HashSet<&str> = names.filter(|name| !name.is_empty()).collect();
-    (!names.is_empty()).then_some(names)
+    if names.is_empty() {
+        Hint::Unnamed
+    } else {
+        Hint::Names(names)
+    }
 }
 
 impl Sink {

@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use indexmap::IndexMap;
+use indexmap::map::Entry;
 
+use super::build::WORD_BYTES;
 use super::number::{self, Token};
 use super::raw::RawLabels;
 use crate::error::{Error, Place, Result};
@@ -25,11 +27,17 @@ struct Words {
     /// Name to the line it was first seen on; the place is its code.
     names: IndexMap<String, u64>,
     codes: Vec<u32>,
+    /// What the names take, in bytes.
+    bytes: usize,
 }
 
 impl Words {
     fn push(&mut self, name: String, line: u64) {
+        let length = name.len() + WORD_BYTES;
         let entry = self.names.entry(name);
+        if matches!(entry, Entry::Vacant(_)) {
+            self.bytes += length;
+        }
         #[expect(
             clippy::cast_possible_truncation,
             reason = "fewer names than rows in memory"
@@ -81,7 +89,10 @@ impl LabelColumn {
 
     /// Bytes the labels take.
     pub(crate) fn bytes(&self) -> u64 {
-        let codes = self.words.as_ref().map_or(0, |words| words.codes.len() * 4);
+        let codes = self
+            .words
+            .as_ref()
+            .map_or(0, |words| words.codes.len() * 4 + words.bytes);
         (self.numbers.len() * 8 + codes) as u64
     }
 

@@ -92,7 +92,10 @@ impl RatingRows {
     pub(crate) fn open(input: Input, request: Request) -> Result<Self> {
         let path = request.path.to_owned();
         let categories = match request.schema {
-            None => [Category::growing(), Category::growing()],
+            None => {
+                let bound = request.options.max_memory;
+                [Category::growing(bound), Category::growing(bound)]
+            }
             Some(Schema::Table(TableSchema {
                 columns,
                 ratings: true,

@@ -29,14 +29,24 @@ struct Keel {
     label: Option<String>,
 }
 
-/// Looks at up to `count` records. `header` overrides the guess; `known` are names that, standing
-/// in the first record, make it a header.
+/// What speaks for a header.
+#[derive(Debug)]
+pub(super) enum Hint<'a> {
+    /// Nothing is known: words above numbers, or words that never come again.
+    Nothing,
+    /// The schema has no names, and a file may have a single row: words above numbers only.
+    Unnamed,
+    /// Any of these names in the first record.
+    Names(HashSet<&'a str>),
+}
+
+/// Looks at up to `count` records. `header` overrides the guess.
 pub(super) fn sniff(
     records: &mut Records,
     count: usize,
     delimiter: Option<u8>,
     header: Option<bool>,
-    known: Option<&HashSet<&str>>,
+    hint: &Hint,
 ) -> Result<Layout> {
     let keel = read_keel(records)?;
     records.look_ahead(count)?;
@@ -48,12 +58,7 @@ pub(super) fn sniff(
     }
     let first: Vec<Vec<u8>> = fields.iter().map(<[u8]>::to_vec).collect();
     let below = Below::scan(ahead, delimiter, &first, &mut fields);
-    let guess = match known {
-        Some(known) => first
-            .iter()
-            .any(|name| std::str::from_utf8(name).is_ok_and(|n| known.contains(n))),
-        None => below.first_is_header(&first),
-    };
+    let guess = below.first_is_header(&first, hint);
     let keel_names = (!keel.attributes.is_empty()).then_some(keel.attributes);
     let header = header.unwrap_or(guess && keel_names.is_none());
     let mut wordy = below.wordy;
@@ -118,16 +123,19 @@ impl Below {
         below
     }
 
-    /// A word above numbers, or, where there is nothing but words, words that never come again.
-    fn first_is_header(&self, first: &[Vec<u8>]) -> bool {
+    fn first_is_header(&self, first: &[Vec<u8>], hint: &Hint) -> bool {
         let word = |j: usize| number::token(&first[j]) == Token::Word;
-        let columns = 0..first.len();
-        columns
-            .clone()
-            .any(|j| word(j) && self.numeric[j] && !self.wordy[j])
-            || columns
-                .clone()
-                .all(|j| word(j) && !self.numeric[j] && !self.repeated[j])
+        let above_numbers = |j| word(j) && self.numeric[j] && !self.wordy[j];
+        let above_words = |j| word(j) && !self.numeric[j] && !self.repeated[j];
+        let known = |names: &HashSet<&str>, j: usize| {
+            std::str::from_utf8(&first[j]).is_ok_and(|name| names.contains(name))
+        };
+        let mut columns = 0..first.len();
+        match hint {
+            Hint::Nothing => columns.clone().any(above_numbers) || columns.all(above_words),
+            Hint::Unnamed => columns.any(above_numbers),
+            Hint::Names(names) => columns.any(|j| known(names, j)),
+        }
     }
 }
 
