@@ -18,7 +18,7 @@ pub(crate) fn fm_score_csr<'r>(
     sums: &mut [f32],
     scores: &mut [f32],
 ) {
-    let (stride, d) = (shape.stride(), shape.factors);
+    let (stride, d) = (shape.stride, shape.factors);
     let column = shape.anchors * stride;
     let mut own = vec![0.0_f32; stride];
     vectorized(
