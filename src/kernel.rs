@@ -25,6 +25,7 @@ pub(crate) mod fm_update_csr;
 pub(crate) mod local_coding;
 pub(crate) mod pair_list;
 
+use crate::model::Parameters;
 use crate::simd::padded;
 
 /// Rows that one task codes and blends.
@@ -41,17 +42,21 @@ pub(crate) struct Shape {
     pub(crate) outputs: usize,
     /// Factors d.
     pub(crate) factors: usize,
+    /// Length of an (anchor, feature) record in memory: per channel v₀ … v_{d−1}, w, then padding.
+    pub(crate) stride: usize,
 }
 
 impl Shape {
-    /// Numbers of one (anchor, feature) record: per channel v₀ … v_{d−1}, w.
-    pub(crate) fn record(&self) -> usize {
-        self.outputs * (self.factors + 1)
-    }
-
-    /// A record's length in memory: whole vectors of four.
-    pub(crate) fn stride(&self) -> usize {
-        self.record().next_multiple_of(4)
+    /// Sizes of `parameters`, records padded to a multiple of `lanes`.
+    pub(crate) fn new(parameters: &Parameters, lanes: usize) -> Self {
+        let (outputs, factors) = (parameters.n_outputs(), parameters.n_factors());
+        Self {
+            anchors: parameters.n_anchors(),
+            features: parameters.n_features(),
+            outputs,
+            factors,
+            stride: (outputs * (factors + 1)).next_multiple_of(lanes),
+        }
     }
 
     /// A row's length in the batch: p in whole vectors.

@@ -12,10 +12,13 @@ pub(crate) fn class_loss(loss: Loss, scores: &mut [f32], class: u32) -> f32 {
         Loss::Logistic => logistic(&mut scores[0], class == 1),
         Loss::Hinge => hinge(&mut scores[0], class == 1),
         Loss::Softmax => softmax(scores, class as usize),
-        Loss::Ovr => scores
-            .iter_mut()
-            .enumerate()
-            .fold(0.0, |sum, (c, score)| sum + logistic(score, c == class as usize)),
+        Loss::Ovr => {
+            let mut sum = 0.0;
+            for (c, score) in scores.iter_mut().enumerate() {
+                sum += logistic(score, c == class as usize);
+            }
+            sum
+        }
         Loss::Squared => squared(scores, class as f32),
     }
 }

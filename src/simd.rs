@@ -11,6 +11,12 @@ pub(crate) fn vectorized<R>(body: impl FnOnce() -> R) -> R {
     pulp::Arch::new().dispatch(body)
 }
 
+/// Runs a kernel written in vectors, as [`vectorized`] runs one written in loops.
+#[inline(always)]
+pub(crate) fn dispatch<K: pulp::WithSimd>(kernel: K) -> K::Output {
+    pulp::Arch::new().dispatch(kernel)
+}
+
 /// Lanes that feature and anchor rows are padded to, one AVX-512 register of f32.
 pub(crate) const LANES: usize = 16;
 

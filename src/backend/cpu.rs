@@ -110,7 +110,7 @@ impl<'a, S: Store> Cpu<'a, S> {
     /// Whether a batch of `rows` is worth the cost of waking threads.
     fn parallel(&self, rows: usize) -> bool {
         let shape = self.store.shape();
-        rows * shape.features.min(64) * (shape.anchors + shape.record()) > 1 << 15
+        rows * shape.features.min(64) * (shape.anchors + shape.stride) > 1 << 15
     }
 
     /// Distances and coding of the batch's rows.
@@ -140,7 +140,7 @@ impl<'a, S: Store> Cpu<'a, S> {
     fn score_pairs(&mut self, parallel: bool) {
         let shape = self.store.shape();
         self.pairs.fill(shape.anchors, &mut self.chunks);
-        self.sums.resize(self.pairs.n_pairs() * shape.stride(), 0.0);
+        self.sums.resize(self.pairs.n_pairs() * shape.stride, 0.0);
         self.scores.resize(self.pairs.n_pairs() * shape.outputs, 0.0);
         let (store, pairs) = (&self.store, &self.pairs);
         let tasks = runs(shape, pairs, &mut self.sums, &mut self.scores);
@@ -166,7 +166,7 @@ impl<'a, S: Store> Cpu<'a, S> {
         let (shape, pairs, chunks) = (self.store.shape(), &self.pairs, &self.chunks);
         let tasks = runs(shape, pairs, &mut self.sums, &mut self.scores);
         run_tasks(tasks, parallel, |(): &mut (), run: Run<'_>| {
-            let sums = run.sums.chunks_exact_mut(shape.stride());
+            let sums = run.sums.chunks_exact_mut(shape.stride);
             for (slot, sums) in run.slots.zip(sums) {
                 let (chunk, origin) = pairs.origin(slot);
                 let c = shape.outputs;

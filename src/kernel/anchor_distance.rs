@@ -8,14 +8,15 @@
 //! the writer of their cells; lanes run over anchors. O(n·p·m).
 
 use crate::kernel::Shape;
-use crate::simd::vectorized;
+use crate::simd::dispatch;
+use pulp::{Simd, WithSimd};
 
 /// The anchors as the distance reads them: feature-major, metric worked in.
 #[derive(Debug, Clone)]
 pub(crate) struct Lenses {
     /// s `[p, anchor_stride]`.
     pub(crate) scale: Vec<f32>,
-    /// s·z `[p, anchor_stride]`.
+    /// −s·z `[p, anchor_stride]`.
     pub(crate) center: Vec<f32>,
 }
 
@@ -42,7 +43,7 @@ impl Lenses {
                 let t = anchor_scale.map_or(1.0, |t| t[i * stride + j]);
                 let s = t * root_metric[j];
                 scale[i] = s;
-                center[i] = s * anchors[i * stride + j];
+                center[i] = -s * anchors[i * stride + j];
             }
         }
     }
@@ -56,42 +57,64 @@ pub(crate) fn anchor_distance(
     plain: bool,
     out: &mut [f32],
 ) {
-    let (stride, width) = (shape.row_stride(), shape.anchor_stride());
-    vectorized(
-        #[inline(always)]
-        || {
-            let mut quads = rows.chunks_exact(4 * stride);
-            let mut cells = out.chunks_exact_mut(4 * width);
-            for (quad, cell) in quads.by_ref().zip(cells.by_ref()) {
-                row_block::<4>(shape, lenses, quad, cell);
+    dispatch(Kernel { shape, lenses, rows, plain, out });
+}
+
+struct Kernel<'a> {
+    shape: Shape,
+    lenses: &'a Lenses,
+    rows: &'a [f32],
+    plain: bool,
+    out: &'a mut [f32],
+}
+
+impl WithSimd for Kernel<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { shape, lenses, rows, plain, out } = self;
+        let (stride, width) = (shape.row_stride(), shape.anchor_stride());
+        let mut quads = rows.chunks_exact(4 * stride);
+        let mut cells = out.chunks_exact_mut(4 * width);
+        for (quad, cell) in quads.by_ref().zip(cells.by_ref()) {
+            row_block::<S, 4>(simd, shape, lenses, quad, cell);
+        }
+        let cells = cells.into_remainder().chunks_exact_mut(width);
+        for (row, cell) in quads.remainder().chunks_exact(stride).zip(cells) {
+            row_block::<S, 1>(simd, shape, lenses, row, cell);
+        }
+        if plain {
+            for distance in out {
+                *distance = distance.sqrt();
             }
-            let cells = cells.into_remainder().chunks_exact_mut(width);
-            for (row, cell) in quads.remainder().chunks_exact(stride).zip(cells) {
-                row_block::<1>(shape, lenses, row, cell);
-            }
-            if plain {
-                out.iter_mut().for_each(|d| *d = d.sqrt());
-            }
-        },
-    );
+        }
+    }
 }
 
 #[inline(always)]
-fn row_block<const R: usize>(shape: Shape, lenses: &Lenses, rows: &[f32], out: &mut [f32]) {
+fn row_block<S: Simd, const R: usize>(
+    simd: S,
+    shape: Shape,
+    lenses: &Lenses,
+    rows: &[f32],
+    out: &mut [f32],
+) {
     let width = shape.anchor_stride();
     let mut lane = 0;
-    while lane + 32 <= width {
-        tile::<R, 32>(shape, lenses, rows, lane, out);
-        lane += 32;
+    while lane + 2 * S::F32_LANES <= width {
+        tile::<S, R, 2>(simd, shape, lenses, rows, lane, out);
+        lane += 2 * S::F32_LANES;
     }
     if lane < width {
-        tile::<R, 16>(shape, lenses, rows, lane, out);
+        tile::<S, R, 1>(simd, shape, lenses, rows, lane, out);
     }
 }
 
-/// R rows against W anchors, the sums held in registers.
+/// R rows against W vectors of anchors, the sums held in registers.
 #[inline(always)]
-fn tile<const R: usize, const W: usize>(
+fn tile<S: Simd, const R: usize, const W: usize>(
+    simd: S,
     shape: Shape,
     lenses: &Lenses,
     rows: &[f32],
@@ -100,19 +123,22 @@ fn tile<const R: usize, const W: usize>(
 ) {
     let (p, stride, width) = (shape.features, shape.row_stride(), shape.anchor_stride());
     let x: [&[f32]; R] = std::array::from_fn(|r| &rows[r * stride..][..p]);
-    let mut sums = [[0.0_f32; W]; R];
+    let lanes = lane..lane + W * S::F32_LANES;
+    let mut sums = [[simd.splat_f32s(0.0); W]; R];
     let features = lenses.scale.chunks_exact(width).zip(lenses.center.chunks_exact(width));
     for (j, (scale, center)) in (0..p).zip(features) {
-        let (scale, center) = (&scale[lane..lane + W], &center[lane..lane + W]);
+        let scale = &S::as_simd_f32s(&scale[lanes.clone()]).0[..W];
+        let center = &S::as_simd_f32s(&center[lanes.clone()]).0[..W];
         for r in 0..R {
-            let value = x[r][j];
+            let value = simd.splat_f32s(x[r][j]);
             for w in 0..W {
-                let difference = value.mul_add(scale[w], -center[w]);
-                sums[r][w] = difference.mul_add(difference, sums[r][w]);
+                let difference = simd.mul_add_f32s(value, scale[w], center[w]);
+                sums[r][w] = simd.mul_add_f32s(difference, difference, sums[r][w]);
             }
         }
     }
     for r in 0..R {
-        out[r * width + lane..][..W].copy_from_slice(&sums[r]);
+        let out = S::as_mut_simd_f32s(&mut out[r * width..][lanes.clone()]).0;
+        out.copy_from_slice(&sums[r]);
     }
 }

@@ -10,7 +10,8 @@
 use crate::config::Learn;
 use crate::kernel::Shape;
 use crate::optimizer::{MomentsMut, Update};
-use crate::simd::{LANES, vectorized};
+use crate::simd::{dispatch, vectorized};
+use pulp::{Simd, WithSimd};
 
 /// Below this a plain distance has no direction.
 pub(crate) const PLAIN_FLOOR: f32 = 1e-6;
@@ -75,10 +76,10 @@ pub(crate) fn anchor_update(
     rates: AnchorRates,
     scratch: &mut AnchorScratch,
 ) {
+    dispatch(MomentsOfRows { rows, pulls, anchor: row.anchor, scratch });
     vectorized(
         #[inline(always)]
         || {
-            moments_of_rows(shape, rows, pulls, row.anchor, scratch);
             let stride = shape.row_stride();
             let AnchorScratch { first, second } = scratch;
             for j in 0..stride {
@@ -100,29 +101,37 @@ pub(crate) fn anchor_update(
     );
 }
 
-/// A and B, sixteen features at a time.
-#[inline(always)]
-fn moments_of_rows(
-    shape: Shape,
-    rows: &[f32],
-    pulls: &[Pull],
-    anchor: &[f32],
-    scratch: &mut AnchorScratch,
-) {
-    let stride = shape.row_stride();
-    scratch.first.clear();
-    scratch.first.resize(stride, 0.0);
-    scratch.second.clear();
-    scratch.second.resize(stride, 0.0);
-    for pull in pulls {
-        let x = rows[pull.row as usize * stride..][..stride].chunks_exact(LANES);
-        let out = scratch.first.chunks_exact_mut(LANES).zip(scratch.second.chunks_exact_mut(LANES));
-        for ((x, z), (first, second)) in x.zip(anchor.chunks_exact(LANES)).zip(out) {
-            for l in 0..LANES {
-                let away = z[l] - x[l];
-                let pulled = pull.kappa * away;
-                first[l] += pulled;
-                second[l] = pulled.mul_add(away, second[l]);
+/// A and B, a vector of features at a time.
+struct MomentsOfRows<'a> {
+    rows: &'a [f32],
+    pulls: &'a [Pull],
+    anchor: &'a [f32],
+    scratch: &'a mut AnchorScratch,
+}
+
+impl WithSimd for MomentsOfRows<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let stride = self.anchor.len();
+        let AnchorScratch { first, second } = self.scratch;
+        for sums in [&mut *first, &mut *second] {
+            sums.clear();
+            sums.resize(stride, 0.0);
+        }
+        let first = S::as_mut_simd_f32s(first).0;
+        let second = S::as_mut_simd_f32s(second).0;
+        let anchor = S::as_simd_f32s(self.anchor).0;
+        for pull in self.pulls {
+            let row = S::as_simd_f32s(&self.rows[pull.row as usize * stride..][..stride]).0;
+            let kappa = simd.splat_f32s(pull.kappa);
+            let sums = first.iter_mut().zip(second.iter_mut());
+            for ((x, z), (first, second)) in row.iter().zip(anchor).zip(sums) {
+                let away = simd.sub_f32s(*z, *x);
+                let pulled = simd.mul_f32s(kappa, away);
+                *first = simd.add_f32s(*first, pulled);
+                *second = simd.mul_add_f32s(pulled, away, *second);
             }
         }
     }

@@ -117,7 +117,10 @@ impl Blend {
         let (mut phi, mut total) = (0.0, 0.0);
         for (pair, a) in pairs.iter().zip(out.iter_mut()) {
             let f = &scores[pair.slot as usize * g.len()..][..g.len()];
-            *a = g.iter().zip(f).fold(0.0_f32, |sum, (g, f)| g.mul_add(*f, sum));
+            *a = 0.0;
+            for (g, f) in g.iter().zip(f) {
+                *a = g.mul_add(*f, *a);
+            }
             phi = pair.gamma.mul_add(*a, phi);
             total += *a;
         }

@@ -18,7 +18,7 @@ pub(crate) fn fm_score_csr<'r>(
     sums: &mut [f32],
     scores: &mut [f32],
 ) {
-    let (stride, d) = (shape.stride(), shape.factors);
+    let (stride, d) = (shape.stride, shape.factors);
     let column = shape.anchors * stride;
     let mut own = vec![0.0_f32; stride];
     vectorized(
@@ -38,8 +38,10 @@ pub(crate) fn fm_score_csr<'r>(
                 }
                 let channels = sums.chunks_exact(d + 1).zip(own.chunks_exact(d + 1));
                 for ((score, bias), (q, own)) in scores.iter_mut().zip(bias).zip(channels) {
-                    let pairs = q[..d].iter().zip(own);
-                    let cross = pairs.fold(0.0_f32, |sum, (q, own)| sum + q.mul_add(*q, -own));
+                    let mut cross = 0.0_f32;
+                    for (q, own) in q[..d].iter().zip(own) {
+                        cross += q.mul_add(*q, -own);
+                    }
                     *score = bias + q[d] + 0.5 * cross;
                 }
             }

@@ -8,9 +8,10 @@
 //! O(p·C(d + 1)) for the step.
 
 use crate::kernel::Shape;
-use crate::kernel::fm_score::FEATURE_BLOCK;
+use crate::kernel::fm_score::{FEATURE_BLOCK, squared_norm};
 use crate::optimizer::{MomentsMut, Update};
-use crate::simd::{LANES, vectorized};
+use crate::simd::{dispatch, vectorized};
+use pulp::{Simd, WithSimd};
 
 /// One (anchor, feature block) of the local models, to be moved.
 pub(crate) struct FmBlock<'a> {
@@ -50,70 +51,44 @@ pub(crate) fn fm_update(
     update: Update,
     scratch: &mut FmScratch,
 ) {
-    if pair_rows.is_empty() && update.skips_zero_gradient() {
-        return;
+    if !(pair_rows.is_empty() && update.skips_zero_gradient()) {
+        let columns = Columns { shape, rows, pair_rows, weighted, first: block.first };
+        dispatch(Kernel { columns, block, update, scratch });
     }
-    vectorized(
-        #[inline(always)]
-        || {
-            let stride = shape.stride();
-            let FmBlock { first, records, mut moments, squares } = block;
-            own_products(shape, rows, pair_rows, weighted, first, &mut scratch.own);
-            scratch.gradient.resize(8 * stride, 0.0);
-            let wide = stride > LANES;
-            for (t, tile) in records.chunks_mut(if wide { 4 } else { 8 } * stride).enumerate() {
-                let offset = t * if wide { 4 } else { 8 };
-                let gradient = &mut scratch.gradient[..tile.len()];
-                let columns = Columns { shape, rows, pair_rows, weighted, first: first + offset };
-                match (wide, tile.len() / stride) {
-                    (true, 4) => columns.gradient::<4>(gradient),
-                    (false, 8) => columns.gradient::<8>(gradient),
-                    _ => (gradient.chunks_exact_mut(stride).enumerate()).for_each(|(j, record)| {
-                        Columns { first: first + offset + j, ..columns }.gradient::<1>(record);
-                    }),
-                }
-                subtract_own(shape, tile, &scratch.own, offset, gradient);
-                update.apply(tile, gradient, moments.take(tile.len()));
-                refresh_squares(shape, tile, offset, squares);
-            }
-        },
-    );
 }
 
-/// X²ᵀa of the block's features, channel-major.
-#[inline(always)]
-fn own_products(
-    shape: Shape,
-    rows: &[f32],
-    pair_rows: &[u32],
-    weighted: &[f32],
-    first: usize,
-    out: &mut Vec<f32>,
-) {
-    let (row_stride, d) = (shape.row_stride(), shape.factors);
-    let width = FEATURE_BLOCK.min(row_stride - first);
-    out.clear();
-    out.resize(shape.outputs * FEATURE_BLOCK, 0.0);
-    if d == 0 {
-        return;
-    }
-    let mut squared = [0.0_f32; FEATURE_BLOCK];
-    for (&r, weighted) in pair_rows.iter().zip(weighted.chunks_exact(shape.stride())) {
-        let x = &rows[r as usize * row_stride + first..][..width];
-        squared.iter_mut().zip(x).for_each(|(s, x)| *s = x * x);
-        let channels = weighted.chunks_exact(d + 1).zip(out.chunks_exact_mut(FEATURE_BLOCK));
-        for (weighted, out) in channels {
-            let a = weighted[d];
-            for (out, x) in out.chunks_exact_mut(LANES).zip(squared[..width].chunks_exact(LANES)) {
-                for l in 0..LANES {
-                    out[l] = a.mul_add(x[l], out[l]);
-                }
-            }
+struct Kernel<'a> {
+    columns: Columns<'a>,
+    block: FmBlock<'a>,
+    update: Update,
+    scratch: &'a mut FmScratch,
+}
+
+/// Columns whose gradient is summed together, so that a weighted sum is read once for all.
+const COLUMNS: usize = 8;
+
+impl WithSimd for Kernel<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { columns, block, update, scratch } = self;
+        let FmBlock { first, records, mut moments, squares } = block;
+        let (shape, stride) = (columns.shape, columns.shape.stride);
+        columns.own_products(simd, &mut scratch.own);
+        scratch.gradient.resize(COLUMNS * stride, 0.0);
+        for (t, tile) in records.chunks_mut(COLUMNS * stride).enumerate() {
+            let offset = t * COLUMNS;
+            let gradient = &mut scratch.gradient[..tile.len()];
+            columns.starting_at(first + offset).gradient(simd, gradient);
+            subtract_own(shape, tile, &scratch.own, offset, gradient);
+            update.apply(tile, gradient, moments.take(tile.len()));
+            refresh_squares(shape, tile, offset, squares);
         }
     }
 }
 
-/// A few neighbouring columns of the rows of one anchor.
+/// Neighbouring columns of the rows of one anchor.
 #[derive(Clone, Copy)]
 struct Columns<'a> {
     shape: Shape,
@@ -124,42 +99,81 @@ struct Columns<'a> {
 }
 
 impl Columns<'_> {
-    /// Xᵀ[a·q | a] of F columns, the sums held in registers a block of lanes at a time.
     #[inline(always)]
-    fn gradient<const F: usize>(self, out: &mut [f32]) {
-        let stride = self.shape.stride();
-        let mut lane = 0;
-        while lane + 32 <= stride {
-            self.tile::<F, 32>(lane, out);
-            lane += 32;
+    fn starting_at(self, first: usize) -> Self {
+        Self { first, ..self }
+    }
+
+    /// X²ᵀa of a block of features, channel-major.
+    #[inline(always)]
+    fn own_products<S: Simd>(self, simd: S, out: &mut Vec<f32>) {
+        let (shape, d) = (self.shape, self.shape.factors);
+        let width = FEATURE_BLOCK.min(shape.row_stride() - self.first);
+        out.clear();
+        out.resize(shape.outputs * FEATURE_BLOCK, 0.0);
+        if d == 0 {
+            return;
         }
-        while lane + 16 <= stride {
-            self.tile::<F, 16>(lane, out);
-            lane += 16;
+        let rows = self.pair_rows.iter().zip(self.weighted.chunks_exact(shape.stride));
+        for (&r, weighted) in rows {
+            let x = &self.rows[r as usize * shape.row_stride() + self.first..][..width];
+            let x = S::as_simd_f32s(x).0;
+            let channels = weighted.chunks_exact(d + 1).zip(out.chunks_exact_mut(FEATURE_BLOCK));
+            for (weighted, out) in channels {
+                let a = simd.splat_f32s(weighted[d]);
+                for (out, x) in S::as_mut_simd_f32s(out).0.iter_mut().zip(x) {
+                    *out = simd.mul_add_f32s(simd.mul_f32s(*x, *x), a, *out);
+                }
+            }
         }
-        match stride - lane {
-            12 => self.tile::<F, 12>(lane, out),
-            8 => self.tile::<F, 8>(lane, out),
-            4 => self.tile::<F, 4>(lane, out),
-            _ => {}
+    }
+
+    /// Xᵀ[a·q | a] of `out.len() / stride` columns.
+    #[inline(always)]
+    fn gradient<S: Simd>(self, simd: S, out: &mut [f32]) {
+        let stride = self.shape.stride;
+        let mut offset = 0;
+        let mut quads = out.chunks_exact_mut(4 * stride);
+        for out in quads.by_ref() {
+            self.starting_at(self.first + offset).columns::<S, 4>(simd, out);
+            offset += 4;
+        }
+        for out in quads.into_remainder().chunks_exact_mut(stride) {
+            self.starting_at(self.first + offset).columns::<S, 1>(simd, out);
+            offset += 1;
         }
     }
 
     #[inline(always)]
-    fn tile<const F: usize, const W: usize>(self, lane: usize, out: &mut [f32]) {
-        let (row_stride, stride) = (self.shape.row_stride(), self.shape.stride());
-        let mut sums = [[0.0_f32; W]; F];
+    fn columns<S: Simd, const F: usize>(self, simd: S, out: &mut [f32]) {
+        let mut lane = 0;
+        while lane + 2 * S::F32_LANES <= self.shape.stride {
+            self.tile::<S, F, 2>(simd, lane, out);
+            lane += 2 * S::F32_LANES;
+        }
+        if lane < self.shape.stride {
+            self.tile::<S, F, 1>(simd, lane, out);
+        }
+    }
+
+    /// F columns by W vectors of the weighted sums, the sums held in registers.
+    #[inline(always)]
+    fn tile<S: Simd, const F: usize, const W: usize>(self, simd: S, lane: usize, out: &mut [f32]) {
+        let (row_stride, stride) = (self.shape.row_stride(), self.shape.stride);
+        let lanes = lane..lane + W * S::F32_LANES;
+        let mut sums = [[simd.splat_f32s(0.0); W]; F];
         for (&r, weighted) in self.pair_rows.iter().zip(self.weighted.chunks_exact(stride)) {
             let x = &self.rows[r as usize * row_stride + self.first..][..F];
-            let weighted = &weighted[lane..lane + W];
+            let weighted = &S::as_simd_f32s(&weighted[lanes.clone()]).0[..W];
             for f in 0..F {
+                let value = simd.splat_f32s(x[f]);
                 for w in 0..W {
-                    sums[f][w] = x[f].mul_add(weighted[w], sums[f][w]);
+                    sums[f][w] = simd.mul_add_f32s(value, weighted[w], sums[f][w]);
                 }
             }
         }
         for f in 0..F {
-            out[f * stride + lane..][..W].copy_from_slice(&sums[f]);
+            S::as_mut_simd_f32s(&mut out[f * stride..][lanes.clone()]).0.copy_from_slice(&sums[f]);
         }
     }
 }
@@ -167,7 +181,7 @@ impl Columns<'_> {
 /// gradient −= V·(X²ᵀa).
 #[inline(always)]
 fn subtract_own(shape: Shape, records: &[f32], own: &[f32], offset: usize, gradient: &mut [f32]) {
-    let (d, stride) = (shape.factors, shape.stride());
+    let (d, stride) = (shape.factors, shape.stride);
     if d == 0 {
         return;
     }
@@ -187,20 +201,25 @@ fn subtract_own(shape: Shape, records: &[f32], own: &[f32], offset: usize, gradi
 #[inline(always)]
 fn refresh_squares(shape: Shape, records: &[f32], offset: usize, squares: &mut [f32]) {
     let d = shape.factors;
-    for (j, record) in records.chunks_exact(shape.stride()).enumerate() {
+    for (j, record) in records.chunks_exact(shape.stride).enumerate() {
         let channels = record.chunks_exact(d + 1).zip(squares.chunks_exact_mut(FEATURE_BLOCK));
         for (v, squares) in channels {
-            squares[offset + j] = v[..d].iter().fold(0.0, |sum, v| v.mul_add(*v, sum));
+            squares[offset + j] = squared_norm(&v[..d]);
         }
     }
 }
 
 /// Fills the squares of one anchor from its records.
 pub(crate) fn fill_squares(shape: Shape, records: &[f32], squares: &mut [f32]) {
-    let blocks = records
-        .chunks(FEATURE_BLOCK * shape.stride())
-        .zip(squares.chunks_exact_mut(shape.outputs * FEATURE_BLOCK));
-    for (records, squares) in blocks {
-        refresh_squares(shape, records, 0, squares);
-    }
+    vectorized(
+        #[inline(always)]
+        || {
+            let blocks = records.chunks(FEATURE_BLOCK * shape.stride);
+            for (records, squares) in
+                blocks.zip(squares.chunks_exact_mut(shape.outputs * FEATURE_BLOCK))
+            {
+                refresh_squares(shape, records, 0, squares);
+            }
+        },
+    );
 }

@@ -45,8 +45,7 @@ pub(crate) fn fm_update_csr(
     update: Update,
     scratch: &mut ColumnScratch,
 ) {
-    let Shape { anchors: m, outputs, factors: d, .. } = batch.shape;
-    let stride = batch.shape.stride();
+    let Shape { anchors: m, outputs, factors: d, stride, .. } = batch.shape;
     let ColumnScratch { gradient, own } = scratch;
     vectorized(
         #[inline(always)]

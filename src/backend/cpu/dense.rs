@@ -12,6 +12,7 @@ use crate::kernel::fm_update::{FmBlock, FmScratch, fill_squares, fm_update};
 use crate::math::exp;
 use crate::model::Parameters;
 use crate::optimizer::Moments;
+use crate::simd::LANES;
 
 use super::heads::Heads;
 use super::runs::{Run, run_tasks};
@@ -44,16 +45,6 @@ pub(crate) struct Dense {
     pulls: Vec<Pull>,
 }
 
-/// The sizes of `parameters`.
-pub(super) fn shape_of(parameters: &Parameters) -> Shape {
-    Shape {
-        anchors: parameters.n_anchors(),
-        features: parameters.n_features(),
-        outputs: parameters.n_outputs(),
-        factors: parameters.n_factors(),
-    }
-}
-
 impl Dense {
     fn refresh_lenses(&mut self) {
         let scales = self.scales.as_deref();
@@ -64,7 +55,7 @@ impl Dense {
     fn update_models(&mut self, step: &Step<'_>) {
         let shape = self.shape;
         let update = self.heads.fm_rates(step.rates);
-        let (stride, outputs) = (shape.stride(), shape.outputs);
+        let (stride, outputs) = (shape.stride, shape.outputs);
         let mut moments = self.record_moments.view();
         let mut tasks = Vec::new();
         let models = self.records.chunks_exact_mut(shape.features * stride);
@@ -127,12 +118,12 @@ impl Dense {
 
 impl Store for Dense {
     fn new(parameters: &Parameters, config: &TrainConfig, train: bool) -> Self {
-        let shape = shape_of(parameters);
+        let shape = Shape::new(parameters, LANES);
         let (m, p, stride) = (shape.anchors, shape.features, shape.row_stride());
         let moments = |len: usize, learned: bool| {
             Moments::new(config.optimizer, if train && learned { len } else { 0 })
         };
-        let (learn, records_len) = (config.learn, m * p * shape.stride());
+        let (learn, records_len) = (config.learn, m * p * shape.stride);
         let log_metric = pad_rows(&parameters.log_metric.to_vec(), p, stride);
         let keep_scales = (train && learn.scale).then(|| Array2::ones((m, p)));
         let scales = parameters.anchor_scale.clone().or(keep_scales);
@@ -154,7 +145,7 @@ impl Store for Dense {
             lenses: Lenses::new(shape),
             pulls: Vec::new(),
         };
-        let models = store.records.chunks_exact(p * shape.stride());
+        let models = store.records.chunks_exact(p * shape.stride);
         for (records, squares) in models.zip(store.squares.chunks_exact_mut(squares_len(shape))) {
             fill_squares(shape, records, squares);
         }
@@ -188,7 +179,7 @@ impl Store for Dense {
 
     fn score(&self, pair_rows: &[u32], run: Run<'_>) {
         let (shape, i) = (self.shape, run.anchor);
-        let (records, squares) = (shape.features * shape.stride(), squares_len(shape));
+        let (records, squares) = (shape.features * shape.stride, squares_len(shape));
         let model = LocalModel {
             bias: &self.heads.bias[i * shape.outputs..][..shape.outputs],
             records: &self.records[i * records..][..records],
@@ -212,8 +203,8 @@ impl Store for Dense {
     }
 
     fn parameters(&self) -> Parameters {
-        let Shape { anchors: m, features: p, outputs: c, factors: d } = self.shape;
-        let (stride, row_stride) = (self.shape.stride(), self.shape.row_stride());
+        let Shape { anchors: m, features: p, outputs: c, factors: d, .. } = self.shape;
+        let (stride, row_stride) = (self.shape.stride, self.shape.row_stride());
         let at = |i: usize, j: usize, c: usize, f: usize| {
             self.records[(i * p + j) * stride + c * (d + 1) + f]
         };
@@ -245,8 +236,7 @@ fn pad_rows(rows: &[f32], p: usize, stride: usize) -> Vec<f32> {
 
 /// `[m, p, stride]` records of linear weights and factors.
 fn pack_records(shape: Shape, parameters: &Parameters) -> Vec<f32> {
-    let Shape { anchors: m, features: p, outputs, factors: d } = shape;
-    let stride = shape.stride();
+    let Shape { anchors: m, features: p, outputs, factors: d, stride } = shape;
     let mut records = vec![0.0; m * p * stride];
     for (ij, record) in records.chunks_exact_mut(stride).enumerate() {
         let (i, j) = (ij / p, ij % p);

@@ -92,7 +92,7 @@ impl Heads {
 
     /// ∂b = Σ a over the anchor's pairs.
     fn sum_bias(&mut self, shape: Shape, pairs: &PairList, weighted: &[f32]) {
-        let (c, d, stride) = (shape.outputs, shape.factors, shape.stride());
+        let (c, d, stride) = (shape.outputs, shape.factors, shape.stride);
         self.gradient.clear();
         self.gradient.resize(self.bias.len(), 0.0);
         for (i, gradient) in self.gradient.chunks_exact_mut(c).enumerate() {

@@ -33,7 +33,7 @@ pub(crate) fn runs<'a>(
         for first in span.clone().step_by(RUN_PAIRS) {
             let slots = first..(first + RUN_PAIRS).min(span.end);
             let (own_sums, own_scores);
-            (own_sums, sums) = sums.split_at_mut(slots.len() * shape.stride());
+            (own_sums, sums) = sums.split_at_mut(slots.len() * shape.stride);
             (own_scores, scores) = scores.split_at_mut(slots.len() * shape.outputs);
             runs.push(Run { anchor, slots, sums: own_sums, scores: own_scores });
         }

@@ -16,12 +16,13 @@ use crate::math::exp;
 use crate::model::Parameters;
 use crate::optimizer::{Moments, scattered};
 
-use super::dense::shape_of;
 use super::heads::Heads;
 use super::runs::{Run, run_tasks};
 use super::{Step, Store};
 use batch::Batch;
 
+/// Records are many and read one at a time: they are padded less than those of dense rows.
+const RECORD_LANES: usize = 4;
 /// Columns of one task.
 const COLUMNS: usize = 16;
 
@@ -63,7 +64,7 @@ impl Sparse {
         let shape = self.shape;
         let update = self.heads.fm_rates(step.rates);
         let columns = self.batch.columns();
-        let width = shape.anchors * shape.stride();
+        let width = shape.anchors * shape.stride;
         let moments = self.record_moments.scattered(width, columns);
         let tasks: Vec<_> =
             scattered(&mut self.records, width, columns).into_iter().zip(moments).enumerate().collect();
@@ -133,7 +134,7 @@ fn in_groups<T>(tasks: Vec<T>) -> Vec<Vec<T>> {
 
 impl Store for Sparse {
     fn new(parameters: &Parameters, config: &TrainConfig, train: bool) -> Self {
-        let shape = shape_of(parameters);
+        let shape = Shape::new(parameters, RECORD_LANES);
         let (p, width) = (shape.features, shape.anchor_stride());
         let moments = |len: usize, learned: bool| {
             Moments::new(config.optimizer, if train && learned { len } else { 0 })
@@ -203,8 +204,8 @@ impl Store for Sparse {
     }
 
     fn parameters(&self) -> Parameters {
-        let Shape { anchors: m, features: p, outputs: c, factors: d } = self.shape;
-        let (stride, width) = (self.shape.stride(), self.shape.anchor_stride());
+        let Shape { anchors: m, features: p, outputs: c, factors: d, .. } = self.shape;
+        let (stride, width) = (self.shape.stride, self.shape.anchor_stride());
         let at = |i: usize, j: usize, c: usize, f: usize| {
             self.records[(j * m + i) * stride + c * (d + 1) + f]
         };
@@ -244,8 +245,7 @@ fn transposed(rows: &Array2<f32>, width: usize) -> Vec<f32> {
 
 /// `[p, m, stride]` records of linear weights and factors.
 fn pack_records(shape: Shape, parameters: &Parameters) -> Vec<f32> {
-    let Shape { anchors: m, features: p, outputs, factors: d } = shape;
-    let stride = shape.stride();
+    let Shape { anchors: m, features: p, outputs, factors: d, stride } = shape;
     let mut records = vec![0.0; m * p * stride];
     for (ji, record) in records.chunks_exact_mut(stride).enumerate() {
         let (j, i) = (ji / m, ji % m);
