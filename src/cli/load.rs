@@ -64,8 +64,10 @@ impl Loaded {
         let place = args.data.as_path();
         let raw_labels = parts.train.labels.as_ref().ok_or_else(|| unlabelled(place))?;
         let positive = args.prepare.positive.as_deref();
-        let (task, labels) =
+        let (task, mut labels) =
             LabelMap::fit(raw_labels, args.settings.task.flatten(), positive, place, notes)?;
+        // Nobody can rate beyond the scale.
+        labels.set_clamp(parts.train.schema.is_ratings());
         let options = PreprocessOptions {
             scale: args.prepare.scale,
             clip: args.prepare.clip,

@@ -53,6 +53,9 @@ impl Progress {
     pub(crate) fn show(&mut self, event: &Event, console: &mut Console) -> Result<()> {
         match event {
             Event::MemberStart { member, lipschitz, anchors } => {
+                if let Some(bar) = &self.bar {
+                    bar.set_message("training");
+                }
                 if *member == 0 {
                     self.lipschitz = *lipschitz;
                     self.anchors = *anchors;

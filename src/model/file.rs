@@ -130,6 +130,13 @@ impl Model {
             return Err("the target scale in the metadata is not finite".into());
         }
         let outputs = self.config.loss.n_outputs(self.labels.n_classes());
+        if self
+            .labels
+            .clamp()
+            .is_some_and(|[low, high]| low.is_nan() || high.is_nan() || low > high)
+        {
+            return Err("the range of the values in the metadata is empty".into());
+        }
         let pairs = [
             ("features", shape.features, self.preprocess.n_features()),
             ("outputs", shape.outputs, outputs),

@@ -100,3 +100,32 @@ fn a_pipe_closed_early_does_not_cost_the_model() {
     head(&bench, "train train.csv --epochs 30 --json --model n.llfm").succeeds();
     bench.line("inspect n.llfm").succeeds();
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_is_an_input_output_error() {
+    let bench = Bench::with_model();
+    bench.line("train train.csv --epochs 1 --model /dev/full").fails(6, &["/dev/full"]);
+    bench.line("predict m.llfm test.csv --output /dev/full").fails(6, &["/dev/full"]);
+    let full = std::fs::File::options().write(true).open("/dev/full").expect("Linux has it");
+    let done = bench.command(&["predict", "m.llfm", "test.csv"]).stdout(full).output();
+    Done::from(done.expect("llfm starts")).fails(6, &["standard output"]);
+}
+
+#[test]
+fn a_signal_while_reading_ends_at_once_without_litter() {
+    let bench = Bench::new();
+    let mut command = bench.command(&["train", "-", "--model", "m.llfm"]);
+    let mut child = command.stdin(Stdio::piped()).spawn().expect("llfm starts");
+    // Held open, so that the data has no end.
+    let _input = child.stdin.take();
+    let lock = bench.path(".m.llfm.lock");
+    while !lock.exists() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    // The lock comes just before the handler.
+    std::thread::sleep(Duration::from_millis(100));
+    signal(&child, "-INT");
+    assert_eq!(child.wait().expect("llfm ends").code(), Some(130));
+    assert_eq!(bench.names(), [""; 0]);
+}

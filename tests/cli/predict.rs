@@ -113,3 +113,16 @@ fn many_chunks_predict_as_one() {
     assert_eq!(long.lines().count(), 20_000);
     assert!(long.starts_with(&bench.line("predict m.llfm head.csv --proba").succeeds().out));
 }
+
+#[test]
+fn ratings_stay_within_their_scale() {
+    let bench = Bench::new();
+    let rate = |i: usize| if (i / 20 + i % 20).is_multiple_of(2) { 5 } else { 1 };
+    let rows = (0..400).map(|i| format!("{}\t{}\t{}\n", i / 20, i % 20, rate(i)));
+    bench.write("u1.base", &rows.collect::<String>());
+    bench.line("train u1.base --epochs 10 --method fm --model m.llfm").succeeds();
+    let out = bench.line("predict m.llfm u1.base").succeeds().out;
+    let values: Vec<f32> = out.lines().map(|line| line.parse().expect("a number")).collect();
+    assert_eq!(values.len(), 400);
+    assert!(values.iter().all(|value| (1.0..=5.0).contains(value)), "{out}");
+}
