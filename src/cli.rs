@@ -104,14 +104,23 @@ fn manual() -> Result<Vec<u8>> {
     command.build();
     let broken = Error::io("write", std::path::Path::new("the manual"));
     let mut render = || -> io::Result<()> {
-        clap_mangen::Man::new(command.clone()).render(&mut page)?;
+        let whole = clap_mangen::Man::new(command.clone());
+        whole.render_title(&mut page)?;
+        whole.render_name_section(&mut page)?;
+        whole.render_synopsis_section(&mut page)?;
+        whole.render_description_section(&mut page)?;
         for sub in command.get_subcommands().filter(|s| s.get_name() != "help") {
             let man = clap_mangen::Man::new(sub.clone());
             writeln!(page, ".SH \"LLFM {}\"", sub.get_name().to_uppercase())?;
             man.render_synopsis_section(&mut page)?;
             man.render_description_section(&mut page)?;
             man.render_options_section(&mut page)?;
+            if sub.get_after_help().is_some() {
+                man.render_extra_section(&mut page)?;
+            }
         }
+        whole.render_extra_section(&mut page)?;
+        whole.render_version_section(&mut page)?;
         Ok(())
     };
     render().map_err(broken)?;
