@@ -18,10 +18,7 @@ const REPEATS: usize = 5;
 fn main() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     for (name, text) in [
-        (
-            "integers.csv",
-            csv(54, |random| (random % 1_000).to_string()),
-        ),
+        ("integers.csv", csv(54, |random| (random % 1_000).to_string())),
         ("decimals.csv", csv(20, |random| decimal(random, 1e4))),
         ("long.csv", csv(20, |random| decimal(random, 1e17))),
         ("pairs.svm", libsvm(|random| decimal(random, 1e6))),
@@ -29,14 +26,9 @@ fn main() {
     ] {
         let path = folder.path().join(name);
         std::fs::write(&path, &text).expect("the file can be written");
-        let best = (0..REPEATS)
-            .map(|_| time(&path))
-            .fold(f64::INFINITY, f64::min);
+        let best = (0..REPEATS).map(|_| time(&path)).fold(f64::INFINITY, f64::min);
         let megabytes = text.len() as f64 / 1e6;
-        println!(
-            "{name:>14}: {megabytes:6.1} MB in {best:.3} s: {:4.0} MB/s",
-            megabytes / best
-        );
+        println!("{name:>14}: {megabytes:6.1} MB in {best:.3} s: {:4.0} MB/s", megabytes / best);
     }
 }
 
@@ -51,10 +43,7 @@ fn time(path: &Path) -> f64 {
 
 /// A number from 0 to 1 with as many digits as `scale` has zeros.
 fn decimal(random: u64, scale: f64) -> String {
-    format!(
-        "{}",
-        (random as f64 / u64::MAX as f64 * scale).round() / scale
-    )
+    format!("{}", (random as f64 / u64::MAX as f64 * scale).round() / scale)
 }
 
 fn csv(columns: usize, cell: impl Fn(u64) -> String) -> String {

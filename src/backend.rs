@@ -80,11 +80,7 @@ pub fn cpu<'a>(
 }
 
 /// A backend that only scores.
-pub fn cpu_scorer(
-    parameters: &Parameters,
-    config: &TrainConfig,
-    sparse: bool,
-) -> Box<dyn Backend> {
+pub fn cpu_scorer(parameters: &Parameters, config: &TrainConfig, sparse: bool) -> Box<dyn Backend> {
     if sparse {
         Box::new(cpu::Cpu::<cpu::Sparse>::new(parameters, config, None))
     } else {

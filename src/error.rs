@@ -66,29 +66,17 @@ pub struct Place {
 impl Place {
     /// A whole file.
     pub fn file(file: &Path) -> Self {
-        Self {
-            file: file.to_owned(),
-            line: 0,
-            column: 0,
-        }
+        Self { file: file.to_owned(), line: 0, column: 0 }
     }
 
     /// A line of a file.
     pub fn line(file: &Path, line: u64) -> Self {
-        Self {
-            file: file.to_owned(),
-            line,
-            column: 0,
-        }
+        Self { file: file.to_owned(), line, column: 0 }
     }
 
     /// A line and column of a file.
     pub fn column(file: &Path, line: u64, column: u64) -> Self {
-        Self {
-            file: file.to_owned(),
-            line,
-            column,
-        }
+        Self { file: file.to_owned(), line, column }
     }
 }
 
@@ -122,27 +110,17 @@ impl Error {
 
     /// A data error at a place.
     pub fn data(place: Place, message: impl Into<String>) -> Self {
-        Self::Data {
-            place,
-            message: message.into(),
-        }
+        Self::Data { place, message: message.into() }
     }
 
     /// A model-file error.
     pub fn model(path: &Path, message: impl Into<String>) -> Self {
-        Self::Model {
-            path: path.to_owned(),
-            message: message.into(),
-        }
+        Self::Model { path: path.to_owned(), message: message.into() }
     }
 
     /// Adapts an [`std::io::Error`] for `map_err`.
     pub fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.to_owned();
-        move |source| Self::Io {
-            action,
-            path,
-            source,
-        }
+        move |source| Self::Io { action, path, source }
     }
 }

@@ -22,7 +22,13 @@ pub(crate) fn exp(x: f32) -> f32 {
     let half = (n as i32) >> 1;
     let power = |e: i32| f32::from_bits(((e + 127) << 23) as u32);
     let value = mantissa * power(half) * power(n as i32 - half);
-    if x < -87.3 { 0.0 } else if x > 88.7 { f32::INFINITY } else { value }
+    if x < -87.3 {
+        0.0
+    } else if x > 88.7 {
+        f32::INFINITY
+    } else {
+        value
+    }
 }
 
 /// log(1 + y) for y in [0, 1].

@@ -118,8 +118,8 @@ impl Run<'_> {
             let before = scheduler.step();
             let flow = self.run_epoch(&order, &mut scheduler, backend.as_mut(), on_event)?;
             clock += start.elapsed();
-            trained.epochs_run += (scheduler.step() - before) as f64
-                / n.div_ceil(config.batch_size) as f64;
+            trained.epochs_run +=
+                (scheduler.step() - before) as f64 / n.div_ceil(config.batch_size) as f64;
             let report = self.report(&watch, backend.as_mut(), &scheduler, clock)?;
             watch.observe(&report, || backend.parameters())?;
             if watch.diverged.is_none() && on_event(&Event::Epoch(&report)) == Flow::Stop

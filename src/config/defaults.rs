@@ -1,8 +1,6 @@
 //! Defaults as functions of the shape of the data alone: rows, features, non-zeros, classes, task.
 
-use crate::config::{
-    Coding, Distance, Learn, Loss, Method, Optimizer, Schedule, TrainConfig,
-};
+use crate::config::{Coding, Distance, Learn, Loss, Method, Optimizer, Schedule, TrainConfig};
 use crate::data::Task;
 use crate::error::{Error, Result};
 use crate::settings::Settings;
@@ -37,7 +35,8 @@ impl DataShape {
 pub fn resolve(settings: &Settings, shape: &DataShape) -> Result<TrainConfig> {
     let method = settings.method.unwrap_or(Method::LlfmJo);
     let coding = coding_of(settings, method)?;
-    let learn = settings.learn.as_deref().map_or_else(|| learn_of(method, shape), Learn::from_parts);
+    let learn =
+        settings.learn.as_deref().map_or_else(|| learn_of(method, shape), Learn::from_parts);
     let batch_size = settings.batch_size.unwrap_or_else(|| batch_size_of(shape));
     let learning_rate = settings.learning_rate.unwrap_or_else(|| rate_of(shape, batch_size));
     let config = TrainConfig {
@@ -50,15 +49,25 @@ pub fn resolve(settings: &Settings, shape: &DataShape) -> Result<TrainConfig> {
             Task::Multiclass => Loss::Softmax,
             Task::Regression => Loss::Squared,
         }),
-        anchors: if method == Method::Fm { 1 } else { settings.anchors.unwrap_or_else(|| anchors_of(shape)) },
+        anchors: if method == Method::Fm {
+            1
+        } else {
+            settings.anchors.unwrap_or_else(|| anchors_of(shape))
+        },
         factors: settings.factors.unwrap_or(10),
         neighbors: settings.neighbors.unwrap_or(5),
         lipschitz: lipschitz_of(settings, coding, shape)?,
-        target_active: settings.target_active.unwrap_or(if coding == Coding::Soft { 3.0 } else { 5.0 }),
+        target_active: settings.target_active.unwrap_or(if coding == Coding::Soft {
+            3.0
+        } else {
+            5.0
+        }),
         distance: settings.distance.unwrap_or_else(|| distance_of(shape)),
         optimizer: settings.optimizer.unwrap_or(Optimizer::Adam),
         learning_rate,
-        anchor_rate: settings.anchor_rate.unwrap_or(learning_rate * if shape.sparse { 0.1 } else { 3.0 }),
+        anchor_rate: settings
+            .anchor_rate
+            .unwrap_or(learning_rate * if shape.sparse { 0.1 } else { 3.0 }),
         schedule: settings.schedule.unwrap_or(Schedule::Cosine),
         t0: settings.t0.unwrap_or(1e5),
         batch_size,
@@ -66,7 +75,9 @@ pub fn resolve(settings: &Settings, shape: &DataShape) -> Result<TrainConfig> {
         patience: settings.patience,
         l2: settings.l2.unwrap_or(0.0),
         weight_decay: settings.weight_decay.unwrap_or_else(|| decay_of(shape)),
-        init_scale: settings.init_scale.unwrap_or_else(|| (0.3 / shape.nonzeros_per_row().sqrt()).min(0.1)),
+        init_scale: settings
+            .init_scale
+            .unwrap_or_else(|| (0.3 / shape.nonzeros_per_row().sqrt()).min(0.1)),
         seed: settings.seed.unwrap_or(0),
         ensemble: settings.ensemble.unwrap_or(1),
     };
@@ -103,7 +114,9 @@ fn lipschitz_of(settings: &Settings, coding: Coding, shape: &DataShape) -> Resul
             ));
         }
         if !(bandwidth.is_finite() && bandwidth > 0.0) {
-            return Err(Error::Usage(format!("--bandwidth must be a positive number, found {bandwidth}")));
+            return Err(Error::Usage(format!(
+                "--bandwidth must be a positive number, found {bandwidth}"
+            )));
         }
         return Ok(Some(1.0 / bandwidth));
     }

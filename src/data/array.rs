@@ -43,10 +43,7 @@ impl Kind {
     }
 
     /// The number in exactly `width()` bytes.
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "features are floating point in the end"
-    )]
+    #[expect(clippy::cast_precision_loss, reason = "features are floating point in the end")]
     fn value(self, bytes: &[u8], big_endian: bool) -> f64 {
         let mut little = [0; 8];
         little[..bytes.len()].copy_from_slice(bytes);
@@ -90,10 +87,7 @@ impl Header {
         let bytes = cells.and_then(|cells| cells.checked_mul(self.kind.width() as u64));
         let place = || Place::file(input.path());
         let Some(bytes) = bytes.and_then(|bytes| bytes.checked_add(offset)) else {
-            return Err(Error::data(
-                place(),
-                "the header's shape is impossibly large",
-            ));
+            return Err(Error::data(place(), "the header's shape is impossibly large"));
         };
         if self.n_columns == 0 {
             return Err(Error::data(place(), "the rows have no columns"));
@@ -106,9 +100,7 @@ impl Header {
                 return Err(Error::data(place(), message));
             }
         }
-        let needed = cells
-            .and_then(|cells| cells.checked_mul(4))
-            .unwrap_or(u64::MAX);
+        let needed = cells.and_then(|cells| cells.checked_mul(4)).unwrap_or(u64::MAX);
         if self.fortran {
             check_memory(needed, input.max_memory() / 2, input.path())
         } else {
@@ -174,10 +166,7 @@ impl ArrayRows {
         let labels = match (request.need_labels, labels) {
             (false, _) => None,
             (true, None) => {
-                return Err(label_column::absent(
-                    request.path,
-                    "name their file by --labels",
-                ));
+                return Err(label_column::absent(request.path, "name their file by --labels"));
             }
             (true, Some(path)) => Some(side_labels::read(&path, request.options.max_memory)?),
         };
@@ -189,29 +178,12 @@ impl ArrayRows {
         }
         let path = request.path.to_owned();
         let table = TableBuilder::new(header.n_columns, request.options.max_memory);
-        Ok(Self {
-            input,
-            path,
-            header,
-            table,
-            block: Vec::new(),
-            labels,
-            done: 0,
-            turned: None,
-        })
+        Ok(Self { input, path, header, table, block: Vec::new(), labels, done: 0, turned: None })
     }
 
     /// The next `n_rows` of an array that lies by rows.
     fn by_rows(&mut self, n_rows: usize) -> Result<Cells> {
-        let Self {
-            input,
-            path,
-            header,
-            table,
-            block,
-            done,
-            ..
-        } = self;
+        let Self { input, path, header, table, block, done, .. } = self;
         for row in *done..*done + n_rows {
             table.add_row(0, path)?;
             let cells = table.last_row();
@@ -227,15 +199,7 @@ impl ArrayRows {
 
     /// The next `n_rows` of an array that lies by columns; the first call reads it all.
     fn by_columns(&mut self, n_rows: usize) -> Result<Cells> {
-        let Self {
-            input,
-            path,
-            header,
-            block,
-            done,
-            turned,
-            ..
-        } = self;
+        let Self { input, path, header, block, done, turned, .. } = self;
         if turned.is_none() {
             let mut cells = Vec::new();
             header.numbers(header.n_rows * header.n_columns, input, block, |value| {
@@ -259,11 +223,8 @@ impl Rows for ArrayRows {
         if n_rows == 0 {
             return Ok(None);
         }
-        let cells = if self.header.fortran {
-            self.by_columns(n_rows)?
-        } else {
-            self.by_rows(n_rows)?
-        };
+        let cells =
+            if self.header.fortran { self.by_columns(n_rows)? } else { self.by_rows(n_rows)? };
         self.done += n_rows;
         if self.done == self.header.n_rows && !self.input.peek(1)?.is_empty() {
             let message = "the file goes on behind the numbers its header speaks of";
@@ -275,12 +236,7 @@ impl Rows for ArrayRows {
             None => None,
         };
         let schema = Schema::numeric(self.header.n_columns);
-        Ok(Some(RawRows {
-            schema,
-            cells,
-            labels,
-            first_missing: None,
-        }))
+        Ok(Some(RawRows { schema, cells, labels, first_missing: None }))
     }
 }
 

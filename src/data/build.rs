@@ -27,12 +27,7 @@ pub(crate) struct TableBuilder {
 
 impl TableBuilder {
     pub(crate) fn new(width: usize, max_memory: u64) -> Self {
-        Self {
-            cells: Vec::new(),
-            width,
-            max_memory,
-            first_missing: None,
-        }
+        Self { cells: Vec::new(), width, max_memory, first_missing: None }
     }
 
     /// Appends a row of zeros; `other_bytes` are taken beside the cells.
@@ -40,11 +35,7 @@ impl TableBuilder {
     pub(crate) fn add_row(&mut self, other_bytes: u64, path: &Path) -> Result<()> {
         let start = self.cells.len();
         if start + self.width > self.cells.capacity() {
-            check_memory(
-                ((start + self.width) * 4) as u64 + other_bytes,
-                self.max_memory,
-                path,
-            )?;
+            check_memory(((start + self.width) * 4) as u64 + other_bytes, self.max_memory, path)?;
             self.grow();
         }
         self.cells.resize(start + self.width, 0.0);
@@ -62,10 +53,7 @@ impl TableBuilder {
     fn grow(&mut self) {
         let most = usize::try_from(self.max_memory / 4).unwrap_or(usize::MAX);
         let needed = self.cells.len() + self.width;
-        let wanted = (2 * self.cells.len())
-            .max(256 * self.width)
-            .min(most)
-            .max(needed);
+        let wanted = (2 * self.cells.len()).max(256 * self.width).min(most).max(needed);
         self.cells.reserve_exact(wanted - self.cells.len());
     }
 
@@ -92,23 +80,13 @@ pub(crate) struct Category {
 impl Category {
     /// Learns its words from the file.
     pub(crate) fn growing(max_memory: u64) -> Self {
-        Self {
-            words: IndexSet::new(),
-            given: None,
-            bytes: 0,
-            max_memory,
-        }
+        Self { words: IndexSet::new(), given: None, bytes: 0, max_memory }
     }
 
     /// Keeps to the words of a schema.
     pub(crate) fn following(levels: &Levels) -> Self {
         let words = levels.as_slice().iter().cloned().collect();
-        Self {
-            words,
-            given: Some(levels.clone()),
-            bytes: 0,
-            max_memory: u64::MAX,
-        }
+        Self { words, given: Some(levels.clone()), bytes: 0, max_memory: u64::MAX }
     }
 
     /// The code of a word; a word the schema does not know gets the number of levels.

@@ -59,20 +59,13 @@ impl CsvRows {
     ) -> Result<Self> {
         let mut records = Records::new(input);
         let hint = request.schema.map_or(Hint::Nothing, known_names);
-        let window = if request.schema.is_some() {
-            SHORT_WINDOW
-        } else {
-            WINDOW
-        };
+        let window = if request.schema.is_some() { SHORT_WINDOW } else { WINDOW };
         let header = request.options.header;
         let layout = sniff::sniff(&mut records, window, delimiter, header, &hint)?;
         let empty = records.ahead().next().is_none();
         let Plan { roles, schema } = match request.schema {
             // Without rows there is nothing to plan for; the reader then reports just that.
-            _ if empty => Plan {
-                roles: Vec::new(),
-                schema: TableSchema::default(),
-            },
+            _ if empty => Plan { roles: Vec::new(), schema: TableSchema::default() },
             Some(schema) => Plan::following(&layout, schema, request)?,
             None => Plan::training(&layout, request, notes)?,
         };
@@ -92,24 +85,12 @@ impl CsvRows {
             categories: categories.collect(),
             schema,
         };
-        Ok(Self {
-            records,
-            fields: Fields::default(),
-            delimiter: layout.delimiter,
-            roles,
-            sink,
-        })
+        Ok(Self { records, fields: Fields::default(), delimiter: layout.delimiter, roles, sink })
     }
 
     /// Parses the current record into a new row.
     fn parse(&mut self) -> Result<()> {
-        let Self {
-            records,
-            fields,
-            delimiter,
-            roles,
-            sink,
-        } = self;
+        let Self { records, fields, delimiter, roles, sink } = self;
         let (record, line) = (records.record(), records.line());
         sink.table.add_row(sink.labels.bytes(), &sink.path)?;
         if *delimiter == b' ' || memchr::memchr(b'"', record).is_some() {
@@ -131,16 +112,9 @@ fn known_names(schema: &Schema) -> Hint<'_> {
     let Schema::Table(table) = schema else {
         return Hint::Unnamed;
     };
-    let names = table
-        .columns
-        .iter()
-        .filter_map(|column| column.name.as_deref());
+    let names = table.columns.iter().filter_map(|column| column.name.as_deref());
     let names: HashSet<&str> = names.filter(|name| !name.is_empty()).collect();
-    if names.is_empty() {
-        Hint::Unnamed
-    } else {
-        Hint::Names(names)
-    }
+    if names.is_empty() { Hint::Unnamed } else { Hint::Names(names) }
 }
 
 impl Sink {
@@ -152,10 +126,7 @@ impl Sink {
                 return Err(self.ragged_plain(roles.len(), record, delimiter, line));
             }
             if record.get(at) == Some(&b' ') {
-                at += record[at..]
-                    .iter()
-                    .take_while(|&&byte| byte == b' ')
-                    .count();
+                at += record[at..].iter().take_while(|&&byte| byte == b' ').count();
             }
             if let Role::Number(j) = role
                 && let Some((value, length)) = number::prefix(&record[at..])
@@ -267,11 +238,7 @@ impl Rows for CsvRows {
             self.parse()?;
             n_rows += 1;
         }
-        check_memory(
-            self.sink.labels.bytes(),
-            self.sink.max_memory,
-            &self.sink.path,
-        )?;
+        check_memory(self.sink.labels.bytes(), self.sink.max_memory, &self.sink.path)?;
         Ok((n_rows > 0).then(|| self.sink.take(last)))
     }
 }

@@ -32,13 +32,7 @@ impl Encoder {
             let n_features = train.n_columns();
             let (first, missing_level) = (Vec::new(), Vec::new());
             let schema = train.schema.clone();
-            return Self {
-                schema,
-                first,
-                missing_level,
-                fills,
-                n_features,
-            };
+            return Self { schema, first, missing_level, fills, n_features };
         };
         let mut encoder = Self {
             schema: Schema::Table(TableSchema::default()),
@@ -63,15 +57,9 @@ impl Encoder {
             };
             encoder.missing_level.push(missing_level);
             encoder.n_features += width;
-            columns.push(Column {
-                name: column.name.clone(),
-                kind,
-            });
+            columns.push(Column { name: column.name.clone(), kind });
         }
-        encoder.schema = Schema::Table(TableSchema {
-            columns,
-            ..table.clone()
-        });
+        encoder.schema = Schema::Table(TableSchema { columns, ..table.clone() });
         encoder
     }
 
@@ -104,10 +92,7 @@ impl Encoder {
         let Schema::Table(table) = &self.schema else {
             return self.schema.column_name(j);
         };
-        let column = self
-            .first
-            .partition_point(|&first| first <= j)
-            .saturating_sub(1);
+        let column = self.first.partition_point(|&first| first <= j).saturating_sub(1);
         let name = self.schema.column_name(column);
         match &table.columns[column].kind {
             ColumnKind::Numeric => name,
@@ -134,9 +119,7 @@ impl Encoder {
             }
             (_, Cells::Table(cells), _) if cells.ncols() != self.schema.n_columns() => {
                 let (expected, found) = (self.schema.n_columns(), cells.ncols());
-                return fail(format!(
-                    "expected {expected} columns, as in training, found {found}"
-                ));
+                return fail(format!("expected {expected} columns, as in training, found {found}"));
             }
             (Schema::Table(table), _, Schema::Table(given)) => (table, given),
             (_, _, given) if given.is_numeric() => {
@@ -155,9 +138,7 @@ impl Encoder {
                 }
                 _ => {
                     let name = self.schema.column_name(j);
-                    return fail(format!(
-                        "column `{name}` is of another kind than in training"
-                    ));
+                    return fail(format!("column `{name}` is of another kind than in training"));
                 }
             });
         }
@@ -171,20 +152,12 @@ impl Encoder {
         let features = if levels.is(given) {
             (first..missing).collect()
         } else {
-            let known: HashMap<&str, usize> = levels
-                .as_slice()
-                .iter()
-                .map(String::as_str)
-                .zip(first..)
-                .collect();
+            let known: HashMap<&str, usize> =
+                levels.as_slice().iter().map(String::as_str).zip(first..).collect();
             let feature = |level: &String| known.get(level.as_str()).copied().unwrap_or(unseen);
             given.as_slice().iter().map(feature).collect()
         };
-        Category {
-            features,
-            missing,
-            unseen,
-        }
+        Category { features, missing, unseen }
     }
 }
 
@@ -208,19 +181,12 @@ pub(crate) struct Category {
 impl Category {
     /// The feature of a cell, and whether training never saw its like.
     #[inline]
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "a code"
-    )]
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a code")]
     fn feature(&self, cell: f32) -> (usize, bool) {
         let feature = if cell.is_nan() {
             self.missing
         } else {
-            self.features
-                .get(cell as usize)
-                .copied()
-                .unwrap_or(self.unseen)
+            self.features.get(cell as usize).copied().unwrap_or(self.unseen)
         };
         (feature, feature == self.unseen)
     }
@@ -241,10 +207,7 @@ pub(crate) fn visit(
     steps: &[Step],
     mut each: impl FnMut(usize, usize, f32),
 ) -> Met {
-    let mut met = Met {
-        missing: 0,
-        unseen: vec![0; steps.len()],
-    };
+    let mut met = Met { missing: 0, unseen: vec![0; steps.len()] };
     match &rows.cells {
         Cells::Sparse(rows) => {
             for i in 0..rows.n_rows() {
@@ -284,11 +247,7 @@ fn used_levels(levels: &Levels, cells: impl Iterator<Item = f32>) -> (Levels, bo
     let mut used = vec![false; levels.len()];
     let mut missing = false;
     for cell in cells {
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "a code"
-        )]
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a code")]
         match used.get_mut(cell as usize) {
             _ if cell.is_nan() => missing = true,
             Some(used) => *used = true,
@@ -296,9 +255,8 @@ fn used_levels(levels: &Levels, cells: impl Iterator<Item = f32>) -> (Levels, bo
         }
     }
     let occurring = levels.as_slice().iter().zip(used).filter(|(_, used)| *used);
-    let mut words: Vec<(f64, String)> = occurring
-        .map(|(word, _)| (word.parse().unwrap_or(f64::NAN), word.clone()))
-        .collect();
+    let mut words: Vec<(f64, String)> =
+        occurring.map(|(word, _)| (word.parse().unwrap_or(f64::NAN), word.clone())).collect();
     if words.iter().all(|(value, _)| value.is_finite()) {
         words.sort_by(|a, b| a.0.total_cmp(&b.0).then_with(|| a.1.cmp(&b.1)));
     } else {

@@ -43,10 +43,7 @@ impl Fills {
         let (Missing::Mean, Cells::Table(cells), Schema::Table(table)) =
             (missing, &train.cells, &train.schema)
         else {
-            return Self {
-                missing,
-                values: Vec::new(),
-            };
+            return Self { missing, values: Vec::new() };
         };
         let mut columns = vec![Sum::default(); table.columns.len()];
         for row in cells.outer_iter() {
@@ -60,9 +57,7 @@ impl Fills {
             if numeric && columns[j].count == 0 {
                 let name = train.schema.column_name(j);
                 let file = place.display();
-                notes.warn(format!(
-                    "{file}: column `{name}` is missing in every training row"
-                ));
+                notes.warn(format!("{file}: column `{name}` is missing in every training row"));
             }
             values.push(if numeric { columns[j].mean() } else { 0.0 });
         }
@@ -108,12 +103,7 @@ struct Sum {
 
 impl Default for Sum {
     fn default() -> Self {
-        Self {
-            total: 0.0,
-            count: 0,
-            least: f32::INFINITY,
-            greatest: f32::NEG_INFINITY,
-        }
+        Self { total: 0.0, count: 0, least: f32::INFINITY, greatest: f32::NEG_INFINITY }
     }
 }
 

@@ -92,10 +92,8 @@ impl Format {
             _ => {}
         }
         let lines = head.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii);
-        let lines: Vec<&[u8]> = lines
-            .filter(|line| !line.is_empty() && line[0] != b'#')
-            .take(20)
-            .collect();
+        let lines: Vec<&[u8]> =
+            lines.filter(|line| !line.is_empty() && line[0] != b'#').take(20).collect();
         if let Some(format) = lines.iter().find_map(|line| colon_format(line)) {
             return format;
         }

@@ -10,11 +10,7 @@ use crate::error::{Error, Place, Result};
 /// Opens images, or any array whose first dimension counts the rows.
 pub(crate) fn open(mut input: Input, request: Request) -> Result<ArrayRows> {
     let (header, offset) = read_header(&mut input)?;
-    let labels = request
-        .options
-        .labels
-        .clone()
-        .or_else(|| labels_beside(request.path));
+    let labels = request.options.labels.clone().or_else(|| labels_beside(request.path));
     ArrayRows::open(input, header, offset, request, labels)
 }
 
@@ -55,13 +51,7 @@ pub(crate) fn read_header(input: &mut Input) -> Result<(Header, u64)> {
     let Some(n_columns) = sizes.try_fold(1_usize, usize::checked_mul) else {
         return fail("the header's shape is impossibly large");
     };
-    let header = Header {
-        kind,
-        big_endian: true,
-        fortran: false,
-        n_rows,
-        n_columns,
-    };
+    let header = Header { kind, big_endian: true, fortran: false, n_rows, n_columns };
     Ok((header, 4 + dimensions as u64 * 4))
 }
 
@@ -70,25 +60,14 @@ fn labels_beside(images: &Path) -> Option<PathBuf> {
     // Only an ASCII part of the name changes, so a name that is not UTF-8 has to be refused here;
     // `--labels` still takes it.
     let name = images.file_name()?.to_str()?;
-    let (mark, at) = ["-idx", ".idx"]
-        .iter()
-        .find_map(|mark| Some((mark, name.rfind(mark)?)))?;
-    let stem = name[..at]
-        .replace("images", "labels")
-        .replace("data", "labels");
+    let (mark, at) = ["-idx", ".idx"].iter().find_map(|mark| Some((mark, name.rfind(mark)?)))?;
+    let stem = name[..at].replace("images", "labels").replace("data", "labels");
     let tail = &name[at + mark.len()..];
     let tail = tail.trim_start_matches(|c: char| c.is_ascii_digit());
-    let bare = [".gz", ".xz", ".zst"]
-        .iter()
-        .find_map(|packing| tail.strip_suffix(packing));
+    let bare = [".gz", ".xz", ".zst"].iter().find_map(|packing| tail.strip_suffix(packing));
     let bare = bare.unwrap_or(tail);
     let endings = [tail.to_owned(), bare.to_owned(), format!("{bare}.gz")];
     let more = [format!("{bare}.xz"), format!("{bare}.zst")];
-    let labels = endings
-        .iter()
-        .chain(&more)
-        .map(|ending| format!("{stem}{mark}1{ending}"));
-    labels
-        .map(|name| images.with_file_name(name))
-        .find(|path| path != images && path.exists())
+    let labels = endings.iter().chain(&more).map(|ending| format!("{stem}{mark}1{ending}"));
+    labels.map(|name| images.with_file_name(name)).find(|path| path != images && path.exists())
 }

@@ -38,10 +38,7 @@ impl Words {
         if matches!(entry, Entry::Vacant(_)) {
             self.bytes += length;
         }
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "fewer names than rows in memory"
-        )]
+        #[expect(clippy::cast_possible_truncation, reason = "fewer names than rows in memory")]
         self.codes.push(entry.index() as u32);
         entry.or_insert(line);
     }
@@ -89,34 +86,21 @@ impl LabelColumn {
 
     /// Bytes the labels take.
     pub(crate) fn bytes(&self) -> u64 {
-        let codes = self
-            .words
-            .as_ref()
-            .map_or(0, |words| words.codes.len() * 4 + words.bytes);
+        let codes = self.words.as_ref().map_or(0, |words| words.codes.len() * 4 + words.bytes);
         (self.numbers.len() * 8 + codes) as u64
     }
 
     /// Hands over the labels gathered since the last call.
     pub(crate) fn take(&mut self) -> RawLabels {
         match std::mem::take(self) {
-            Self {
-                numbers,
-                words: None,
-                ..
-            } => {
+            Self { numbers, words: None, .. } => {
                 let mut numbers = numbers;
                 numbers.shrink_to_fit();
                 RawLabels::Numbers(numbers)
             }
-            Self {
-                words: Some(words), ..
-            } => {
+            Self { words: Some(words), .. } => {
                 let (names, lines) = words.names.into_iter().unzip();
-                RawLabels::Words {
-                    names,
-                    lines,
-                    codes: words.codes,
-                }
+                RawLabels::Words { names, lines, codes: words.codes }
             }
         }
     }

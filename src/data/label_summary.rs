@@ -32,22 +32,13 @@ impl Summary {
     fn sorted(mut numbers: Vec<f64>) -> Self {
         numbers.sort_by(f64::total_cmp);
         numbers.dedup();
-        let names = numbers
-            .iter()
-            .map(|&value| number::shortest(value))
-            .collect();
-        Self {
-            names,
-            numbers: Some(numbers),
-        }
+        let names = numbers.iter().map(|&value| number::shortest(value)).collect();
+        Self { names, numbers: Some(numbers) }
     }
 
     fn of_words(words: &[String], codes: &[u32]) -> Self {
         let mut used = vec![false; words.len()];
-        for &code in codes
-            .iter()
-            .filter(|&&code| !label_column::is_missing(code))
-        {
+        for &code in codes.iter().filter(|&&code| !label_column::is_missing(code)) {
             used[code as usize] = true;
         }
         let words = words.iter().zip(used).filter(|(_, used)| *used);
@@ -59,10 +50,7 @@ impl Summary {
             _ => {
                 names.sort_unstable();
                 names.dedup();
-                Self {
-                    names,
-                    numbers: None,
-                }
+                Self { names, numbers: None }
             }
         }
     }

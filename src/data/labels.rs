@@ -102,10 +102,7 @@ impl LabelMap {
         if least > greatest {
             return Err(Error::data(Place::file(place), "no rows"));
         }
-        Ok(Self::Values {
-            range: [least, greatest],
-            clamp: false,
-        })
+        Ok(Self::Values { range: [least, greatest], clamp: false })
     }
 
     fn classes(summary: Summary, place: &Path) -> Result<Self> {
@@ -119,10 +116,7 @@ impl LabelMap {
             let message = format!("{n} different labels; use --task regression for numbers");
             return Err(Error::data(Place::file(place), message));
         }
-        Ok(Self::Classes {
-            names: summary.names,
-            rest: false,
-        })
+        Ok(Self::Classes { names: summary.names, rest: false })
     }
 
     fn binary(summary: Summary, positive: Option<&str>, place: &Path) -> Result<Self> {
@@ -150,16 +144,9 @@ impl LabelMap {
             )));
         }
         let rest = names.len() > 2;
-        let negative = if rest {
-            None
-        } else {
-            names.into_iter().find(|name| *name != positive)
-        };
+        let negative = if rest { None } else { names.into_iter().find(|name| *name != positive) };
         let negative = negative.unwrap_or_else(|| REST.to_owned());
-        Ok(Self::Classes {
-            names: vec![negative, positive],
-            rest,
-        })
+        Ok(Self::Classes { names: vec![negative, positive], rest })
     }
 
     /// The targets of any rows, `[n]`.
@@ -176,17 +163,13 @@ impl LabelMap {
                     RawLabels::Numbers(values) | RawLabels::Ratings(values) => {
                         number_classes(names, values)
                     }
-                    RawLabels::Words {
-                        names: words,
-                        codes,
-                        ..
-                    } => word_classes(names, words, codes),
+                    RawLabels::Words { names: words, codes, .. } => {
+                        word_classes(names, words, codes)
+                    }
                 };
                 let mut classes = classes.ok_or_else(|| missing(place))?;
                 if *rest {
-                    classes
-                        .iter_mut()
-                        .for_each(|class| *class = u32::from(*class == 1));
+                    classes.iter_mut().for_each(|class| *class = u32::from(*class == 1));
                 } else {
                     warn_unknown(&classes, labels, place, notes);
                 }
@@ -231,17 +214,11 @@ impl LabelMap {
 
     fn described(&self) -> String {
         match self {
-            Self::Values {
-                range: [least, greatest],
-                ..
-            } => {
+            Self::Values { range: [least, greatest], .. } => {
                 format!("the labels are values from {least} to {greatest}: a regression")
             }
             Self::Classes { names, .. } if names.len() == 2 => {
-                format!(
-                    "two classes, {} positive and {} negative",
-                    names[1], names[0]
-                )
+                format!("two classes, {} positive and {} negative", names[1], names[0])
             }
             Self::Classes { names, .. } => format!("{} classes: {}", names.len(), shown(names)),
         }
@@ -281,24 +258,16 @@ fn number_classes(names: &[String], values: &[f64]) -> Option<Vec<u32>> {
     known.sort_by(|a, b| a.0.total_cmp(&b.0));
     let class = |value: f64| {
         let order = |entry: &(f64, u32)| entry.0.partial_cmp(&value).unwrap_or(Ordering::Less);
-        known
-            .binary_search_by(order)
-            .map_or(UNKNOWN_CLASS, |at| known[at].1)
+        known.binary_search_by(order).map_or(UNKNOWN_CLASS, |at| known[at].1)
     };
-    values
-        .iter()
-        .map(|&value| (!value.is_nan()).then(|| class(value)))
-        .collect()
+    values.iter().map(|&value| (!value.is_nan()).then(|| class(value))).collect()
 }
 
 /// The class of each coded word; `None` where one is missing.
 fn word_classes(names: &[String], words: &[String], codes: &[u32]) -> Option<Vec<u32>> {
     let known: HashMap<&str, u32> = names.iter().map(String::as_str).zip(0..).collect();
     let class = |word: &String| known.get(number::canonical(word).as_str()).copied();
-    let classes: Vec<u32> = words
-        .iter()
-        .map(|w| class(w).unwrap_or(UNKNOWN_CLASS))
-        .collect();
+    let classes: Vec<u32> = words.iter().map(|w| class(w).unwrap_or(UNKNOWN_CLASS)).collect();
     codes
         .iter()
         .map(|&code| (!label_column::is_missing(code)).then(|| classes[code as usize]))
@@ -322,11 +291,7 @@ fn numbers(labels: &RawLabels, place: &Path) -> Result<Vec<f32>> {
         RawLabels::Numbers(values) | RawLabels::Ratings(values) => {
             values.iter().map(|&value| narrow(value)).collect()
         }
-        RawLabels::Words {
-            names,
-            lines,
-            codes,
-        } => {
+        RawLabels::Words { names, lines, codes } => {
             let number_of = |&code: &u32| {
                 if label_column::is_missing(code) {
                     return Err(missing(place));
@@ -349,10 +314,7 @@ fn numbers(labels: &RawLabels, place: &Path) -> Result<Vec<f32>> {
 
 /// Names the labels training never saw.
 fn warn_unknown(classes: &[u32], labels: &RawLabels, place: &Path, notes: &mut Notes) {
-    let rows = classes
-        .iter()
-        .zip(0..)
-        .filter(|(class, _)| **class == UNKNOWN_CLASS);
+    let rows = classes.iter().zip(0..).filter(|(class, _)| **class == UNKNOWN_CLASS);
     let rows: Vec<usize> = rows.map(|(_, row)| row).collect();
     if !rows.is_empty() {
         let names = shown(&Summary::of(&labels.select(&rows)).names);

@@ -71,9 +71,7 @@ impl LibsvmRows {
                     return Err(Error::data(Place::file(request.path), message));
                 }
                 let file = request.path.display();
-                notes.info(format!(
-                    "{file}: indices taken to begin at 1 (--index-base overrides)"
-                ));
+                notes.info(format!("{file}: indices taken to begin at 1 (--index-base overrides)"));
                 Base::Known(1)
             }
         };
@@ -107,11 +105,7 @@ impl Rows for LibsvmRows {
                 n_rows += 1;
             }
         }
-        if n_rows == 0 {
-            Ok(None)
-        } else {
-            sink.take(notes).map(Some)
-        }
+        if n_rows == 0 { Ok(None) } else { sink.take(notes).map(Some) }
     }
 }
 
@@ -121,10 +115,7 @@ fn is_space(byte: u8) -> bool {
 
 /// The end of the token that begins at `at`.
 fn token_end(text: &[u8], at: usize) -> usize {
-    text[at..]
-        .iter()
-        .position(|&byte| is_space(byte))
-        .map_or(text.len(), |length| at + length)
+    text[at..].iter().position(|&byte| is_space(byte)).map_or(text.len(), |length| at + length)
 }
 
 fn skip_spaces(text: &[u8], mut at: usize) -> usize {
@@ -152,11 +143,7 @@ impl Sink {
             return Err(label_column::missing(place(at)));
         }
         let bytes = self.values.len() * 8 + self.offsets.len() * 8 + text.len() * 4;
-        check_memory(
-            bytes as u64 + self.labels.bytes(),
-            self.max_memory,
-            &self.path,
-        )?;
+        check_memory(bytes as u64 + self.labels.bytes(), self.max_memory, &self.path)?;
         if !self.pairs(text, at, line)? {
             self.values.truncate(*self.offsets.last().unwrap_or(&0));
             self.indices.truncate(self.values.len());
@@ -225,9 +212,7 @@ impl Sink {
             self.indices.push(index);
             self.values.push(value);
         }
-        self.end_index = self
-            .end_index
-            .max(scratch.last().map_or(0, |p| u64::from(p.0) + 1));
+        self.end_index = self.end_index.max(scratch.last().map_or(0, |p| u64::from(p.0) + 1));
         self.scratch = scratch;
         Ok(())
     }
@@ -295,21 +280,12 @@ impl Sink {
         let token = &text[at..token_end(text, at)];
         let place = Place::column(&self.path, line, at as u64 + 1);
         let found = number::shown(token);
-        let index = token
-            .rsplit(|&byte| byte == b':')
-            .nth(1)
-            .unwrap_or_default();
-        let negative = index
-            .strip_prefix(b"-")
-            .is_some_and(|i| i.iter().all(u8::is_ascii_digit));
+        let index = token.rsplit(|&byte| byte == b':').nth(1).unwrap_or_default();
+        let negative = index.strip_prefix(b"-").is_some_and(|i| i.iter().all(u8::is_ascii_digit));
         let message = if negative {
             format!("expected an index from 0 or 1 on, found a negative one in `{found}`")
         } else {
-            let form = if self.fields {
-                "field:index:value"
-            } else {
-                "index:value"
-            };
+            let form = if self.fields { "field:index:value" } else { "index:value" };
             format!("expected {form} with a finite number, found `{found}`")
         };
         Error::data(place, message)
@@ -324,9 +300,7 @@ impl Sink {
         self.base = Base::Known(base);
         let path = self.path.display();
         if let Some(line) = self.first_unsorted.take() {
-            notes.warn(format!(
-                "{path}: indices out of order are sorted (first on line {line})"
-            ));
+            notes.warn(format!("{path}: indices out of order are sorted (first on line {line})"));
         }
         for index in &mut self.indices {
             *index -= u32::from(base);
@@ -350,10 +324,7 @@ impl Sink {
         rows.indices.shrink_to_fit();
         rows.values.shrink_to_fit();
         Ok(RawRows {
-            schema: Schema::Sparse {
-                n_features: n_cols,
-                index_base: base,
-            },
+            schema: Schema::Sparse { n_features: n_cols, index_base: base },
             cells: Cells::Sparse(rows),
             labels: self.need_labels.then(|| self.labels.take()),
             first_missing: None,

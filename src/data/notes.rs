@@ -49,25 +49,18 @@ impl Notes {
 
     /// Records a decision; a second time changes nothing.
     pub fn info(&mut self, text: impl Into<String>) {
-        self.seen
-            .entry((NoteLevel::Info, text.into()))
-            .or_insert(None);
+        self.seen.entry((NoteLevel::Info, text.into())).or_insert(None);
     }
 
     /// Records a warning; a second time changes nothing.
     pub fn warn(&mut self, text: impl Into<String>) {
-        self.seen
-            .entry((NoteLevel::Warning, text.into()))
-            .or_insert(None);
+        self.seen.entry((NoteLevel::Warning, text.into())).or_insert(None);
     }
 
     /// Adds `count` to the warning that reads "`count` `text`"; zero records nothing.
     pub fn warn_count(&mut self, count: u64, text: impl Into<String>) {
         if count > 0 {
-            let total = self
-                .seen
-                .entry((NoteLevel::Warning, text.into()))
-                .or_insert(Some(0));
+            let total = self.seen.entry((NoteLevel::Warning, text.into())).or_insert(Some(0));
             *total = Some(total.unwrap_or(0) + count);
         }
     }

@@ -28,17 +28,13 @@ pub(crate) fn read_header(input: &mut Input) -> Result<(Header, u64)> {
         return Err(fail("no rows".to_owned()));
     }
     if read < 8 || !start.starts_with(MAGIC) {
-        return Err(fail(
-            "expected an npy file, which begins with \\x93NUMPY".to_owned(),
-        ));
+        return Err(fail("expected an npy file, which begins with \\x93NUMPY".to_owned()));
     }
     let width = match start[6] {
         1 => 2,
         2 | 3 => 4,
         version => {
-            return Err(fail(format!(
-                "npy version {version} is not known; save as 1.0"
-            )));
+            return Err(fail(format!("npy version {version} is not known; save as 1.0")));
         }
     };
     let ends = || fail("the file ends within the npy header".to_owned());
@@ -65,8 +61,7 @@ fn parse(text: &str) -> std::result::Result<Header, String> {
         let quoted = [format!("'{key}'"), format!("\"{key}\"")];
         let found = quoted.iter().find_map(|key| text.split_once(key.as_str()));
         let rest = found.and_then(|(_, rest)| rest.trim_start().strip_prefix(':'));
-        rest.map(str::trim_start)
-            .ok_or_else(|| format!("the npy header has no `{key}`"))
+        rest.map(str::trim_start).ok_or_else(|| format!("the npy header has no `{key}`"))
     };
     let descr = value("descr")?;
     let descr = descr.split(['\'', '"']).nth(1).unwrap_or_default();
@@ -75,17 +70,11 @@ fn parse(text: &str) -> std::result::Result<Header, String> {
         format!("expected real numbers of up to 8 bytes, found the npy type `{descr}`")
     })?;
     let fortran = value("fortran_order")?.starts_with("True");
-    let shape = value("shape")?
-        .strip_prefix('(')
-        .and_then(|shape| shape.split_once(')'));
+    let shape = value("shape")?.strip_prefix('(').and_then(|shape| shape.split_once(')'));
     let (shape, _) = shape.ok_or("the npy header's shape is no tuple")?;
-    let sizes = shape
-        .split(',')
-        .map(str::trim)
-        .filter(|size| !size.is_empty());
-    let sizes: std::result::Result<Vec<usize>, _> = sizes
-        .map(|size| size.trim_end_matches('L').parse())
-        .collect();
+    let sizes = shape.split(',').map(str::trim).filter(|size| !size.is_empty());
+    let sizes: std::result::Result<Vec<usize>, _> =
+        sizes.map(|size| size.trim_end_matches('L').parse()).collect();
     let sizes = sizes.map_err(|_| "the npy header's shape is no list of sizes")?;
     let Some((&n_rows, rest)) = sizes.split_first() else {
         return Err("expected an array of one or two dimensions, found a single number".to_owned());
@@ -93,18 +82,10 @@ fn parse(text: &str) -> std::result::Result<Header, String> {
     if fortran && rest.len() > 1 {
         return Err("arrays of three or more dimensions must be in C order".to_owned());
     }
-    let n_columns = rest
-        .iter()
-        .try_fold(1_usize, |product, &size| product.checked_mul(size));
+    let n_columns = rest.iter().try_fold(1_usize, |product, &size| product.checked_mul(size));
     let n_columns = n_columns.ok_or("the header's shape is impossibly large")?;
     let fortran = fortran && n_columns > 1;
-    Ok(Header {
-        kind,
-        big_endian: order == ">",
-        fortran,
-        n_rows,
-        n_columns,
-    })
+    Ok(Header { kind, big_endian: order == ">", fortran, n_rows, n_columns })
 }
 
 fn kind(code: &str) -> Option<Kind> {

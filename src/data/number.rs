@@ -14,9 +14,8 @@ pub(crate) enum Token {
 }
 
 /// Powers of ten that f64 holds exactly and the quick path needs.
-const POWERS: [f64; 16] = [
-    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
-];
+const POWERS: [f64; 16] =
+    [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
 
 /// The number `bytes` begins with, and how many bytes it takes.
 ///
@@ -50,16 +49,9 @@ pub(crate) fn prefix(bytes: &[u8]) -> Option<(f64, usize)> {
     if digits > 15 || matches!(bytes.get(at), Some(b'e' | b'E')) {
         return general(bytes, begin);
     }
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "below 10^15, which f64 holds exactly"
-    )]
+    #[expect(clippy::cast_precision_loss, reason = "below 10^15, which f64 holds exactly")]
     let size = mantissa as f64;
-    let size = if decimals == 0 {
-        size
-    } else {
-        size / POWERS[decimals]
-    };
+    let size = if decimals == 0 { size } else { size / POWERS[decimals] };
     Some((if bytes[0] == b'-' { -size } else { size }, at))
 }
 
@@ -78,10 +70,7 @@ fn general(bytes: &[u8], begin: usize) -> Option<(f64, usize)> {
 
 /// Rounds to f32 and turns -0 into 0, so that a zero has one representation.
 #[inline]
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "rounding is what is asked for"
-)]
+#[expect(clippy::cast_possible_truncation, reason = "rounding is what is asked for")]
 pub(crate) fn narrow(value: f64) -> f32 {
     value as f32 + 0.0
 }
@@ -93,18 +82,11 @@ pub(crate) fn token(field: &[u8]) -> Token {
     {
         return Token::Number(value);
     }
-    let unsigned = field
-        .strip_prefix(b"-")
-        .or(field.strip_prefix(b"+"))
-        .unwrap_or(field);
+    let unsigned = field.strip_prefix(b"-").or(field.strip_prefix(b"+")).unwrap_or(field);
     let is = |word: &str| unsigned.eq_ignore_ascii_case(word.as_bytes());
     if is("inf") || is("infinity") {
         let infinite = f64::INFINITY;
-        return Token::Number(if field[0] == b'-' {
-            -infinite
-        } else {
-            infinite
-        });
+        return Token::Number(if field[0] == b'-' { -infinite } else { infinite });
     }
     if is("nan") || matches!(field, b"" | b"?") || (unsigned == field && (is("na") || is("null"))) {
         return Token::Missing;
@@ -134,9 +116,5 @@ pub(crate) fn canonical(word: &str) -> String {
 /// A token as it can be shown in a message: lossy, and cut where it is long.
 pub(crate) fn shown(token: &[u8]) -> String {
     let text = String::from_utf8_lossy(&token[..token.len().min(60)]).into_owned();
-    if token.len() > 60 {
-        format!("{text}…")
-    } else {
-        text
-    }
+    if token.len() > 60 { format!("{text}…") } else { text }
 }

@@ -32,12 +32,7 @@ pub struct PreprocessOptions {
 impl Default for PreprocessOptions {
     fn default() -> Self {
         let (scale, clip, missing) = (None, None, Missing::default());
-        Self {
-            scale,
-            clip,
-            missing,
-            max_memory: u64::MAX / 2,
-        }
+        Self { scale, clip, missing, max_memory: u64::MAX / 2 }
     }
 }
 
@@ -96,19 +91,9 @@ impl Preprocess {
                 Scaling::standard(&stats, &squares, options.clip)
             }
         };
-        let never = stats
-            .nonzeros
-            .iter()
-            .zip(0_u32..)
-            .filter(|(count, _)| **count == 0);
+        let never = stats.nonzeros.iter().zip(0_u32..).filter(|(count, _)| **count == 0);
         let never_seen = never.map(|(_, j)| j).collect();
-        Ok(Self {
-            encoder,
-            scaling,
-            sparse,
-            never_seen,
-            max_memory: options.max_memory,
-        })
+        Ok(Self { encoder, scaling, sparse, never_seen, max_memory: options.max_memory })
     }
 
     /// Encodes, fills and scales rows; a dense numeric table is changed where it lies.
@@ -134,20 +119,11 @@ impl Preprocess {
             (Cells::Table(cells), false) if numeric => {
                 let (missing, cells) = self.in_place(cells, &steps);
                 rows.cells = Cells::Sparse(Csr::default());
-                (
-                    Met {
-                        missing,
-                        unseen: Vec::new(),
-                    },
-                    Features::Dense(cells),
-                )
+                (Met { missing, unseen: Vec::new() }, Features::Dense(cells))
             }
             (Cells::Sparse(cells), true) => {
                 rows.cells = Cells::Sparse(Csr::default());
-                (
-                    Met::default(),
-                    Features::Sparse(self.sparse_in_place(cells)),
-                )
+                (Met::default(), Features::Sparse(self.sparse_in_place(cells)))
             }
             (cells, false) => {
                 rows.cells = cells;
@@ -163,10 +139,7 @@ impl Preprocess {
         self.encoder.fills.judge(met.missing, &rows, place, notes)?;
         for (j, &count) in met.unseen.iter().enumerate() {
             let column = self.encoder.schema.column_name(j);
-            let text = format!(
-                "rows of {} have a `{column}` unseen in training",
-                place.display()
-            );
+            let text = format!("rows of {} have a `{column}` unseen in training", place.display());
             notes.warn_count(count, text);
         }
         Ok(features)
@@ -265,10 +238,7 @@ impl Preprocess {
 
     fn compressed(&self, rows: &RawRows, steps: &[Step]) -> (Met, Csr) {
         let n = rows.n_rows();
-        let mut out = Csr {
-            n_cols: self.n_features(),
-            ..Csr::default()
-        };
+        let mut out = Csr { n_cols: self.n_features(), ..Csr::default() };
         out.offsets = Vec::with_capacity(n + 1);
         let met = encode::visit(rows, steps, |i, j, value| {
             let value = self.scaling.apply(j, value);
@@ -291,9 +261,9 @@ impl Preprocess {
 
 fn check_options(options: &PreprocessOptions) -> Result<()> {
     match options.clip {
-        Some(clip) if !(clip > 0.0 && clip.is_finite()) => Err(Error::Usage(format!(
-            "--clip {clip}: expected a number above 0"
-        ))),
+        Some(clip) if !(clip > 0.0 && clip.is_finite()) => {
+            Err(Error::Usage(format!("--clip {clip}: expected a number above 0")))
+        }
         _ => Ok(()),
     }
 }
@@ -310,11 +280,7 @@ fn storage(
     let nonzeros: u64 = stats.nonzeros.iter().map(|&count| u64::from(count)).sum();
     let cells = n_rows as u128 * p as u128;
     let sparse = u128::from(nonzeros) * 10 < cells;
-    let scale = options.scale.unwrap_or(if sparse {
-        Scale::Maxabs
-    } else {
-        Scale::Standard
-    });
+    let scale = options.scale.unwrap_or(if sparse { Scale::Maxabs } else { Scale::Standard });
     if !sparse || scale != Scale::Standard {
         return Ok((sparse, scale));
     }
@@ -331,9 +297,7 @@ fn storage(
         ));
     }
     let file = place.display();
-    notes.info(format!(
-        "{file}: sparse rows are stored dense, as --scale standard needs"
-    ));
+    notes.info(format!("{file}: sparse rows are stored dense, as --scale standard needs"));
     Ok((false, scale))
 }
 

@@ -44,17 +44,11 @@ impl Separator {
 
     /// Up to three fields and the byte column of each, from 1; the rest is not looked at.
     fn fields(self, line: &[u8]) -> Fields<'_> {
-        let mut found = Fields {
-            fields: [(b"".as_slice(), 0); 3],
-            count: 0,
-        };
+        let mut found = Fields { fields: [(b"".as_slice(), 0); 3], count: 0 };
         let mut at = 0;
         while found.count < 3 && at <= line.len() {
             if matches!(self, Self::Spaces) {
-                at += line[at..]
-                    .iter()
-                    .take_while(|byte| byte.is_ascii_whitespace())
-                    .count();
+                at += line[at..].iter().take_while(|byte| byte.is_ascii_whitespace()).count();
                 if at == line.len() {
                     break;
                 }
@@ -81,10 +75,7 @@ struct Fields<'a> {
 
 fn unquoted(field: &[u8]) -> &[u8] {
     let field = number::trim(field);
-    field
-        .strip_prefix(b"\"")
-        .and_then(|field| field.strip_suffix(b"\""))
-        .unwrap_or(field)
+    field.strip_prefix(b"\"").and_then(|field| field.strip_suffix(b"\"")).unwrap_or(field)
 }
 
 impl RatingRows {
@@ -96,11 +87,7 @@ impl RatingRows {
                 let bound = request.options.max_memory;
                 [Category::growing(bound), Category::growing(bound)]
             }
-            Some(Schema::Table(TableSchema {
-                columns,
-                ratings: true,
-                ..
-            })) => {
+            Some(Schema::Table(TableSchema { columns, ratings: true, .. })) => {
                 let follow = |column: &Column| match &column.kind {
                     ColumnKind::Categorical { levels } => Category::following(levels),
                     ColumnKind::Numeric => Category::following(&Levels::default()),
@@ -115,28 +102,12 @@ impl RatingRows {
         let need_labels = request.need_labels;
         let table = TableBuilder::new(2, request.options.max_memory);
         let labels = LabelColumn::default();
-        Ok(Self {
-            input,
-            path,
-            separator: None,
-            categories,
-            table,
-            labels,
-            need_labels,
-        })
+        Ok(Self { input, path, separator: None, categories, table, labels, need_labels })
     }
 
     /// Parses the current line; false if it holds no rating.
     fn parse(&mut self) -> Result<bool> {
-        let Self {
-            input,
-            path,
-            separator,
-            categories,
-            table,
-            labels,
-            need_labels,
-        } = self;
+        let Self { input, path, separator, categories, table, labels, need_labels } = self;
         let line = input.line();
         if line.trim_ascii().is_empty() || line[0] == b'#' {
             return Ok(false);
@@ -176,27 +147,16 @@ impl RatingRows {
 
     fn schema(&mut self, last: bool) -> Schema {
         let names = ["user", "item"].into_iter();
-        let columns = names
-            .zip(&mut self.categories)
-            .map(|(name, category)| Column {
-                name: Some(name.to_owned()),
-                kind: ColumnKind::Categorical {
-                    levels: category.levels(last),
-                },
-            });
-        Schema::Table(TableSchema {
-            columns: columns.collect(),
-            label: None,
-            ratings: true,
-        })
+        let columns = names.zip(&mut self.categories).map(|(name, category)| Column {
+            name: Some(name.to_owned()),
+            kind: ColumnKind::Categorical { levels: category.levels(last) },
+        });
+        Schema::Table(TableSchema { columns: columns.collect(), label: None, ratings: true })
     }
 }
 
 fn not_ratings(path: &std::path::Path) -> Error {
-    Error::data(
-        Place::file(path),
-        "ratings, but the model was not trained on ratings",
-    )
+    Error::data(Place::file(path), "ratings, but the model was not trained on ratings")
 }
 
 impl Rows for RatingRows {
@@ -218,11 +178,6 @@ impl Rows for RatingRows {
             other => other,
         });
         let schema = self.schema(last);
-        Ok(Some(RawRows {
-            schema,
-            cells: self.table.take(),
-            labels,
-            first_missing: None,
-        }))
+        Ok(Some(RawRows { schema, cells: self.table.take(), labels, first_missing: None }))
     }
 }

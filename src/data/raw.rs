@@ -75,11 +75,7 @@ impl RawLabels {
         match self {
             Self::Numbers(values) => Self::Numbers(pick(values)),
             Self::Ratings(values) => Self::Ratings(pick(values)),
-            Self::Words {
-                names,
-                lines,
-                codes,
-            } => Self::Words {
+            Self::Words { names, lines, codes } => Self::Words {
                 names: names.clone(),
                 lines: lines.clone(),
                 codes: rows.iter().map(|&row| codes[row]).collect(),
@@ -193,10 +189,7 @@ pub(crate) fn table(cells: Vec<f32>, n_rows: usize, n_columns: usize) -> Array2<
 }
 
 fn select_sparse(all: &Csr, rows: &[usize]) -> Csr {
-    let entries = rows
-        .iter()
-        .map(|&row| all.offsets[row + 1] - all.offsets[row])
-        .sum();
+    let entries = rows.iter().map(|&row| all.offsets[row + 1] - all.offsets[row]).sum();
     let mut part = Csr {
         n_cols: all.n_cols,
         offsets: Vec::with_capacity(rows.len() + 1),

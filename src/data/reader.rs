@@ -90,12 +90,7 @@ impl Reader {
                 format.name()
             )));
         }
-        let request = Request {
-            path,
-            options,
-            schema,
-            need_labels,
-        };
+        let request = Request { path, options, schema, need_labels };
         let rows: Box<dyn Rows> = match format {
             Format::Libsvm => {
                 Box::new(libsvm::LibsvmRows::open(input, request, false, &mut notes)?)
@@ -107,12 +102,7 @@ impl Reader {
             Format::Idx => Box::new(idx::open(input, request)?),
             Format::Npy => Box::new(npy::open(input, request)?),
         };
-        Ok(Self {
-            rows,
-            path: path.to_owned(),
-            notes,
-            begun: false,
-        })
+        Ok(Self { rows, path: path.to_owned(), notes, begun: false })
     }
 
     /// The next rows, at most `max_rows` of them; `None` after the last.
@@ -149,10 +139,7 @@ pub fn read_with_schema(
     need_labels: bool,
     notes: &mut Notes,
 ) -> Result<RawRows> {
-    read_all(
-        Reader::open(path, options, Some(schema), need_labels)?,
-        notes,
-    )
+    read_all(Reader::open(path, options, Some(schema), need_labels)?, notes)
 }
 
 fn read_all(mut reader: Reader, notes: &mut Notes) -> Result<RawRows> {

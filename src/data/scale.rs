@@ -92,12 +92,7 @@ impl Scaling {
     /// No scaling, only the bound.
     pub(crate) fn none(clip: Option<f32>) -> Self {
         let limit = clip.unwrap_or(f32::MAX);
-        Self {
-            scale: Scale::None,
-            shifts: Vec::new(),
-            factors: Vec::new(),
-            limit,
-        }
+        Self { scale: Scale::None, shifts: Vec::new(), factors: Vec::new(), limit }
     }
 
     /// To a greatest absolute value of 1.
@@ -106,17 +101,8 @@ impl Scaling {
             let most = f64::from(least.abs().max(greatest.abs()));
             if most > 0.0 { most.recip() } else { 0.0 }
         };
-        let factors = stats
-            .least
-            .iter()
-            .zip(&stats.greatest)
-            .map(factor)
-            .collect();
-        Self {
-            scale: Scale::Maxabs,
-            factors,
-            ..Self::none(clip)
-        }
+        let factors = stats.least.iter().zip(&stats.greatest).map(factor).collect();
+        Self { scale: Scale::Maxabs, factors, ..Self::none(clip) }
     }
 
     /// To mean 0 and deviation 1. `squares` `[p]`: squared deviations from the mean, summed over
@@ -132,19 +118,10 @@ impl Scaling {
             }
             let zeros = n - f64::from(stats.nonzeros[j]);
             let variance = (squares[j] + zeros * shifts[j] * shifts[j]) / n;
-            if variance > 0.0 {
-                variance.sqrt().recip()
-            } else {
-                0.0
-            }
+            if variance > 0.0 { variance.sqrt().recip() } else { 0.0 }
         };
         let factors = (0..squares.len()).map(factor).collect();
-        Self {
-            scale: Scale::Standard,
-            shifts,
-            factors,
-            ..Self::none(clip)
-        }
+        Self { scale: Scale::Standard, shifts, factors, ..Self::none(clip) }
     }
 
     /// Whether values stay as they are.

@@ -109,15 +109,8 @@ impl From<Levels> for Vec<String> {
 impl Schema {
     /// A table of `n_columns` unnamed numeric columns.
     pub fn numeric(n_columns: usize) -> Self {
-        let column = Column {
-            name: None,
-            kind: ColumnKind::Numeric,
-        };
-        Self::Table(TableSchema {
-            columns: vec![column; n_columns],
-            label: None,
-            ratings: false,
-        })
+        let column = Column { name: None, kind: ColumnKind::Numeric };
+        Self::Table(TableSchema { columns: vec![column; n_columns], label: None, ratings: false })
     }
 
     /// Number of columns before encoding.

@@ -95,10 +95,7 @@ impl Input {
             Box::new(File::open(path).map_err(Error::io("read", path))?)
         };
         let mut head = Vec::with_capacity(6);
-        file.by_ref()
-            .take(6)
-            .read_to_end(&mut head)
-            .map_err(Error::io("read", path))?;
+        file.by_ref().take(6).read_to_end(&mut head).map_err(Error::io("read", path))?;
         let packing = Packing::of_magic(&head).or(Packing::of_name(path));
         let whole = Cursor::new(head).chain(file);
         let reader: Box<dyn Read + Send> = match packing {
@@ -146,10 +143,7 @@ impl Input {
             self.start += 3;
         } else if head.starts_with(b"\xff\xfe") || head.starts_with(b"\xfe\xff") {
             let place = Place::file(&self.path);
-            return Err(Error::data(
-                place,
-                "expected UTF-8 text, found UTF-16; save it as UTF-8",
-            ));
+            return Err(Error::data(place, "expected UTF-8 text, found UTF-16; save it as UTF-8"));
         }
         Ok(())
     }
@@ -186,10 +180,7 @@ impl Input {
         match self.packing {
             Some(packing) if error.raw_os_error().is_none() => Error::data(
                 Place::file(&self.path),
-                format!(
-                    "the {} stream is truncated or damaged ({error})",
-                    packing.name()
-                ),
+                format!("the {} stream is truncated or damaged ({error})", packing.name()),
             ),
             _ => Error::io("read", &self.path)(error),
         }
@@ -284,11 +275,7 @@ pub(crate) fn megabytes(bytes: u64) -> f64 {
 /// Fails when `bytes` of rows are more than `max_memory` allows.
 #[inline]
 pub(crate) fn check_memory(bytes: u64, max_memory: u64, path: &Path) -> Result<()> {
-    if bytes <= max_memory {
-        Ok(())
-    } else {
-        Err(over_memory(max_memory, path))
-    }
+    if bytes <= max_memory { Ok(()) } else { Err(over_memory(max_memory, path)) }
 }
 
 #[cold]

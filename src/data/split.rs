@@ -71,10 +71,7 @@ fn shuffle(rows: &mut [usize], seed: u64) {
 }
 
 /// A number below `bound`, each equally likely: high half of a product, the biased draws repeated.
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "halves of a product; below a usize"
-)]
+#[expect(clippy::cast_possible_truncation, reason = "halves of a product; below a usize")]
 fn below(random: &mut Xoshiro256PlusPlus, bound: u64) -> usize {
     let threshold = bound.wrapping_neg() % bound;
     loop {

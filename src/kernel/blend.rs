@@ -62,12 +62,7 @@ impl Blend {
     }
 
     /// Outputs, loss and gradient coefficients of the chunk's rows.
-    pub(crate) fn backward(
-        &self,
-        chunk: &mut RowChunk,
-        scores: &[f32],
-        targets: BatchTargets<'_>,
-    ) {
+    pub(crate) fn backward(&self, chunk: &mut RowChunk, scores: &[f32], targets: BatchTargets<'_>) {
         vectorized(
             #[inline(always)]
             || self.differentiate(chunk, scores, targets),

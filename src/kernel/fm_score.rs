@@ -132,7 +132,11 @@ fn tile<S: Simd, const R: usize, const W: usize>(
 fn finish<S: Simd>(
     simd: S,
     shape: Shape,
-    model: LocalModel<'_>, row: &[f32], sums: &[f32], scores: &mut [f32]) {
+    model: LocalModel<'_>,
+    row: &[f32],
+    sums: &[f32],
+    scores: &mut [f32],
+) {
     let d = shape.factors;
     for (c, score) in scores.iter_mut().enumerate() {
         let (q, linear) = sums[c * (d + 1)..][..=d].split_at(d);

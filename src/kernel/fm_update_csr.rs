@@ -6,9 +6,9 @@
 //! One task a column, with all anchors' records of it `[m, stride]`, their only writer; it sums
 //! the batch's rows in order. O(entries·k·C(d + 1)) and O(m·C(d + 1)) for the step.
 
+use crate::kernel::ROW_CHUNK;
 use crate::kernel::Shape;
 use crate::kernel::pair_list::RowChunk;
-use crate::kernel::ROW_CHUNK;
 use crate::optimizer::{MomentsMut, Update};
 use crate::simd::vectorized;
 

@@ -22,8 +22,11 @@ pub(crate) fn kmeans(
     let mut centers = plus_plus(rows, config.anchors, generator);
     for _ in 0..LLOYD_STEPS {
         let distance = distances(rows, &centers, config, false);
-        let nearest: Vec<u32> =
-            distance.rows().into_iter().map(|row| smallest(row.as_slice().expect("row-major"))).collect();
+        let nearest: Vec<u32> = distance
+            .rows()
+            .into_iter()
+            .map(|row| smallest(row.as_slice().expect("row-major")))
+            .collect();
         centers = means(rows, &nearest, centers.nrows());
     }
     centers

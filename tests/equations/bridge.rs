@@ -21,8 +21,7 @@ pub(crate) const CODINGS: [Coding; 4] = [
 pub(crate) const LOSSES: [Loss; 5] =
     [Loss::Logistic, Loss::Hinge, Loss::Softmax, Loss::OneVsRest, Loss::Squared];
 pub(crate) const DISTANCES: [Distance; 2] = [Distance::SqEuclidean, Distance::Euclidean];
-pub(crate) const OPTIMIZERS: [Optimizer; 3] =
-    [Optimizer::Sgd, Optimizer::AdaGrad, Optimizer::Adam];
+pub(crate) const OPTIMIZERS: [Optimizer; 3] = [Optimizer::Sgd, Optimizer::AdaGrad, Optimizer::Adam];
 
 /// A model, rows and targets, in f64 numbers that f32 holds exactly.
 #[derive(Clone)]
@@ -75,8 +74,7 @@ impl Problem {
             let lit = random.random_range(0.0..1.0) < 0.5 || r % p == j;
             if lit { f64::from(random.random_range(-1.5_f32..1.5)) } else { 0.0 }
         };
-        let all: Vec<Vec<f64>> =
-            (0..rows).map(|r| (0..p).map(|j| cell(r, j)).collect()).collect();
+        let all: Vec<Vec<f64>> = (0..rows).map(|r| (0..p).map(|j| cell(r, j)).collect()).collect();
         let targets = (0..rows)
             .map(|_| match spec.loss {
                 Loss::Squared => Target::Value(f64::from(random.random_range(-2.0_f32..2.0))),

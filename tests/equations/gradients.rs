@@ -1,10 +1,10 @@
 //! Gradients: one SGD step of rate 1 moves the parameters by exactly minus the gradient.
 
 use crate::equations::bridge::{Problem, all_specs, to_params, worst_difference};
-use crate::oracle::{Coding, Distance};
 use crate::oracle::gradient::gradient;
 use crate::oracle::params::Params;
 use crate::oracle::train::Optimizer;
+use crate::oracle::{Coding, Distance};
 use llfm::backend::StepRates;
 
 /// The subtraction of old and new parameters alone costs 1e-7 of their size.
@@ -33,8 +33,8 @@ fn check(shape: (usize, usize, usize), rows: usize, seed: u64) {
         let expected = gradient(&problem.params, &spec, &problem.rows, &problem.targets);
         for sparse in [false, true] {
             let worst = worst_difference(&backend_gradient(&problem, sparse), &expected);
-            let magnified =
-                spec.distance == Distance::Euclidean || matches!(spec.coding, Coding::Inverse { .. });
+            let magnified = spec.distance == Distance::Euclidean
+                || matches!(spec.coding, Coding::Inverse { .. });
             let tolerance = if sparse && magnified { SPARSE_TOLERANCE } else { TOLERANCE };
             assert!(worst < tolerance, "{spec:?}, {shape:?}, sparse {sparse}: {worst:.2e}");
         }

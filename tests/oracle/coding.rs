@@ -53,12 +53,7 @@ pub fn code(coding: Coding, u: &[f64]) -> Coded {
     for weight in &mut gamma {
         *weight /= normalizer;
     }
-    Coded {
-        gamma,
-        active,
-        normalizer,
-        lambda: lambda.map(|shifted| shifted + nearest),
-    }
+    Coded { gamma, active, normalizer, lambda: lambda.map(|shifted| shifted + nearest) }
 }
 
 /// ∂ℓ/∂u, dense, from `a`, where a_i = Σ_c ∂ℓ/∂ŷ_c · f_ic. The choice of A has no slope.

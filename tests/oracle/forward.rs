@@ -51,12 +51,7 @@ pub fn forward(params: &Params, spec: &Spec, x: &[f64]) -> Forward {
         };
         u[i] = params.log_lipschitz[i].exp() * distance[i];
         for c in 0..n_channels {
-            fm[i][c] = fm_score(
-                params.bias[i][c],
-                &params.linear[i][c],
-                &params.factors[i][c],
-                x,
-            );
+            fm[i][c] = fm_score(params.bias[i][c], &params.linear[i][c], &params.factors[i][c], x);
         }
     }
     let coded = coding::code(spec.coding, &u);

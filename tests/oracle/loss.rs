@@ -13,9 +13,7 @@ pub fn loss(kind: Loss, output: &[f64], target: Target) -> f64 {
         }
         Loss::OneVsRest => {
             let terms = output.iter().enumerate();
-            terms
-                .map(|(c, score)| softplus(-versus_rest(c, target) * score))
-                .sum()
+            terms.map(|(c, score)| softplus(-versus_rest(c, target) * score)).sum()
         }
         Loss::Squared => 0.5 * (single(output) - value(target)).powi(2),
     }
@@ -37,9 +35,7 @@ pub fn slopes(kind: Loss, output: &[f64], target: Target) -> Vec<f64> {
         }
         Loss::OneVsRest => {
             let channels = output.iter().enumerate();
-            channels
-                .map(|(c, score)| logistic_slope(versus_rest(c, target), *score))
-                .collect()
+            channels.map(|(c, score)| logistic_slope(versus_rest(c, target), *score)).collect()
         }
         Loss::Squared => vec![single(output) - value(target)],
     }

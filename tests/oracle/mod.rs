@@ -23,10 +23,7 @@
     unreachable_pub,
     reason = "a test binary exports nothing; `pub` marks what the tests may use"
 )]
-#![allow(
-    clippy::needless_range_loop,
-    reason = "loops over indices read as the equations do"
-)]
+#![allow(clippy::needless_range_loop, reason = "loops over indices read as the equations do")]
 
 pub mod coding;
 pub mod forward;

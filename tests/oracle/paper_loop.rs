@@ -46,9 +46,7 @@ pub fn paper_loop(
         let closeness: Vec<f64> = u.iter().map(|v| (lambda - v).max(0.0)).collect();
         let total: f64 = closeness.iter().sum();
         let scores: Vec<f64> = (0..n_anchors).map(|i| score(&model, i, x)).collect();
-        let output: f64 = (0..n_anchors)
-            .map(|i| closeness[i] / total * scores[i])
-            .sum();
+        let output: f64 = (0..n_anchors).map(|i| closeness[i] / total * scores[i]).sum();
         loss_sum += (1.0 + (-y * output).exp()).ln();
 
         // Learn: every slope is taken before anything moves.
@@ -100,9 +98,7 @@ fn score(model: &Params, i: usize, x: &[f64]) -> f64 {
     for j in 0..x.len() {
         sum += model.linear[i][0][j] * x[j];
         for before in 0..j {
-            let pair: f64 = (0..factors[j].len())
-                .map(|f| factors[j][f] * factors[before][f])
-                .sum();
+            let pair: f64 = (0..factors[j].len()).map(|f| factors[j][f] * factors[before][f]).sum();
             sum += pair * x[j] * x[before];
         }
     }

@@ -50,12 +50,7 @@ pub enum Kind {
 impl Params {
     /// The neutral model: zeros, and every scale t = 1.
     pub fn neutral(shape: Shape) -> Self {
-        let Shape {
-            anchors: m,
-            channels: c,
-            features: p,
-            factors: d,
-        } = shape;
+        let Shape { anchors: m, channels: c, features: p, factors: d } = shape;
         Self {
             anchors: vec![vec![0.0; p]; m],
             log_lipschitz: vec![0.0; m],
@@ -89,19 +84,10 @@ impl Params {
         cells.extend(tagged(Kind::Anchor, self.anchors.iter_mut().flatten()));
         cells.extend(tagged(Kind::LogLipschitz, &mut self.log_lipschitz));
         cells.extend(tagged(Kind::LogMetric, &mut self.log_metric));
-        cells.extend(tagged(
-            Kind::AnchorScale,
-            self.anchor_scale.iter_mut().flatten(),
-        ));
+        cells.extend(tagged(Kind::AnchorScale, self.anchor_scale.iter_mut().flatten()));
         cells.extend(tagged(Kind::Bias, self.bias.iter_mut().flatten()));
-        cells.extend(tagged(
-            Kind::Linear,
-            self.linear.iter_mut().flatten().flatten(),
-        ));
-        cells.extend(tagged(
-            Kind::Factor,
-            self.factors.iter_mut().flatten().flatten().flatten(),
-        ));
+        cells.extend(tagged(Kind::Linear, self.linear.iter_mut().flatten().flatten()));
+        cells.extend(tagged(Kind::Factor, self.factors.iter_mut().flatten().flatten().flatten()));
         cells
     }
 

@@ -8,14 +8,10 @@ use crate::{Bench, dense, prepare};
 
 fn bits(features: &Features) -> (Vec<u32>, Vec<u32>) {
     match features {
-        Features::Dense(cells) => (
-            Vec::new(),
-            cells.iter().map(|cell| cell.to_bits()).collect(),
-        ),
-        Features::Sparse(rows) => (
-            rows.indices.clone(),
-            rows.values.iter().map(|value| value.to_bits()).collect(),
-        ),
+        Features::Dense(cells) => (Vec::new(), cells.iter().map(|cell| cell.to_bits()).collect()),
+        Features::Sparse(rows) => {
+            (rows.indices.clone(), rows.values.iter().map(|value| value.to_bits()).collect())
+        }
     }
 }
 
@@ -29,13 +25,8 @@ fn csv(rows: &[Vec<f64>], labels: &[f64]) -> String {
 
 fn libsvm(rows: &[Vec<f64>], labels: &[f64], zeros: bool) -> String {
     let line = |(row, label): (&Vec<f64>, &f64)| {
-        let pairs = row
-            .iter()
-            .zip(1..)
-            .filter(|(cell, _)| zeros || **cell != 0.0);
-        let pairs: String = pairs
-            .map(|(cell, index)| format!(" {index}:{cell:e}"))
-            .collect();
+        let pairs = row.iter().zip(1..).filter(|(cell, _)| zeros || **cell != 0.0);
+        let pairs: String = pairs.map(|(cell, index)| format!(" {index}:{cell:e}")).collect();
         format!("{label}{pairs}\n")
     };
     rows.iter().zip(labels).map(line).collect()
@@ -45,28 +36,14 @@ fn all_formats(rows: &[Vec<f64>], labels: &[f64]) -> Vec<RawRows> {
     let mut bench = Bench::new();
     let mut read = vec![
         bench.read("a.csv", csv(rows, labels)).expect("csv"),
-        bench
-            .read("b.svm", libsvm(rows, labels, true))
-            .expect("libsvm"),
+        bench.read("b.svm", libsvm(rows, labels, true)).expect("libsvm"),
     ];
-    let last = rows
-        .iter()
-        .any(|row| row.last().is_some_and(|&cell| cell != 0.0));
+    let last = rows.iter().any(|row| row.last().is_some_and(|&cell| cell != 0.0));
     if last {
-        read.push(
-            bench
-                .read("c.svm", libsvm(rows, labels, false))
-                .expect("sparse libsvm"),
-        );
+        read.push(bench.read("c.svm", libsvm(rows, labels, false)).expect("sparse libsvm"));
     }
     let shape = format!("({}, {})", rows.len(), rows[0].len());
-    let label_file = npy(
-        1,
-        "<f8",
-        false,
-        &format!("({},)", rows.len()),
-        &doubles(labels),
-    );
+    let label_file = npy(1, "<f8", false, &format!("({},)", rows.len()), &doubles(labels));
     bench.options.labels = Some(bench.file("labels.npy", label_file));
     let array = npy(1, "<f8", false, &shape, &doubles(&rows.concat()));
     read.push(bench.read("d.npy", array).expect("npy"));
@@ -85,11 +62,7 @@ fn assert_agreement(read: Vec<RawRows>) {
 
 #[test]
 fn bytes_agree_in_idx_too() {
-    let rows = [
-        vec![0.0, 255.0, 3.0],
-        vec![7.0, 0.0, 9.0],
-        vec![1.0, 2.0, 0.0],
-    ];
+    let rows = [vec![0.0, 255.0, 3.0], vec![7.0, 0.0, 9.0], vec![1.0, 2.0, 0.0]];
     let labels = [3.0, 1.0, 2.0];
     let mut read = all_formats(&rows, &labels);
     let mut bench = Bench::new();
@@ -103,9 +76,7 @@ fn bytes_agree_in_idx_too() {
 #[test]
 fn mostly_zero_rows_become_sparse_from_any_format() {
     let mut rows = vec![vec![0.0; 50]; 20];
-    rows.iter_mut()
-        .enumerate()
-        .for_each(|(i, row)| row[(i * 7) % 50] = i as f64 + 0.5);
+    rows.iter_mut().enumerate().for_each(|(i, row)| row[(i * 7) % 50] = i as f64 + 0.5);
     rows[3][49] = -2.0;
     let labels: Vec<f64> = (0..20).map(|i| f64::from(i % 2)).collect();
     let read = all_formats(&rows, &labels);

@@ -44,11 +44,9 @@ fn packed_files_unpack_by_name_or_content() {
 fn truncated_packed_files_are_refused() {
     // Row 24.
     let text = "1.5,2.5,0\n4,5.5,1\n".repeat(3_000);
-    for (name, packed) in [
-        ("a.csv.gz", gz(&text)),
-        ("a.csv.xz", xz(&text)),
-        ("a.csv.zst", zst(&text)),
-    ] {
+    for (name, packed) in
+        [("a.csv.gz", gz(&text)), ("a.csv.xz", xz(&text)), ("a.csv.zst", zst(&text))]
+    {
         let cut = &packed[..packed.len() - 5];
         assert_data_error(read_text(name, cut), &[name, "truncated"]);
     }
@@ -60,10 +58,7 @@ fn long_lines_and_many_rows_stay_within_the_memory_allowed() {
     let mut bench = Bench::new();
     bench.options.max_memory = 400_000;
     let long = "1".repeat(200_000);
-    assert_data_error(
-        bench.read("a.csv.gz", gz(&long)),
-        &["a.csv.gz:1", "--max-memory"],
-    );
+    assert_data_error(bench.read("a.csv.gz", gz(&long)), &["a.csv.gz:1", "--max-memory"]);
     let quoted = format!("1,0\n\"{}", "x\n".repeat(100_000));
     assert_data_error(bench.read("a.csv", quoted), &["--max-memory"]);
     let many = TEXT.repeat(40_000);
@@ -80,9 +75,7 @@ fn names_that_are_not_utf8_work() {
     // Row 25.
     use std::os::unix::ffi::OsStrExt;
     let folder = tempfile::tempdir().expect("a folder");
-    let path = folder
-        .path()
-        .join(std::ffi::OsStr::from_bytes(b"caf\xe9.csv"));
+    let path = folder.path().join(std::ffi::OsStr::from_bytes(b"caf\xe9.csv"));
     std::fs::write(&path, TEXT).expect("written");
     let rows = llfm::data::read(&path, &ReadOptions::default(), &mut Notes::new());
     assert_eq!(rows.expect("rows").n_rows(), 2);
@@ -131,10 +124,7 @@ fn other_names_are_decided_by_content_which_is_noted() {
 #[test]
 fn chunks_are_the_whole_file_in_pieces() {
     let mut bench = Bench::new();
-    let path = bench.file(
-        "a.csv",
-        "c,x,label\nred,1,0\nblue,2,1\nred,3,0\nblue,4,1\ngreen,5,0\n",
-    );
+    let path = bench.file("a.csv", "c,x,label\nred,1,0\nblue,2,1\nred,3,0\nblue,4,1\ngreen,5,0\n");
     let whole = llfm::data::read(&path, &bench.options, &mut bench.notes).expect("rows");
     let mut reader =
         Reader::open(&path, &bench.options, Some(&whole.schema), true).expect("a reader");
@@ -148,10 +138,7 @@ fn chunks_are_the_whole_file_in_pieces() {
 
 #[test]
 fn a_file_that_is_not_there_is_an_input_error() {
-    let missing = llfm::data::read(
-        Path::new("no/such.csv"),
-        &ReadOptions::default(),
-        &mut Notes::new(),
-    );
+    let missing =
+        llfm::data::read(Path::new("no/such.csv"), &ReadOptions::default(), &mut Notes::new());
     assert_eq!(missing.expect_err("no file").exit_code(), 6);
 }

@@ -10,27 +10,15 @@ use crate::{assert_data_error, read_text};
 /// Labels as a file of one feature has them.
 fn labels(words: &[&str]) -> RawLabels {
     let text: String = words.iter().map(|word| format!("1,{word}\n")).collect();
-    read_text("a.csv", text)
-        .expect("rows")
-        .labels
-        .expect("labels")
+    read_text("a.csv", text).expect("rows").labels.expect("labels")
 }
 
 fn fit(words: &[&str], task: Option<Task>, positive: Option<&str>) -> Result<(Task, LabelMap)> {
-    LabelMap::fit(
-        &labels(words),
-        task,
-        positive,
-        Path::new("a.csv"),
-        &mut Notes::new(),
-    )
+    LabelMap::fit(&labels(words), task, positive, Path::new("a.csv"), &mut Notes::new())
 }
 
 fn classes(map: &LabelMap, words: &[&str], notes: &mut Notes) -> Vec<u32> {
-    match map
-        .targets(&labels(words), Path::new("b.csv"), notes)
-        .expect("targets")
-    {
+    match map.targets(&labels(words), Path::new("b.csv"), notes).expect("targets") {
         Targets::Classes(classes) => classes,
         Targets::Values(_) => panic!("values"),
     }
@@ -49,54 +37,28 @@ fn two_values_are_binary_and_the_larger_is_positive() {
         let (task, map) = fit(&words, None, None).expect("binary");
         assert_eq!(task, Task::Binary);
         assert_eq!((map.class_name(0), map.class_name(1)), (negative, positive));
-        assert_eq!(
-            classes(&map, &[positive, negative], &mut Notes::new()),
-            [1, 0]
-        );
+        assert_eq!(classes(&map, &[positive, negative], &mut Notes::new()), [1, 0]);
     }
 }
 
 #[test]
 fn the_spelling_of_a_number_does_not_matter() {
     let (_, map) = fit(&["-1", "+1"], None, None).expect("binary");
-    assert_eq!(
-        classes(&map, &["-1.0", "1e0", "01"], &mut Notes::new()),
-        [0, 1, 1]
-    );
+    assert_eq!(classes(&map, &["-1.0", "1e0", "01"], &mut Notes::new()), [0, 1, 1]);
     let (_, map) = fit(&["1", "2", "x"], None, None).expect("classes");
-    assert_eq!(
-        classes(&map, &["1.0", "x", "2.00"], &mut Notes::new()),
-        [0, 2, 1]
-    );
+    assert_eq!(classes(&map, &["1.0", "x", "2.00"], &mut Notes::new()), [0, 2, 1]);
 }
 
 #[test]
 fn the_task_is_chosen_by_the_labels() {
-    assert_eq!(
-        fit(&["1", "2", "3.0"], None, None).expect("a task").0,
-        Task::Multiclass
-    );
-    assert_eq!(
-        fit(&["1", "2", "3.5"], None, None).expect("a task").0,
-        Task::Regression
-    );
-    assert_eq!(
-        fit(&["a", "b", "c"], None, None).expect("a task").0,
-        Task::Multiclass
-    );
+    assert_eq!(fit(&["1", "2", "3.0"], None, None).expect("a task").0, Task::Multiclass);
+    assert_eq!(fit(&["1", "2", "3.5"], None, None).expect("a task").0, Task::Regression);
+    assert_eq!(fit(&["a", "b", "c"], None, None).expect("a task").0, Task::Multiclass);
     let many: Vec<String> = (0..101).map(|label| label.to_string()).collect();
     let many: Vec<&str> = many.iter().map(String::as_str).collect();
     assert_eq!(fit(&many, None, None).expect("a task").0, Task::Regression);
-    assert_eq!(
-        fit(&many[..100], None, None).expect("a task").0,
-        Task::Multiclass
-    );
-    assert_eq!(
-        fit(&["1", "2"], Some(Task::Regression), None)
-            .expect("a task")
-            .0,
-        Task::Regression
-    );
+    assert_eq!(fit(&many[..100], None, None).expect("a task").0, Task::Multiclass);
+    assert_eq!(fit(&["1", "2"], Some(Task::Regression), None).expect("a task").0, Task::Regression);
 }
 
 #[test]
@@ -104,18 +66,10 @@ fn one_of_many_classes_can_be_called_positive() {
     let (task, map) = fit(&["1", "2", "3"], None, Some("2.0")).expect("binary");
     assert_eq!(task, Task::Binary);
     assert_eq!((map.n_classes(), map.class_name(1)), (2, "2"));
-    assert_eq!(
-        classes(&map, &["1", "2", "3", "9"], &mut Notes::new()),
-        [0, 1, 0, 0]
-    );
+    assert_eq!(classes(&map, &["1", "2", "3", "9"], &mut Notes::new()), [0, 1, 0, 0]);
     let (_, map) = fit(&["a", "b"], None, Some("a")).expect("binary");
     assert_eq!((map.class_name(0), map.class_name(1)), ("b", "a"));
-    assert_eq!(
-        fit(&["1", "2", "3"], None, Some("7"))
-            .expect_err("absent")
-            .exit_code(),
-        2
-    );
+    assert_eq!(fit(&["1", "2", "3"], None, Some("7")).expect_err("absent").exit_code(), 2);
     let binary = fit(&["1", "2", "3"], Some(Task::Binary), None);
     assert_eq!(binary.expect_err("three classes").exit_code(), 2);
 }
@@ -125,25 +79,16 @@ fn a_class_training_never_saw_is_unknown_and_named() {
     // Row 17.
     let (_, map) = fit(&["1", "2", "3"], None, None).expect("classes");
     let mut notes = Notes::new();
-    assert_eq!(
-        classes(&map, &["1", "8", "7", "8"], &mut notes)[1..],
-        [UNKNOWN_CLASS; 3]
-    );
+    assert_eq!(classes(&map, &["1", "8", "7", "8"], &mut notes)[1..], [UNKNOWN_CLASS; 3]);
     let said: Vec<String> = notes.iter().map(|note| note.to_string()).collect();
     assert_eq!(said.len(), 1);
-    assert!(
-        said[0].starts_with("3 rows") && said[0].contains("7, 8"),
-        "{said:?}"
-    );
+    assert!(said[0].starts_with("3 rows") && said[0].contains("7, 8"), "{said:?}");
 }
 
 #[test]
 fn a_single_class_is_refused() {
     // Row 18.
-    assert_data_error(
-        fit(&["1", "1"], None, None),
-        &["a.csv", "a single one", "`1`"],
-    );
+    assert_data_error(fit(&["1", "1"], None, None), &["a.csv", "a single one", "`1`"]);
 }
 
 #[test]

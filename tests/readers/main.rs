@@ -28,11 +28,7 @@ pub(crate) struct Bench {
 impl Bench {
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        Self {
-            folder,
-            options: ReadOptions::default(),
-            notes: Notes::new(),
-        }
+        Self { folder, options: ReadOptions::default(), notes: Notes::new() }
     }
 
     pub(crate) fn file(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
@@ -54,19 +50,11 @@ impl Bench {
         need_labels: bool,
     ) -> Result<RawRows> {
         let path = self.file(name, content);
-        read_with_schema(
-            &path,
-            &self.options,
-            &train.schema,
-            need_labels,
-            &mut self.notes,
-        )
+        read_with_schema(&path, &self.options, &train.schema, need_labels, &mut self.notes)
     }
 
     pub(crate) fn noted(&self, part: &str) -> bool {
-        self.notes
-            .iter()
-            .any(|note| note.to_string().contains(part))
+        self.notes.iter().any(|note| note.to_string().contains(part))
     }
 }
 
@@ -95,10 +83,7 @@ pub(crate) fn cells(rows: &RawRows) -> Vec<Vec<f32>> {
             .map(|i| {
                 let mut row = vec![0.0; csr.n_cols];
                 let (indices, values) = csr.row(i);
-                indices
-                    .iter()
-                    .zip(values)
-                    .for_each(|(&j, &value)| row[j as usize] = value);
+                indices.iter().zip(values).for_each(|(&j, &value)| row[j as usize] = value);
                 row
             })
             .collect(),
@@ -119,10 +104,7 @@ pub(crate) fn prepare(rows: RawRows) -> (Features, Targets) {
     let (_, map) = LabelMap::fit(&labels, None, None, place, &mut notes).expect("labels fit");
     let targets = map.targets(&labels, place, &mut notes).expect("targets");
     let fitted = fit(&rows, &PreprocessOptions::default());
-    (
-        fitted.apply(rows, place, &mut notes).expect("rows apply"),
-        targets,
-    )
+    (fitted.apply(rows, place, &mut notes).expect("rows apply"), targets)
 }
 
 pub(crate) fn fit(rows: &RawRows, options: &PreprocessOptions) -> Preprocess {

@@ -9,18 +9,12 @@ use llfm::data::{
 use crate::{Bench, assert_data_error, cells, dense, fit, numbers, read_text};
 
 fn apply(fitted: &Preprocess, rows: llfm::data::RawRows, notes: &mut Notes) -> Features {
-    fitted
-        .apply(rows, Path::new("test"), notes)
-        .expect("rows apply")
+    fitted.apply(rows, Path::new("test"), notes).expect("rows apply")
 }
 
 #[test]
 fn splits_are_seeded_disjoint_sorted_and_rounded() {
-    let options = SplitOptions {
-        test_fraction: 1.0 / 3.0,
-        valid_fraction: 0.1,
-        seed: 7,
-    };
+    let options = SplitOptions { test_fraction: 1.0 / 3.0, valid_fraction: 0.1, seed: 7 };
     let [train, valid, test] = split_rows(5_300, &options).expect("a split");
     assert_eq!((train.len(), valid.len(), test.len()), (3_003, 530, 1_767));
     assert!([&train, &valid, &test].iter().all(|part| part.is_sorted()));
@@ -32,14 +26,8 @@ fn splits_are_seeded_disjoint_sorted_and_rounded() {
         split_rows(5_300, &options).expect("a split")
     );
     let other = SplitOptions { seed: 8, ..options };
-    assert_ne!(
-        split_rows(5_300, &options).expect("a"),
-        split_rows(5_300, &other).expect("b")
-    );
-    let bad = SplitOptions {
-        test_fraction: 1.0,
-        ..options
-    };
+    assert_ne!(split_rows(5_300, &options).expect("a"), split_rows(5_300, &other).expect("b"));
+    let bad = SplitOptions { test_fraction: 1.0, ..options };
     assert_eq!(split_rows(10, &bad).expect_err("all rows").exit_code(), 2);
 }
 
@@ -50,10 +38,7 @@ fn parts_keep_the_order_of_the_file() {
     for (name, text) in [("a.csv", table), ("a.svm", pairs)] {
         let rows = read_text(name, text).expect("rows");
         let whole = cells(&rows);
-        for parts in [
-            vec![vec![0, 2, 4], vec![], vec![3, 1]],
-            vec![vec![4], vec![0, 1, 2, 3]],
-        ] {
+        for parts in [vec![vec![0, 2, 4], vec![], vec![3, 1]], vec![vec![4], vec![0, 1, 2, 3]]] {
             let cut = rows.clone().split(&parts);
             for (part, mut wanted) in cut.iter().zip(parts) {
                 wanted.sort_unstable();
@@ -87,37 +72,22 @@ fn clipping_follows_scaling() {
         ..PreprocessOptions::default()
     };
     let fitted = fit(&rows, &options);
-    assert_eq!(
-        dense(&apply(&fitted, rows, &mut Notes::new())),
-        [[-2.5], [1.0], [2.5]]
-    );
+    assert_eq!(dense(&apply(&fitted, rows, &mut Notes::new())), [[-2.5], [1.0], [2.5]]);
 }
 
 #[test]
 fn missing_cells_are_filled_with_one_warning_or_refused() {
     // Row 4.
     let text = "1,10,0\n,20,1\n3,NA,0\n?,null,1\nnan,30,0\nNaN,40,1\n";
-    let mut options = PreprocessOptions {
-        scale: Some(Scale::None),
-        ..PreprocessOptions::default()
-    };
+    let mut options =
+        PreprocessOptions { scale: Some(Scale::None), ..PreprocessOptions::default() };
     let rows = read_text("a.csv", text).expect("rows");
     let mut notes = Notes::new();
     let filled = apply(&fit(&rows, &options), rows.clone(), &mut notes);
-    let expected = [
-        [1.0, 10.0],
-        [2.0, 20.0],
-        [3.0, 25.0],
-        [2.0, 25.0],
-        [2.0, 30.0],
-        [2.0, 40.0],
-    ];
+    let expected = [[1.0, 10.0], [2.0, 20.0], [3.0, 25.0], [2.0, 25.0], [2.0, 30.0], [2.0, 40.0]];
     assert_eq!(dense(&filled), expected);
     let said: Vec<String> = notes.iter().map(|note| note.to_string()).collect();
-    assert!(
-        said.len() == 1 && said[0].starts_with("6 missing cells"),
-        "{said:?}"
-    );
+    assert!(said.len() == 1 && said[0].starts_with("6 missing cells"), "{said:?}");
     options.missing = Missing::Zero;
     let filled = dense(&apply(&fit(&rows, &options), rows.clone(), &mut notes));
     assert_eq!(filled[1], [0.0, 20.0]);
@@ -132,24 +102,11 @@ fn categories_become_features_in_order_with_one_for_the_unseen() {
     let mut bench = Bench::new();
     let text = "c,n,label\nred,10,0\nblue,9,1\n,x,0\nred,9,1\n";
     let rows = bench.read("a.csv", text).expect("rows");
-    let options = PreprocessOptions {
-        scale: Some(Scale::None),
-        ..PreprocessOptions::default()
-    };
+    let options = PreprocessOptions { scale: Some(Scale::None), ..PreprocessOptions::default() };
     let fitted = fit(&rows, &options);
-    let names: Vec<String> = (0..fitted.n_features())
-        .map(|j| fitted.feature_name(j))
-        .collect();
-    let expected = [
-        "c=blue",
-        "c=red",
-        "c=<missing>",
-        "c=<unseen>",
-        "n=10",
-        "n=9",
-        "n=x",
-        "n=<unseen>",
-    ];
+    let names: Vec<String> = (0..fitted.n_features()).map(|j| fitted.feature_name(j)).collect();
+    let expected =
+        ["c=blue", "c=red", "c=<missing>", "c=<unseen>", "n=10", "n=9", "n=x", "n=<unseen>"];
     assert_eq!(names, expected);
     assert_eq!(fitted.never_seen(), [3, 7]);
     let encoded = dense(&apply(&fitted, rows, &mut Notes::new()));
@@ -166,9 +123,7 @@ fn categories_become_features_in_order_with_one_for_the_unseen() {
 
 #[test]
 fn levels_of_the_training_rows_alone_count() {
-    let text: String = (0..40)
-        .map(|i| format!("{i}\t{}\t{}\n", i % 7, i % 5 + 1))
-        .collect();
+    let text: String = (0..40).map(|i| format!("{i}\t{}\t{}\n", i % 7, i % 5 + 1)).collect();
     let rows = read_text("u.data", text).expect("rows");
     let train: Vec<usize> = (0..30).collect();
     let mut parts = rows.split(&[train, (30..40).collect()]);
@@ -179,18 +134,12 @@ fn levels_of_the_training_rows_alone_count() {
     assert_eq!(fitted.scale(), Scale::Maxabs);
     assert_eq!(fitted.feature_name(9), "user=9");
     let mut notes = Notes::new();
-    let Features::Sparse(encoded) = apply(&fitted, test, &mut notes) else {
-        panic!("dense")
-    };
+    let Features::Sparse(encoded) = apply(&fitted, test, &mut notes) else { panic!("dense") };
     // The feature of the unseen user never was anything but zero, and stays so.
     assert_eq!(encoded.n_rows(), 10);
     assert!(encoded.values.iter().all(|&value| value == 1.0));
     assert_eq!(encoded.values.len(), 10);
-    assert!(
-        notes
-            .iter()
-            .any(|note| note.to_string().starts_with("10 rows"))
-    );
+    assert!(notes.iter().any(|note| note.to_string().starts_with("10 rows")));
 }
 
 #[test]
@@ -205,20 +154,15 @@ fn an_empty_row_stays_finite() {
 #[test]
 fn standard_scaling_of_sparse_rows_needs_the_memory_for_it() {
     let rows = read_text("a.svm", "1 1:1 1000:2\n0 500:1\n").expect("rows");
-    let mut options = PreprocessOptions {
-        scale: Some(Scale::Standard),
-        ..PreprocessOptions::default()
-    };
+    let mut options =
+        PreprocessOptions { scale: Some(Scale::Standard), ..PreprocessOptions::default() };
     assert!(!fit(&rows, &options).is_sparse());
     options.max_memory = 15_999;
     let refused = Preprocess::fit(&rows, &options, Path::new("a.svm"), &mut Notes::new());
     assert_data_error(refused, &["--max-memory"]);
     options.max_memory = 50_000;
-    let wide = read_text(
-        "a.svm",
-        "1 1:1 1000:2\n0 500:1\n0 3:1\n1 4:1\n0 5:1\n0 6:1\n1 7:1\n",
-    )
-    .expect("rows");
+    let wide = read_text("a.svm", "1 1:1 1000:2\n0 500:1\n0 3:1\n1 4:1\n0 5:1\n0 6:1\n1 7:1\n")
+        .expect("rows");
     let refused = Preprocess::fit(&wide, &options, Path::new("a.svm"), &mut Notes::new());
     assert_data_error(refused, &["0.0 MB", "--scale maxabs"]);
 }
@@ -231,8 +175,5 @@ fn a_stored_preprocessing_gives_the_same_features() {
     let text = serde_json::to_string(&fitted).expect("json");
     let stored: Preprocess = serde_json::from_str(&text).expect("stored");
     let mut notes = Notes::new();
-    assert_eq!(
-        apply(&stored, rows.clone(), &mut notes),
-        apply(&fitted, rows, &mut notes)
-    );
+    assert_eq!(apply(&stored, rows.clone(), &mut notes), apply(&fitted, rows, &mut notes));
 }

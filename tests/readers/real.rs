@@ -29,9 +29,7 @@ fn describe(path: &Path, options: &ReadOptions) -> (usize, usize, Vec<usize>) {
         panic!("no classes");
     };
     let mut counts = vec![0; map.n_classes()];
-    classes
-        .iter()
-        .for_each(|&class| counts[class as usize] += 1);
+    classes.iter().for_each(|&class| counts[class as usize] += 1);
     (rows.n_rows(), rows.n_columns(), counts)
 }
 
@@ -53,19 +51,14 @@ fn classification_sets_have_their_rows_columns_and_classes() {
             "mnist/train-images-idx3-ubyte.gz",
             60_000,
             784,
-            &[
-                5_923, 6_742, 5_958, 6_131, 5_842, 5_421, 5_918, 6_265, 5_851, 5_949,
-            ],
+            &[5_923, 6_742, 5_958, 6_131, 5_842, 5_421, 5_918, 6_265, 5_851, 5_949],
         ),
     ];
     for (name, n_rows, n_columns, counts) in sets {
         let found = describe(&folder.join(name), &ReadOptions::default());
         assert_eq!(found, (n_rows, n_columns, counts.to_vec()), "{name}");
     }
-    let first = ReadOptions {
-        label: Some("first".to_owned()),
-        ..ReadOptions::default()
-    };
+    let first = ReadOptions { label: Some("first".to_owned()), ..ReadOptions::default() };
     let sets = [
         ("letter/letter.scale.gz", 15_000, ReadOptions::default()),
         ("letter/letter.scale.t.gz", 5_000, ReadOptions::default()),
@@ -81,38 +74,22 @@ fn classification_sets_have_their_rows_columns_and_classes() {
 #[test]
 fn ratings_sets_have_their_rows_and_ratings() {
     let Some(folder) = folder() else { return };
-    let ratings = ReadOptions {
-        format: Some(Format::Ratings),
-        ..ReadOptions::default()
-    };
+    let ratings = ReadOptions { format: Some(Format::Ratings), ..ReadOptions::default() };
     let sets = [
         (
             "movielens-100k/u.data.gz",
             ReadOptions::default(),
             [6_110, 11_370, 27_145, 34_174, 21_201],
         ),
-        (
-            "netflix5k5k/train.tsv.gz",
-            ratings.clone(),
-            [7_437, 15_614, 43_347, 50_366, 36_098],
-        ),
-        (
-            "netflix5k5k/test.tsv.gz",
-            ratings,
-            [7_339, 15_810, 42_946, 50_640, 36_127],
-        ),
+        ("netflix5k5k/train.tsv.gz", ratings.clone(), [7_437, 15_614, 43_347, 50_366, 36_098]),
+        ("netflix5k5k/test.tsv.gz", ratings, [7_339, 15_810, 42_946, 50_640, 36_127]),
     ];
     for (name, options, counts) in sets {
         let found = describe(&folder.join(name), &options);
         assert_eq!(found, (counts.iter().sum(), 2, counts.to_vec()), "{name}");
     }
     let (mut notes, options) = (Notes::new(), ReadOptions::default());
-    let base = read(
-        &folder.join("movielens-100k/ua.base.gz"),
-        &options,
-        &mut notes,
-    )
-    .expect("base");
+    let base = read(&folder.join("movielens-100k/ua.base.gz"), &options, &mut notes).expect("base");
     let test = folder.join("movielens-100k/ua.test.gz");
     let test = read_with_schema(&test, &options, &base.schema, true, &mut notes).expect("test");
     assert_eq!((base.n_rows(), test.n_rows()), (90_570, 9_430));

@@ -39,23 +39,15 @@ fn tokens_that_are_no_pairs_are_refused_with_their_place() {
 #[test]
 fn the_same_index_twice_is_refused() {
     // Row 7.
-    assert_data_error(
-        read_text("a.svm", "1 1:1 2:3 2:4\n"),
-        &["a.svm:1:11", "twice"],
-    );
-    assert_data_error(
-        read_text("a.svm", "1 2:1 1:3 2:0\n"),
-        &["a.svm:1:11", "twice"],
-    );
+    assert_data_error(read_text("a.svm", "1 1:1 2:3 2:4\n"), &["a.svm:1:11", "twice"]);
+    assert_data_error(read_text("a.svm", "1 2:1 1:3 2:0\n"), &["a.svm:1:11", "twice"]);
 }
 
 #[test]
 fn indices_out_of_order_are_sorted_with_one_warning() {
     // Row 8.
     let mut bench = Bench::new();
-    let rows = bench
-        .read("a.svm", "1 3:3 1:1 2:0\n0 2:2 1:1\n")
-        .expect("rows");
+    let rows = bench.read("a.svm", "1 3:3 1:1 2:0\n0 2:2 1:1\n").expect("rows");
     assert_eq!(cells(&rows), [[1.0, 0.0, 3.0], [1.0, 2.0, 0.0]]);
     assert!(bench.noted("out of order"));
     assert_eq!(bench.notes.iter().count(), 1);
@@ -66,27 +58,12 @@ fn the_index_base_is_stated_or_guessed_and_kept() {
     // Row 9.
     let mut bench = Bench::new();
     let zero = bench.read("a.svm", "1 0:1 2:3\n0 1:1\n").expect("rows");
-    assert_eq!(
-        zero.schema,
-        Schema::Sparse {
-            n_features: 3,
-            index_base: 0
-        }
-    );
+    assert_eq!(zero.schema, Schema::Sparse { n_features: 3, index_base: 0 });
     let one = bench.read("a.svm", "1 1:1 2:3\n0 1:1\n").expect("rows");
-    assert_eq!(
-        one.schema,
-        Schema::Sparse {
-            n_features: 2,
-            index_base: 1
-        }
-    );
+    assert_eq!(one.schema, Schema::Sparse { n_features: 2, index_base: 1 });
     let later = bench.follow(&zero, "b.svm", "1 1:5\n", true).expect("rows");
     assert_eq!(cells(&later), [[0.0, 5.0, 0.0]]);
-    assert_data_error(
-        bench.follow(&one, "b.svm", "1 0:5\n", true),
-        &["index 0", "--index-base"],
-    );
+    assert_data_error(bench.follow(&one, "b.svm", "1 0:5\n", true), &["index 0", "--index-base"]);
     bench.options.index_base = Some(0);
     let rows = bench.read("a.svm", "1 1:1 2:3\n").expect("rows");
     assert_eq!(rows.n_columns(), 3);
@@ -99,12 +76,7 @@ fn huge_indices_are_refused_before_anything_is_allocated() {
         let text = format!("1 {index}:1\n");
         assert_data_error(read_text("a.svm", text), &["a.svm:1:3", "largest possible"]);
     }
-    assert_eq!(
-        read_text("a.svm", "1 2147483648:1\n")
-            .expect("rows")
-            .n_columns(),
-        1 << 31
-    );
+    assert_eq!(read_text("a.svm", "1 2147483648:1\n").expect("rows").n_columns(), 1 << 31);
 }
 
 #[test]
@@ -112,9 +84,7 @@ fn features_the_model_does_not_know_are_ignored_and_counted() {
     // Row 31.
     let mut bench = Bench::new();
     let train = bench.read("a.svm", "1 1:1 2:3\n0 1:1\n").expect("rows");
-    let rows = bench
-        .follow(&train, "b.svm", "1 1:1 5:3 9:1\n0 3:1\n", true)
-        .expect("rows");
+    let rows = bench.follow(&train, "b.svm", "1 1:1 5:3 9:1\n0 3:1\n", true).expect("rows");
     assert_eq!(cells(&rows), [[1.0, 0.0], [0.0, 0.0]]);
     assert!(bench.noted("3 values of features unknown"));
 }
@@ -124,14 +94,9 @@ fn a_line_may_lack_its_label_only_when_predicting() {
     // Row 16.
     let mut bench = Bench::new();
     let train = bench.read("a.svm", "1 1:1 2:3\n0 1:1\n").expect("rows");
-    let rows = bench
-        .follow(&train, "b.svm", "1:1\n0 2:4\n", false)
-        .expect("rows");
+    let rows = bench.follow(&train, "b.svm", "1:1\n0 2:4\n", false).expect("rows");
     assert_eq!(cells(&rows), [[1.0, 0.0], [0.0, 4.0]]);
-    assert_data_error(
-        bench.follow(&train, "b.svm", "1:1\n", true),
-        &["b.svm:1", "label"],
-    );
+    assert_data_error(bench.follow(&train, "b.svm", "1:1\n", true), &["b.svm:1", "label"]);
 }
 
 #[test]

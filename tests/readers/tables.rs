@@ -42,16 +42,11 @@ fn quoted_fields_hold_delimiters_quotes_and_line_ends() {
     let text = "name,x,label\n\"a, \"\"b\"\"\nc\",1,0\nplain,2,1\n";
     let rows = read_text("a.csv", text).expect("rows");
     assert_eq!(levels(&rows.schema, 0), ["a, \"b\"\nc", "plain"]);
-    assert_data_error(
-        read_text("a.csv", "1,2\n\"3,4\n"),
-        &["a.csv:2", "never ends"],
-    );
+    assert_data_error(read_text("a.csv", "1,2\n\"3,4\n"), &["a.csv:2", "never ends"]);
 }
 
 fn levels(schema: &Schema, column: usize) -> Vec<String> {
-    let Schema::Table(table) = schema else {
-        panic!("no table")
-    };
+    let Schema::Table(table) = schema else { panic!("no table") };
     match &table.columns[column].kind {
         ColumnKind::Categorical { levels } => levels.as_slice().to_vec(),
         ColumnKind::Numeric => panic!("a numeric column"),
@@ -65,50 +60,28 @@ fn headers_are_found_and_can_be_overridden() {
     assert_eq!(rows.expect("words below a header of words").n_rows(), 2);
     assert!(bench.noted("`colour`"));
     let rows = read_text("a.csv", "red,big,yes\nblue,big,no\nred,small,no\n");
-    assert_eq!(
-        rows.expect("words that come again are no header").n_rows(),
-        3
-    );
+    assert_eq!(rows.expect("words that come again are no header").n_rows(), 3);
     bench.options.header = Some(false);
     let rows = bench.read("a.csv", "colour,size,class\nred,big,yes\nblue,big,no\n");
     assert_eq!(rows.expect("no header, as asked").n_rows(), 3);
     bench.options.header = Some(true);
-    assert_eq!(
-        bench
-            .read("b.csv", "1,2,3\n4,5,6\n")
-            .expect("a header, as asked")
-            .n_rows(),
-        1
-    );
+    assert_eq!(bench.read("b.csv", "1,2,3\n4,5,6\n").expect("a header, as asked").n_rows(), 1);
 }
 
 #[test]
 fn the_label_column_is_found_by_name_number_or_place() {
     let text = "a,b,Target,c\n1,2,0,3\n4,5,1,6\n";
     let mut bench = Bench::new();
-    assert_eq!(
-        numbers(&bench.read("a.csv", text).expect("rows")),
-        [0.0, 1.0]
-    );
-    for (label, expected) in [
-        ("first", [1.0, 4.0]),
-        ("last", [3.0, 6.0]),
-        ("2", [2.0, 5.0]),
-    ] {
+    assert_eq!(numbers(&bench.read("a.csv", text).expect("rows")), [0.0, 1.0]);
+    for (label, expected) in [("first", [1.0, 4.0]), ("last", [3.0, 6.0]), ("2", [2.0, 5.0])] {
         bench.options.label = Some(label.to_owned());
         assert_eq!(numbers(&bench.read("a.csv", text).expect("rows")), expected);
     }
     bench.options.label = Some("b".to_owned());
-    assert_eq!(
-        numbers(&bench.read("a.csv", text).expect("rows")),
-        [2.0, 5.0]
-    );
+    assert_eq!(numbers(&bench.read("a.csv", text).expect("rows")), [2.0, 5.0]);
     // Row 14.
     bench.options.label = Some("nope".to_owned());
-    assert_data_error(
-        bench.read("a.csv", text),
-        &["nope", "`a`", "`Target`", "`c`"],
-    );
+    assert_data_error(bench.read("a.csv", text), &["nope", "`a`", "`Target`", "`c`"]);
 }
 
 #[test]
@@ -125,32 +98,17 @@ fn keel_headers_name_columns_and_label() {
 fn a_late_word_in_a_numeric_column_is_refused_with_its_place() {
     // Row 3.
     let text = format!("{}1,oops,0\n", "1,2,0\n4,5,1\n".repeat(5_000));
-    assert_data_error(
-        read_text("a.csv", text),
-        &["a.csv:10001:3", "oops", "expected a number"],
-    );
+    assert_data_error(read_text("a.csv", text), &["a.csv:10001:3", "oops", "expected a number"]);
     let early = "1,2,0\n4,oops,1\n1,2,0\n";
-    assert_eq!(
-        levels(&read_text("a.csv", early).expect("rows").schema, 1),
-        ["2", "oops"]
-    );
+    assert_eq!(levels(&read_text("a.csv", early).expect("rows").schema, 1), ["2", "oops"]);
 }
 
 #[test]
 fn ragged_rows_are_refused_with_both_counts() {
     // Row 13.
-    assert_data_error(
-        read_text("a.csv", "1,2,0\n1,2\n"),
-        &["a.csv:2", "expected 3", "found 2"],
-    );
-    assert_data_error(
-        read_text("a.csv", "1,2,0\n1,2,0,4\n"),
-        &["expected 3", "found 4"],
-    );
-    assert_data_error(
-        read_text("a.csv", "1,2,0\n\"1\",2,0,4\n"),
-        &["expected 3", "found 4"],
-    );
+    assert_data_error(read_text("a.csv", "1,2,0\n1,2\n"), &["a.csv:2", "expected 3", "found 2"]);
+    assert_data_error(read_text("a.csv", "1,2,0\n1,2,0,4\n"), &["expected 3", "found 4"]);
+    assert_data_error(read_text("a.csv", "1,2,0\n\"1\",2,0,4\n"), &["expected 3", "found 4"]);
 }
 
 #[test]
@@ -166,31 +124,17 @@ fn infinite_and_oversized_numbers_are_refused() {
 fn columns_in_another_order_are_matched_by_name() {
     // Rows 15 and 16.
     let mut bench = Bench::new();
-    let train = bench
-        .read("a.csv", "a,b,label\n1,2,0\n4,5.5,1\n")
-        .expect("rows");
-    let with = bench
-        .follow(&train, "b.csv", "label,b,a\n0,2,1\n1,5.5,4\n", true)
-        .expect("rows");
+    let train = bench.read("a.csv", "a,b,label\n1,2,0\n4,5.5,1\n").expect("rows");
+    let with = bench.follow(&train, "b.csv", "label,b,a\n0,2,1\n1,5.5,4\n", true).expect("rows");
     assert_eq!(cells(&with), ROWS);
     assert_eq!(numbers(&with), [0.0, 1.0]);
-    let without = bench
-        .follow(&train, "b.csv", "b,a\n2,1\n5.5,4\n", false)
-        .expect("rows");
+    let without = bench.follow(&train, "b.csv", "b,a\n2,1\n5.5,4\n", false).expect("rows");
     assert_eq!(cells(&without), ROWS);
     assert!(without.labels.is_none());
-    let bare = bench
-        .follow(&train, "b.csv", "1,2\n4,5.5\n", false)
-        .expect("rows");
+    let bare = bench.follow(&train, "b.csv", "1,2\n4,5.5\n", false).expect("rows");
     assert_eq!(cells(&bare), ROWS);
-    assert_data_error(
-        bench.follow(&train, "b.csv", "b,a\n2,1\n", true),
-        &["no labels"],
-    );
-    assert_data_error(
-        bench.follow(&train, "b.csv", "a,z\n2,1\n", false),
-        &["missing", "`b`"],
-    );
+    assert_data_error(bench.follow(&train, "b.csv", "b,a\n2,1\n", true), &["no labels"]);
+    assert_data_error(bench.follow(&train, "b.csv", "a,z\n2,1\n", false), &["missing", "`b`"]);
 }
 
 #[test]
@@ -200,9 +144,7 @@ fn more_columns_than_the_model_knows_are_refused() {
     let train = bench.read("a.csv", "1,2,0\n4,5.5,1\n").expect("rows");
     let wide = bench.follow(&train, "b.csv", "1,2,3,4\n", false);
     assert_data_error(wide, &["expected 2 columns", "found 4"]);
-    let named = bench
-        .read("a.csv", "a,b,label\n1,2,0\n4,5,1\n")
-        .expect("rows");
+    let named = bench.read("a.csv", "a,b,label\n1,2,0\n4,5,1\n").expect("rows");
     let wide = bench.follow(&named, "b.csv", "a,b,c,label\n1,2,3,0\n", false);
     assert_data_error(wide, &["`c`", "does not know"]);
 }
@@ -222,10 +164,7 @@ fn ratings_come_with_any_separator_and_with_a_header() {
         assert_eq!(levels(&rows.schema, 0), ["7", "8"]);
     }
     assert_data_error(read_text("u.data", "1\t2\n"), &["u.data:1", "found 2"]);
-    assert_data_error(
-        read_text("u.data", "1\t2\t3\n1\t2\tx\n"),
-        &["u.data:2:5", "`x`"],
-    );
+    assert_data_error(read_text("u.data", "1\t2\t3\n1\t2\tx\n"), &["u.data:2:5", "`x`"]);
 }
 
 #[test]
@@ -245,11 +184,7 @@ fn ratings_are_a_regression_unless_told_otherwise() {
 #[test]
 fn a_single_row_of_words_is_no_header_when_predicting() {
     let mut bench = Bench::new();
-    let train = bench
-        .read("a.csv", "red,big,1\nblue,big,0\nred,small,1\n")
-        .expect("rows");
-    let rows = bench
-        .follow(&train, "b.csv", "blue,huge\n", false)
-        .expect("a row");
+    let train = bench.read("a.csv", "red,big,1\nblue,big,0\nred,small,1\n").expect("rows");
+    let rows = bench.follow(&train, "b.csv", "blue,huge\n", false).expect("a row");
     assert_eq!(cells(&rows), [[1.0, 2.0]]);
 }

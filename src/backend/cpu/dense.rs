@@ -208,7 +208,8 @@ impl Store for Dense {
         let at = |i: usize, j: usize, c: usize, f: usize| {
             self.records[(i * p + j) * stride + c * (d + 1) + f]
         };
-        let rows = |padded: &[f32]| Array2::from_shape_fn((m, p), |(i, j)| padded[i * row_stride + j]);
+        let rows =
+            |padded: &[f32]| Array2::from_shape_fn((m, p), |(i, j)| padded[i * row_stride + j]);
         Parameters {
             anchors: rows(&self.anchors),
             log_lipschitz: Array1::from(self.heads.log_lipschitz.clone()),

@@ -60,13 +60,13 @@ impl Heads {
         Update::new(self.config.optimizer, step, rate)
     }
 
-
     /// What pulls on the anchor side, by slot; with L as it was in the forward pass.
     pub(crate) fn pulls(&self, step: &Step<'_>, out: &mut Vec<Pull>) {
         out.clear();
         out.extend((0..step.pairs.n_pairs()).map(|slot| {
             let (chunk, origin) = step.pairs.origin(slot);
-            let (pair, slope) = (step.chunks[chunk].pairs[origin], step.chunks[chunk].slopes[origin]);
+            let (pair, slope) =
+                (step.chunks[chunk].pairs[origin], step.chunks[chunk].slopes[origin]);
             let l = self.multipliers[pair.anchor as usize];
             Pull::new(step.pairs.rows[slot], slope, pair.u, pair.distance, l, step.plain)
         }));

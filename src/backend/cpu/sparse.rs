@@ -66,8 +66,11 @@ impl Sparse {
         let columns = self.batch.columns();
         let width = shape.anchors * shape.stride;
         let moments = self.record_moments.scattered(width, columns);
-        let tasks: Vec<_> =
-            scattered(&mut self.records, width, columns).into_iter().zip(moments).enumerate().collect();
+        let tasks: Vec<_> = scattered(&mut self.records, width, columns)
+            .into_iter()
+            .zip(moments)
+            .enumerate()
+            .collect();
         let batch = ColumnBatch { shape, chunks: step.chunks, weighted: step.weighted };
         run_tasks(in_groups(tasks), step.parallel, |scratch: &mut ColumnScratch, group| {
             for (slot, (records, moments)) in group {
@@ -82,8 +85,7 @@ impl Sparse {
         let (shape, rates) = (self.shape, self.heads.anchor_rates(step.rates));
         let (m, width, columns) = (shape.anchors, shape.anchor_stride(), self.batch.columns());
         let kappas: Vec<f32> = self.pulls.iter().map(|pull| pull.kappa).collect();
-        let totals: Vec<f32> =
-            (0..m).map(|i| kappas[step.pairs.span(i)].iter().sum()).collect();
+        let totals: Vec<f32> = (0..m).map(|i| kappas[step.pairs.span(i)].iter().sum()).collect();
         let mut base_changes = vec![0.0; columns.len() * m];
         let mut scales = self.scales.as_mut().map(|t| scattered(t, width, columns).into_iter());
         let mut tasks = Vec::with_capacity(columns.len());
@@ -95,8 +97,10 @@ impl Sparse {
             .zip(scattered(&mut self.metric, 1, columns))
             .zip(self.metric_moments.scattered(1, columns))
             .zip(base_changes.chunks_exact_mut(m));
-        for (slot, ((((((anchors, anchor_moments), scale_moments), tau), e), metric_moments), base)) in
-            chunks.enumerate()
+        for (
+            slot,
+            ((((((anchors, anchor_moments), scale_moments), tau), e), metric_moments), base),
+        ) in chunks.enumerate()
         {
             let column = AnchorColumn {
                 anchors,

@@ -17,10 +17,7 @@ impl Fields {
         self.spans.clear();
         let mut at = 0;
         loop {
-            while record
-                .get(at)
-                .is_some_and(|&byte| is_space(byte) && byte != delimiter)
-            {
+            while record.get(at).is_some_and(|&byte| is_space(byte) && byte != delimiter) {
                 at += 1;
             }
             if delimiter == b' ' {

@@ -45,34 +45,21 @@ impl Plan {
         let mut columns = Vec::with_capacity(layout.n_fields - 1);
         for field in 0..layout.n_fields {
             if field == label {
-                roles.push(if request.need_labels {
-                    Role::Label
-                } else {
-                    Role::Skip
-                });
+                roles.push(if request.need_labels { Role::Label } else { Role::Skip });
                 continue;
             }
             let name = layout.names.as_ref().map(|names| names[field].clone());
             let kind = if layout.wordy[field] {
                 roles.push(Role::Category(columns.len()));
-                ColumnKind::Categorical {
-                    levels: Levels::default(),
-                }
+                ColumnKind::Categorical { levels: Levels::default() }
             } else {
                 roles.push(Role::Number(columns.len()));
                 ColumnKind::Numeric
             };
             columns.push(Column { name, kind });
         }
-        let label = LabelColumn {
-            name: layout.name(label),
-            position: label,
-        };
-        let schema = TableSchema {
-            columns,
-            label: Some(label),
-            ratings: false,
-        };
+        let label = LabelColumn { name: layout.name(label), position: label };
+        let schema = TableSchema { columns, label: Some(label), ratings: false };
         note_decisions(layout, &schema, path, notes);
         Ok(Self { roles, schema })
     }
@@ -95,10 +82,7 @@ impl Plan {
             let fix = "expected the label column among the others; --label names it";
             return Err(crate::data::label_column::absent(request.path, fix));
         }
-        Ok(Self {
-            roles,
-            schema: table,
-        })
+        Ok(Self { roles, schema: table })
     }
 }
 
@@ -112,15 +96,10 @@ impl Layout {
 fn note_decisions(layout: &Layout, schema: &TableSchema, path: &Path, notes: &mut Notes) {
     let file = path.display();
     if layout.header {
-        notes.info(format!(
-            "{file}: the first line names the columns (--header no overrides)"
-        ));
+        notes.info(format!("{file}: the first line names the columns (--header no overrides)"));
     }
     if let Some(label) = &schema.label {
-        let name = label
-            .name
-            .as_ref()
-            .map_or(String::new(), |name| format!(" `{name}`"));
+        let name = label.name.as_ref().map_or(String::new(), |name| format!(" `{name}`"));
         notes.info(format!(
             "{file}: the label is column {}{name} (--label overrides)",
             label.position + 1
@@ -133,26 +112,16 @@ fn note_decisions(layout: &Layout, schema: &TableSchema, path: &Path, notes: &mu
     let wordy: Vec<String> = wordy.collect();
     if !wordy.is_empty() {
         let listed = listed(&wordy);
-        notes.info(format!(
-            "{file}: categorical columns, as they hold words: {listed}"
-        ));
+        notes.info(format!("{file}: categorical columns, as they hold words: {listed}"));
     }
 }
 
 /// Up to twenty names, separated by commas.
 fn listed(names: &[String]) -> String {
-    let shown = names
-        .iter()
-        .take(20)
-        .map(|name| format!("`{name}`"))
-        .collect::<Vec<_>>();
+    let shown = names.iter().take(20).map(|name| format!("`{name}`")).collect::<Vec<_>>();
     let rest = names.len() - shown.len();
     let shown = shown.join(", ");
-    if rest > 0 {
-        format!("{shown} and {rest} more")
-    } else {
-        shown
-    }
+    if rest > 0 { format!("{shown} and {rest} more") } else { shown }
 }
 
 /// The field that is the label: as asked, as KEEL says, by a telling name, or the last.
@@ -166,11 +135,9 @@ fn choose_label(layout: &Layout, asked: Option<&str>, path: &Path) -> Result<usi
     {
         return Ok(field);
     }
-    let telling = LABEL_NAMES.iter().find_map(|label| {
-        names
-            .iter()
-            .position(|name| name.eq_ignore_ascii_case(label))
-    });
+    let telling = LABEL_NAMES
+        .iter()
+        .find_map(|label| names.iter().position(|name| name.eq_ignore_ascii_case(label)));
     Ok(telling.unwrap_or(layout.n_fields.saturating_sub(1)))
 }
 
@@ -192,10 +159,7 @@ fn find_label(layout: &Layout, asked: &str, path: &Path) -> Result<usize> {
         Some(names) => format!("the columns are {}", listed(names)),
         None => format!("there are {n} columns without names; give a number, `first` or `last`"),
     };
-    Err(Error::data(
-        Place::file(path),
-        format!("no label column `{asked}`; {there}"),
-    ))
+    Err(Error::data(Place::file(path), format!("no label column `{asked}`; {there}")))
 }
 
 /// Matches columns by their names; their order does not matter.
@@ -240,11 +204,7 @@ fn by_name(
         .map(|field| names[field].clone())
         .collect();
     if !missing.is_empty() {
-        let message = format!(
-            "missing columns {}; found {}",
-            listed(&missing),
-            listed(names)
-        );
+        let message = format!("missing columns {}; found {}", listed(&missing), listed(names));
         return Err(Error::data(Place::file(request.path), message));
     }
     if !extra.is_empty() {
@@ -272,10 +232,7 @@ fn by_position(
     if found != known && found != known + 1 {
         return Err(Error::data(
             Place::file(request.path),
-            format!(
-                "expected {known} columns, or {} with the label, found {found}",
-                known + 1
-            ),
+            format!("expected {known} columns, or {} with the label, found {found}", known + 1),
         ));
     }
     let asked = request.options.label.as_deref();
@@ -288,9 +245,7 @@ fn by_position(
     let roles = (0..found).map(|field| match (Some(field) == label, request.need_labels) {
         (true, true) => Role::Label,
         (true, false) => Role::Skip,
-        _ => columns
-            .next()
-            .map_or(Role::Skip, |(j, column)| feature_role(column, j)),
+        _ => columns.next().map_or(Role::Skip, |(j, column)| feature_role(column, j)),
     });
     Ok((roles.collect(), label))
 }

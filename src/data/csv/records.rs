@@ -94,10 +94,7 @@ impl Records {
             }
             self.line = self.input.line_number();
             let line = self.input.line();
-            match line
-                .iter()
-                .find(|byte| !matches!(byte, b' ' | b'\t' | b'\r'))
-            {
+            match line.iter().find(|byte| !matches!(byte, b' ' | b'\t' | b'\r')) {
                 None | Some(b'#') => continue,
                 Some(_) => {}
             }
@@ -118,10 +115,7 @@ impl Records {
         while open {
             if !self.input.advance()? {
                 let place = Place::line(self.input.path(), self.line);
-                return Err(Error::data(
-                    place,
-                    "a quoted field begins here and never ends",
-                ));
+                return Err(Error::data(place, "a quoted field begins here and never ends"));
             }
             self.joined.push(b'\n');
             self.joined.extend_from_slice(self.input.line());

@@ -68,22 +68,11 @@ pub(super) fn sniff(
         }
     }
     let name = |field: &Vec<u8>| String::from_utf8_lossy(field).into_owned();
-    let names = if header {
-        Some(first.iter().map(name).collect())
-    } else {
-        keel_names
-    };
+    let names = if header { Some(first.iter().map(name).collect()) } else { keel_names };
     if header {
         records.advance()?;
     }
-    Ok(Layout {
-        delimiter,
-        header,
-        names,
-        keel_label: keel.label,
-        n_fields: first.len(),
-        wordy,
-    })
+    Ok(Layout { delimiter, header, names, keel_label: keel.label, n_fields: first.len(), wordy })
 }
 
 /// What stands below the first record, by column.
@@ -102,11 +91,8 @@ impl Below {
         fields: &mut Fields,
     ) -> Self {
         let n = first.len();
-        let mut below = Self {
-            wordy: vec![false; n],
-            numeric: vec![false; n],
-            repeated: vec![false; n],
-        };
+        let mut below =
+            Self { wordy: vec![false; n], numeric: vec![false; n], repeated: vec![false; n] };
         for record in records {
             fields.split(record, delimiter);
             for (j, field) in fields.iter().enumerate().take(n) {
@@ -177,9 +163,7 @@ fn attribute_name(text: &str) -> String {
 fn guess_delimiter(records: &Records) -> u8 {
     let head: Vec<&[u8]> = records.ahead().take(10).collect();
     let counts = |delimiter: u8| -> Vec<usize> {
-        head.iter()
-            .map(|record| count_outside_quotes(record, delimiter))
-            .collect()
+        head.iter().map(|record| count_outside_quotes(record, delimiter)).collect()
     };
     let steady = |counts: &[usize]| counts[0] > 0 && counts.iter().all(|&n| n == counts[0]);
     if head.is_empty() {
@@ -191,10 +175,7 @@ fn guess_delimiter(records: &Records) -> u8 {
     }
     let first = head[0].trim_ascii();
     let has = |delimiter: u8| count_outside_quotes(first, delimiter) > 0;
-    [b',', b';', b'\t', b' ']
-        .into_iter()
-        .find(|&delimiter| has(delimiter))
-        .unwrap_or(b',')
+    [b',', b';', b'\t', b' '].into_iter().find(|&delimiter| has(delimiter)).unwrap_or(b',')
 }
 
 fn count_outside_quotes(record: &[u8], delimiter: u8) -> usize {

@@ -215,10 +215,7 @@ fn a_row_on_an_anchor_has_finite_inverse_weights() {
 
 #[test]
 fn one_neighbor_gets_all_the_weight_and_no_slope() {
-    for coding in [
-        Coding::Soft { neighbors: 1 },
-        Coding::Inverse { neighbors: 1 },
-    ] {
+    for coding in [Coding::Soft { neighbors: 1 }, Coding::Inverse { neighbors: 1 }] {
         let u = [3.0, 1.0, 2.0];
         let coded = code(coding, &u);
         assert_eq!(coded.gamma, [0.0, 1.0, 0.0]);

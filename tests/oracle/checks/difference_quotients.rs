@@ -16,13 +16,8 @@ const CODINGS: [Coding; 4] = [
     Coding::Inverse { neighbors: 3 },
 ];
 const DISTANCES: [Distance; 2] = [Distance::SqEuclidean, Distance::Euclidean];
-const LOSSES: [Loss; 5] = [
-    Loss::Logistic,
-    Loss::Hinge,
-    Loss::Softmax,
-    Loss::OneVsRest,
-    Loss::Squared,
-];
+const LOSSES: [Loss; 5] =
+    [Loss::Logistic, Loss::Hinge, Loss::Softmax, Loss::OneVsRest, Loss::Squared];
 const MODELS: u64 = 6;
 const ROWS: usize = 6;
 
@@ -91,10 +86,7 @@ fn examples(loss: Loss, seed: u64) -> Vec<(Vec<f64>, Target)> {
 
 fn piece(spec: &Spec, pass: &Forward, target: Target) -> Piece {
     let hinge = (spec.loss == Loss::Hinge).then(|| slopes(spec.loss, &pass.output, target));
-    Piece {
-        active: pass.active.clone(),
-        hinge,
-    }
+    Piece { active: pass.active.clone(), hinge }
 }
 
 /// Compares the slopes of one row, number by number.
@@ -201,12 +193,7 @@ fn a_slope_wrong_by_a_thousandth_is_noticed() {
 
 #[test]
 fn quotients_across_a_kink_are_skipped() {
-    let line = Shape {
-        anchors: 2,
-        channels: 1,
-        features: 1,
-        factors: 1,
-    };
+    let line = Shape { anchors: 2, channels: 1, features: 1, factors: 1 };
     // u = [0, 1]: λ = 1, and the second anchor enters as soon as it comes nearer.
     let mut entering = Params::neutral(line);
     entering.anchors[1][0] = 1.0;

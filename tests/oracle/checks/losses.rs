@@ -24,10 +24,7 @@ fn the_hinge_has_slope_minus_y_inside_the_margin_and_none_beyond() {
 
 #[test]
 fn an_undecided_logistic_row_costs_ln_2() {
-    assert!(near(
-        loss(Loss::Logistic, &[0.0], Target::Class(1)),
-        2.0_f64.ln()
-    ));
+    assert!(near(loss(Loss::Logistic, &[0.0], Target::Class(1)), 2.0_f64.ln()));
     assert_eq!(slopes(Loss::Logistic, &[0.0], Target::Class(1)), [-0.5]);
     assert_eq!(slopes(Loss::Logistic, &[0.0], Target::Class(0)), [0.5]);
 }

@@ -4,12 +4,7 @@ use crate::oracle::forward::{fm_score, forward, squared_distance};
 use crate::oracle::params::{Params, Shape};
 use crate::oracle::{Coding, Distance, Loss, Spec};
 
-const SHAPE: Shape = Shape {
-    anchors: 4,
-    channels: 2,
-    features: 5,
-    factors: 3,
-};
+const SHAPE: Shape = Shape { anchors: 4, channels: 2, features: 5, factors: 3 };
 const ROW: [f64; 5] = [0.5, -1.25, 0.0, 2.0, -0.75];
 
 fn spec(coding: Coding, distance: Distance) -> Spec {
@@ -44,13 +39,7 @@ fn the_pair_loop_equals_the_factored_identity() {
 
 #[test]
 fn a_single_anchor_outputs_its_own_score() {
-    let params = Params::random(
-        Shape {
-            anchors: 1,
-            ..SHAPE
-        },
-        2,
-    );
+    let params = Params::random(Shape { anchors: 1, ..SHAPE }, 2);
     let pass = forward(&params, &spec(Coding::Single, Distance::SqEuclidean), &ROW);
     assert_eq!(pass.gamma, [1.0]);
     assert_eq!(pass.output, pass.fm[0]);
@@ -78,10 +67,7 @@ fn metric_scale_and_lipschitz_constant_stretch_the_distance() {
     }
     stretched.log_lipschitz[0] += 2.0_f64.ln();
     let spec = spec(Coding::Adaptive, Distance::SqEuclidean);
-    let (before, after) = (
-        forward(&params, &spec, &ROW),
-        forward(&stretched, &spec, &ROW),
-    );
+    let (before, after) = (forward(&params, &spec, &ROW), forward(&stretched, &spec, &ROW));
     assert!((after.distance[0] / before.distance[0] - 36.0).abs() < 1e-12);
     assert!((after.u[0] / before.u[0] - 72.0).abs() < 1e-12);
     assert!((after.distance[1] / before.distance[1] - 4.0).abs() < 1e-12);

@@ -7,18 +7,8 @@ use crate::oracle::params::{Kind, Params, Shape};
 use crate::oracle::train::{Optimizer, Rates, Schedule, Trainer, schedule};
 use crate::oracle::{Coding, Distance, Loss, Spec, Target};
 
-const SHAPE: Shape = Shape {
-    anchors: 5,
-    channels: 1,
-    features: 3,
-    factors: 2,
-};
-const RATES: Rates = Rates {
-    rate: 0.01,
-    anchor_rate: 0.03,
-    l2: 0.0,
-    weight_decay: 0.0,
-};
+const SHAPE: Shape = Shape { anchors: 5, channels: 1, features: 3, factors: 2 };
+const RATES: Rates = Rates { rate: 0.01, anchor_rate: 0.03, l2: 0.0, weight_decay: 0.0 };
 
 fn spec(learn_all: bool) -> Spec {
     Spec {
@@ -34,9 +24,8 @@ fn spec(learn_all: bool) -> Spec {
 
 fn rows(count: usize) -> (Vec<Vec<f64>>, Vec<Target>) {
     let wave = |n: usize, j: usize| (1.3 * n as f64 + 2.1 * j as f64 + 0.4).sin() * 1.5;
-    let rows: Vec<Vec<f64>> = (0..count)
-        .map(|n| (0..SHAPE.features).map(|j| wave(n, j)).collect())
-        .collect();
+    let rows: Vec<Vec<f64>> =
+        (0..count).map(|n| (0..SHAPE.features).map(|j| wave(n, j)).collect()).collect();
     let curved = |x: &Vec<f64>| Target::Class(usize::from(x[0] * x[1] + x[2] > 0.2));
     let targets = rows.iter().map(curved).collect();
     (rows, targets)
@@ -53,9 +42,7 @@ fn mean_loss(trainer: &Trainer, rows: &[Vec<f64>], targets: &[Target]) -> f64 {
 /// (kind, before, after) of every number.
 fn moved(before: &Params, after: &Params) -> Vec<(Kind, f64, f64)> {
     let pairs = before.cells().into_iter().zip(after.cells());
-    pairs
-        .map(|((kind, old), (_, new))| (kind, old, new))
-        .collect()
+    pairs.map(|((kind, old), (_, new))| (kind, old, new)).collect()
 }
 
 #[test]
@@ -63,12 +50,7 @@ fn batches_of_one_are_the_papers_loop() {
     let mut start = Params::random(SHAPE, 7);
     start.log_metric = vec![0.0; SHAPE.features];
     start.anchor_scale = vec![vec![1.0; SHAPE.features]; SHAPE.anchors];
-    let settings = PaperSettings {
-        rho: 20.0,
-        anchor_rho: 5.0,
-        t0: 100.0,
-        l2: 1e-3,
-    };
+    let settings = PaperSettings { rho: 20.0, anchor_rho: 5.0, t0: 100.0, l2: 1e-3 };
     let (rows, targets) = rows(300);
     let sign = |t: &Target| if *t == Target::Class(1) { 1.0 } else { -1.0 };
     let labels: Vec<f64> = targets.iter().map(sign).collect();
@@ -133,18 +115,11 @@ fn adam_carries_an_anchor_on_when_its_rows_are_gone() {
 #[test]
 fn frozen_parameters_stay_where_they_are() {
     let (rows, targets) = rows(20);
-    let frozen = Spec {
-        learn_anchors: false,
-        ..spec(false)
-    };
+    let frozen = Spec { learn_anchors: false, ..spec(false) };
     for optimizer in [Optimizer::Sgd, Optimizer::AdaGrad, Optimizer::Adam] {
         let mut trainer = Trainer::new(Params::random(SHAPE, 10), frozen, optimizer);
         let before = trainer.params.clone();
-        let rates = Rates {
-            l2: 0.1,
-            weight_decay: 0.1,
-            ..RATES
-        };
+        let rates = Rates { l2: 0.1, weight_decay: 0.1, ..RATES };
         trainer.step(&rows, &targets, &rates);
         for (kind, old, new) in moved(&before, &trainer.params) {
             let learned = matches!(kind, Kind::Bias | Kind::Linear | Kind::Factor);
@@ -158,30 +133,19 @@ fn coupled_and_decoupled_decay_agree_for_plain_descent_alone() {
     let (rows, targets) = rows(20);
     let stepped = |optimizer, l2, weight_decay| {
         let mut trainer = Trainer::new(Params::random(SHAPE, 11), spec(true), optimizer);
-        trainer.step(
-            &rows,
-            &targets,
-            &Rates {
-                l2,
-                weight_decay,
-                ..RATES
-            },
-        );
+        trainer.step(&rows, &targets, &Rates { l2, weight_decay, ..RATES });
         trainer.params
     };
     let gap = |optimizer| {
         let (l2, decay) = (stepped(optimizer, 0.5, 0.0), stepped(optimizer, 0.0, 0.5));
-        let gaps = moved(&l2, &decay)
-            .into_iter()
-            .map(|(_, a, b)| (a - b).abs());
+        let gaps = moved(&l2, &decay).into_iter().map(|(_, a, b)| (a - b).abs());
         gaps.fold(0.0, f64::max)
     };
     assert!(gap(Optimizer::Sgd) < 1e-15);
     assert!(gap(Optimizer::Adam) > 1e-3);
-    for (kind, none, decayed) in moved(
-        &stepped(Optimizer::Adam, 0.0, 0.0),
-        &stepped(Optimizer::Adam, 0.0, 0.5),
-    ) {
+    for (kind, none, decayed) in
+        moved(&stepped(Optimizer::Adam, 0.0, 0.0), &stepped(Optimizer::Adam, 0.0, 0.5))
+    {
         let decays = matches!(kind, Kind::Linear | Kind::Factor);
         assert_eq!(none != decayed, decays, "{kind:?}");
     }
@@ -190,23 +154,13 @@ fn coupled_and_decoupled_decay_agree_for_plain_descent_alone() {
 #[test]
 fn every_optimizer_lowers_the_loss() {
     let (rows, targets) = rows(60);
-    for (optimizer, rate) in [
-        (Optimizer::Sgd, 0.3),
-        (Optimizer::AdaGrad, 0.1),
-        (Optimizer::Adam, 0.02),
-    ] {
+    for (optimizer, rate) in
+        [(Optimizer::Sgd, 0.3), (Optimizer::AdaGrad, 0.1), (Optimizer::Adam, 0.02)]
+    {
         let mut trainer = Trainer::new(Params::random(SHAPE, 12), spec(true), optimizer);
         let before = mean_loss(&trainer, &rows, &targets);
         for _ in 0..100 {
-            trainer.step(
-                &rows,
-                &targets,
-                &Rates {
-                    rate,
-                    anchor_rate: rate,
-                    ..RATES
-                },
-            );
+            trainer.step(&rows, &targets, &Rates { rate, anchor_rate: rate, ..RATES });
         }
         let after = mean_loss(&trainer, &rows, &targets);
         assert!(after < 0.5 * before, "{optimizer:?}: {before} to {after}");
