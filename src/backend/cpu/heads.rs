@@ -77,7 +77,8 @@ impl Heads {
         let rule = self.rule(step.rates.step, step.rates.rate);
         self.sum_bias(shape, step.pairs, step.weighted);
         rule.apply(&mut self.bias, &self.gradient, self.bias_moments.view());
-        if !self.config.learn.lipschitz {
+        // A lone anchor has weight 1 wherever it is: nothing pulls on it.
+        if !self.config.learn.lipschitz || shape.anchors == 1 {
             return;
         }
         self.gradient.clear();
