@@ -10,19 +10,31 @@ use crate::kernel::local_coding::{Coder, Pair};
 /// Bisects log L until the rows' mean number of active anchors (adaptive), or the perplexity
 /// 1/Σγ² (soft), is `target_active`. Too large an L starves the anchors of rows, and what is right
 /// depends on the data's scale, so it replaces a grid.
+///
+/// A target that takes all the anchors there are, or more, gives way to the middle between one and
+/// all: L would go to 0, all rows be blended alike, and the model be no better than a single one.
 pub(crate) fn calibrate(rows: &Features, anchors: &Array2<f32>, config: &TrainConfig) -> f64 {
     let distance = distances(rows, anchors, config, config.distance == Distance::Euclidean);
     let coder = Coder { coding: config.coding, neighbors: config.neighbors };
+    let target = reachable(config, anchors.nrows());
     let (mut low, mut high) = (-30.0_f64, 30.0_f64);
     for _ in 0..40 {
         let middle = 0.5 * (low + high);
-        if mean_active(&distance, coder, middle.exp() as f32) > config.target_active {
+        if mean_active(&distance, coder, middle.exp() as f32) > target {
             low = middle;
         } else {
             high = middle;
         }
     }
     (0.5 * (low + high)).exp()
+}
+
+fn reachable(config: &TrainConfig, anchors: usize) -> f64 {
+    let most = match config.coding {
+        Coding::Soft => anchors.min(config.neighbors),
+        _ => anchors,
+    } as f64;
+    if config.target_active < most { config.target_active } else { 0.5 * (1.0 + most) }
 }
 
 fn mean_active(distance: &Array2<f32>, coder: Coder, lipschitz: f32) -> f64 {
