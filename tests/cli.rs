@@ -1,5 +1,7 @@
 //! The commands end to end, as users run them.
 
+#[path = "cli/agreement.rs"]
+mod agreement;
 #[path = "cli/bench.rs"]
 mod bench;
 #[path = "cli/config_file.rs"]

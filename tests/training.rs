@@ -1,0 +1,14 @@
+//! Training runs by behaviour, through the public interface.
+
+#[path = "training/bench.rs"]
+mod bench;
+#[path = "training/determinism.rs"]
+mod determinism;
+#[path = "training/endings.rs"]
+mod endings;
+#[path = "training/learning.rs"]
+mod learning;
+#[path = "training/regression.rs"]
+mod regression;
+#[path = "training/rows.rs"]
+mod rows;
