@@ -33,7 +33,7 @@ fn load(bench: &Bench, name: &str) -> Model {
 
 #[test]
 fn csv_and_libsvm_of_the_same_rows_make_the_same_model() {
-    let words = |i: u32| ["1", "-1"][(i % 3 == 1) as usize].to_owned();
+    let words = |i: u32| ["1", "-1"][usize::from(i % 3 == 1)].to_owned();
     let whole = |i: u32| (i % 5).to_string();
     let value = |i: u32| format!("{}", f64::from(i * i % 101) + 0.25);
     let labels: [&dyn Fn(u32) -> String; 3] = [&words, &whole, &value];
