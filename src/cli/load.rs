@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use llfm::config::defaults::DataShape;
+use llfm::config::defaults::{DataShape, clip_of};
 use llfm::data::{
-    self, Dataset, LabelMap, Notes, Preprocess, PreprocessOptions, RawRows, ReadOptions,
+    self, Dataset, LabelMap, Notes, Preprocess, PreprocessOptions, RawRows, ReadOptions, Scale,
     SplitOptions, Task,
 };
 use llfm::error::Place;
@@ -70,7 +70,7 @@ impl Loaded {
         labels.set_clamp(parts.train.schema.is_ratings());
         let options = PreprocessOptions {
             scale: args.prepare.scale,
-            clip: args.prepare.clip,
+            clip: args.prepare.clip.or_else(|| default_clip(args.prepare.scale, task)),
             missing: args.prepare.missing,
             max_memory: args.read.max_memory.unwrap_or_else(default_limit),
         };
@@ -102,6 +102,11 @@ impl Loaded {
             task: self.task,
         }
     }
+}
+
+/// Only deviations have a length beyond which a value is rare.
+fn default_clip(scale: Option<Scale>, task: Task) -> Option<f32> {
+    matches!(scale, None | Some(Scale::Standard)).then(|| clip_of(task))
 }
 
 /// Encodes rows and looks up their labels.

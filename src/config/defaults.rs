@@ -23,6 +23,11 @@ pub struct DataShape {
 }
 
 impl DataShape {
+    /// Output channels of the default loss.
+    fn outputs(&self) -> usize {
+        if self.task == Task::Multiclass { self.classes } else { 1 }
+    }
+
     fn nonzeros_per_row(&self) -> f64 {
         (self.nonzeros as f64 / self.rows.max(1) as f64).max(1.0)
     }
@@ -39,6 +44,12 @@ pub fn resolve(settings: &Settings, shape: &DataShape) -> Result<TrainConfig> {
         settings.learn.as_deref().map_or_else(|| learn_of(method, shape), Learn::from_parts);
     let batch_size = settings.batch_size.unwrap_or_else(|| batch_size_of(shape));
     let learning_rate = settings.learning_rate.unwrap_or_else(|| rate_of(shape, batch_size));
+    let anchor_rate = learning_rate * if shape.sparse { 0.02 } else { 3.0 };
+    let factors = settings.factors.unwrap_or(10);
+    let anchors = match method {
+        Method::Fm => 1,
+        _ => settings.anchors.unwrap_or_else(|| anchors_of(shape, factors)),
+    };
     let config = TrainConfig {
         method,
         coding,
@@ -49,35 +60,23 @@ pub fn resolve(settings: &Settings, shape: &DataShape) -> Result<TrainConfig> {
             Task::Multiclass => Loss::Softmax,
             Task::Regression => Loss::Squared,
         }),
-        anchors: if method == Method::Fm {
-            1
-        } else {
-            settings.anchors.unwrap_or_else(|| anchors_of(shape))
-        },
-        factors: settings.factors.unwrap_or(10),
+        anchors,
+        factors,
         neighbors: settings.neighbors.unwrap_or(5),
         lipschitz: lipschitz_of(settings, coding, shape)?,
-        target_active: settings.target_active.unwrap_or(if coding == Coding::Soft {
-            3.0
-        } else {
-            5.0
-        }),
+        target_active: settings.target_active.unwrap_or_else(|| target_of(coding, anchors)),
         distance: settings.distance.unwrap_or_else(|| distance_of(shape)),
-        optimizer: settings.optimizer.unwrap_or(Optimizer::Adam),
+        optimizer: settings.optimizer.unwrap_or_else(|| optimizer_of(shape)),
         learning_rate,
-        anchor_rate: settings
-            .anchor_rate
-            .unwrap_or(learning_rate * if shape.sparse { 0.1 } else { 3.0 }),
+        anchor_rate: settings.anchor_rate.unwrap_or(anchor_rate),
         schedule: settings.schedule.unwrap_or(Schedule::Cosine),
         t0: settings.t0.unwrap_or(1e5),
         batch_size,
         epochs: settings.epochs.unwrap_or_else(|| epochs_of(shape)),
         patience: settings.patience,
-        l2: settings.l2.unwrap_or(0.0),
-        weight_decay: settings.weight_decay.unwrap_or_else(|| decay_of(shape)),
-        init_scale: settings
-            .init_scale
-            .unwrap_or_else(|| (0.3 / shape.nonzeros_per_row().sqrt()).min(0.1)),
+        l2: settings.l2.unwrap_or_else(|| l2_of(shape, batch_size, anchors)),
+        weight_decay: settings.weight_decay.unwrap_or(0.0),
+        init_scale: settings.init_scale.unwrap_or_else(|| init_scale_of(shape)),
         seed: settings.seed.unwrap_or(0),
         ensemble: settings.ensemble.unwrap_or(1),
     };
@@ -98,7 +97,14 @@ fn coding_of(settings: &Settings, method: Method) -> Result<Coding> {
 }
 
 fn learn_of(method: Method, shape: &DataShape) -> Learn {
-    let all = Learn { anchors: true, lipschitz: true, metric: !shape.sparse, scale: !shape.sparse };
+    // One-hot rows are all equally far from one another: a learned L or metric only collapses the
+    // coding onto one anchor.
+    let all = Learn {
+        anchors: true,
+        lipschitz: !shape.sparse,
+        metric: !shape.sparse,
+        scale: !shape.sparse,
+    };
     match method {
         Method::Fm | Method::LlfmDo => Learn::default(),
         Method::LlfmApl => Learn { scale: false, ..all },
@@ -122,37 +128,84 @@ fn lipschitz_of(settings: &Settings, coding: Coding, shape: &DataShape) -> Resul
     }
     Ok(match settings.lipschitz {
         Some(l) => l.value(),
-        // One-hot rows are all equally far from every anchor: there is no distance to calibrate to.
-        None if shape.sparse => Some(0.08),
+        None if shape.sparse => Some(0.16 / shape.nonzeros_per_row()),
         None if coding == Coding::Inverse => Some(1.0),
         None => None,
     })
 }
 
-fn anchors_of(shape: &DataShape) -> usize {
+/// AdaGrad gives rare columns the steps that they miss, as in the FM tools for sparse data.
+fn optimizer_of(shape: &DataShape) -> Optimizer {
+    if shape.sparse { Optimizer::AdaGrad } else { Optimizer::Adam }
+}
+
+/// Half of √n for dense rows, as far as that stays below five million parameters: few rows cannot
+/// feed many local models, and more than 200 gain little.
+fn anchors_of(shape: &DataShape, factors: usize) -> usize {
     if shape.sparse {
         return 5;
     }
-    ((shape.rows as f64).sqrt() / 4.0).clamp(10.0, 100.0).round() as usize
+    let local_model = shape.outputs() * shape.features * (factors + 1);
+    let most = (5e6 / local_model as f64).clamp(5.0, 200.0);
+    (0.5 * (shape.rows as f64).sqrt()).clamp(5.0, most).round() as usize
+}
+
+/// Calibration cannot make more anchors active than there are, nor should it try for all of them.
+fn target_of(coding: Coding, anchors: usize) -> f64 {
+    let target: f64 = if coding == Coding::Soft { 3.0 } else { 5.0 };
+    target.min(0.8 * anchors as f64).max(1.0)
 }
 
 fn batch_size_of(shape: &DataShape) -> usize {
-    (shape.rows / 64).next_power_of_two().clamp(32, 1024)
+    let steps = if shape.sparse { 2048 } else { 64 };
+    (shape.rows / steps).next_power_of_two().clamp(32, 1024)
 }
 
+/// Falls with the root of the non-zeros a row, as each of them moves a score; grows with the fourth
+/// root of the batch size, beyond which large sets of rare features (Covtype) lose accuracy.
 fn rate_of(shape: &DataShape, batch_size: usize) -> f64 {
-    let base = (0.048 / shape.nonzeros_per_row().sqrt()).min(0.015);
-    (base * (batch_size as f64 / 64.0).sqrt()).min(0.1)
+    if shape.sparse {
+        return 0.05;
+    }
+    // Each class sees a part of the gradient.
+    let share = (shape.outputs() as f64).powf(0.1);
+    let base = (0.05 * share / shape.nonzeros_per_row().sqrt()).min(0.02);
+    base * (batch_size as f64 / 64.0).powf(0.25)
 }
 
 fn distance_of(shape: &DataShape) -> Distance {
     if shape.features > 40 && !shape.sparse { Distance::Euclidean } else { Distance::SqEuclidean }
 }
 
+/// As many passes as make about 6e8 cells: small sets can afford more.
 fn epochs_of(shape: &DataShape) -> usize {
-    (4e6 / shape.rows.max(1) as f64).clamp(12.0, 40.0).round() as usize
+    if shape.sparse {
+        return 30;
+    }
+    (6e8 / shape.nonzeros.max(1) as f64).clamp(12.0, 40.0).round() as usize
 }
 
-fn decay_of(_shape: &DataShape) -> f64 {
-    0.0
+/// In proportion to the features that each label has to determine; eightfold for regression, whose
+/// loss follows every target's noise.
+///
+/// A column of sparse rows meets its gradient once in many batches and divided by the batch size,
+/// and an anchor sees γ of it: there the penalty goes with 1/(b·m).
+fn l2_of(shape: &DataShape, batch_size: usize, anchors: usize) -> f64 {
+    let noise = if shape.task == Task::Regression { 8.0 } else { 1.0 };
+    if shape.sparse {
+        return 0.008 * noise / (batch_size * anchors) as f64;
+    }
+    0.2 * noise * shape.features as f64 / (shape.outputs() * shape.rows.max(1)) as f64
+}
+
+/// The clip, in deviations, of standardised features: rare one-hot columns and rarely lit pixels
+/// reach hundreds of deviations, and one such row sends a factorization machine to 1e4. A
+/// regression may follow a tail further.
+pub fn clip_of(task: Task) -> f32 {
+    if task == Task::Regression { 8.0 } else { 3.0 }
+}
+
+fn init_scale_of(shape: &DataShape) -> f64 {
+    let most = if shape.sparse { 0.03 } else { 0.1 };
+    (0.3 / shape.nonzeros_per_row().sqrt()).min(most)
 }

@@ -26,9 +26,11 @@ pub(crate) struct AnchorColumn<'a> {
     pub(crate) log_metric: &'a mut f32,
     pub(crate) metric: &'a mut f32,
     pub(crate) metric_moments: MomentsMut<'a>,
+    /// Change of Σ et²z² of each anchor `[m]`.
+    pub(crate) base: &'a mut [f64],
 }
 
-/// Steps one column; `kappas` are κ by slot, `totals` K `[m]`; adds the change of Σ et²z² to `base`.
+/// Steps one column; `kappas` are κ by slot, `totals` K `[m]`.
 pub(crate) fn anchor_update_csr(
     batch: ColumnBatch<'_>,
     entries: &[Entry],
@@ -37,7 +39,6 @@ pub(crate) fn anchor_update_csr(
     column: AnchorColumn<'_>,
     rates: AnchorRates,
     scratch: &mut ColumnScratch,
-    base: &mut [f64],
 ) {
     let m = batch.shape.anchors;
     vectorized(
@@ -45,7 +46,7 @@ pub(crate) fn anchor_update_csr(
         || {
             column_moments(batch, entries, kappas, scratch);
             let ColumnScratch { gradient, own } = scratch;
-            let AnchorColumn { anchors, anchor_moments, scales, scale_moments, .. } = column;
+            let AnchorColumn { anchors, anchor_moments, scales, scale_moments, base, .. } = column;
             let e = *column.metric;
             let t_of = |t: &Option<&mut [f32]>, i: usize| t.as_ref().map_or(1.0, |t| t[i]);
             let part = |z: f32, t: f32, e: f32| f64::from(e * t * t) * f64::from(z) * f64::from(z);

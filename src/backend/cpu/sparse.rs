@@ -110,14 +110,15 @@ impl Sparse {
                 log_metric: &mut tau[0],
                 metric: &mut e[0],
                 metric_moments,
+                base,
             };
-            tasks.push((slot, (column, base)));
+            tasks.push((slot, column));
         }
         let batch = ColumnBatch { shape, chunks: step.chunks, weighted: step.weighted };
         run_tasks(in_groups(tasks), step.parallel, |scratch: &mut ColumnScratch, group| {
-            for (slot, (column, base)) in group {
+            for (slot, column) in group {
                 let entries = self.batch.entries(slot);
-                anchor_update_csr(batch, entries, &kappas, &totals, column, rates, scratch, base);
+                anchor_update_csr(batch, entries, &kappas, &totals, column, rates, scratch);
             }
         });
         for changes in base_changes.chunks_exact(m) {
