@@ -72,7 +72,7 @@ fn every_optimizer_lowers_the_loss() {
 fn factors_learn_the_products_of_sparse_features() {
     let (train, test) = (pairs(4000, 20, 1), pairs(500, 20, 2));
     let with = TrainConfig { epochs: 20, ..config(Method::Fm) };
-    let without = TrainConfig { factors: 0, ..with.clone() };
+    let without = TrainConfig { factors: 0, epochs: 20, ..config(Method::Fm) };
     let accuracy = |config: &TrainConfig| run(&only(&train), config).accuracy(config, &test);
     assert!(accuracy(&with) > 0.99, "a factorization machine knows parity");
     assert!(accuracy(&without) < 0.65, "a linear model cannot");
