@@ -52,6 +52,21 @@ fn the_reported_mean_of_active_anchors_is_that_of_the_pairs() {
 }
 
 #[test]
+fn an_anchor_with_one_row_is_alive_and_one_flung_away_is_dead() {
+    let few = rings(10, 2, 1);
+    let alone = TrainConfig { lipschitz: Some(1e6), ..config(Method::LlfmJo) };
+    let begin = start(&only(&few), &alone);
+    assert_eq!((begin.epochs[0].mean_active, begin.epochs[0].dead_anchors), (1.0, 0));
+
+    let data = rings(300, 2, 1);
+    // Adam moves each anchor by the rate in its first step: fifty times the width of the data.
+    let flung = TrainConfig { anchor_rate: 200.0, lipschitz: Some(1.0), ..alone };
+    let run = run(&only(&data), &flung);
+    assert!(run.epochs.iter().all(|epoch| epoch.dead_anchors < 8), "a row always has one");
+    assert!(run.epochs.iter().any(|epoch| epoch.dead_anchors > 0), "{:?}", run.epochs);
+}
+
+#[test]
 fn repeated_rows_make_fewer_anchors_and_a_warning() {
     let distinct = 3;
     let cells = Array2::from_shape_fn((90, 2), |(i, j)| ((i % distinct) * (j + 1)) as f32);
