@@ -16,6 +16,7 @@ pub(crate) struct Scheduler {
     step: u64,
     total_steps: u64,
     rows_seen: u64,
+    last_rate: f64,
 }
 
 impl Scheduler {
@@ -29,6 +30,7 @@ impl Scheduler {
             step: 0,
             total_steps: n_rows.div_ceil(config.batch_size) as u64 * config.epochs as u64,
             rows_seen: 0,
+            last_rate: config.learning_rate,
         }
     }
 
@@ -42,14 +44,15 @@ impl Scheduler {
         self.step
     }
 
-    /// The learning rate of the next step.
-    pub(crate) fn rate(&self) -> f64 {
-        self.rate * self.factor()
+    /// The learning rate of the last step.
+    pub(crate) fn last_rate(&self) -> f64 {
+        self.last_rate
     }
 
     /// Rates of the next step, which takes `rows` rows.
     pub(crate) fn next(&mut self, rows: usize) -> StepRates {
         let factor = self.factor();
+        self.last_rate = self.rate * factor;
         self.step += 1;
         self.rows_seen += rows as u64;
         StepRates {

@@ -203,7 +203,7 @@ impl Run<'_> {
             objective: train_loss + self.penalty(backend)? * unit,
             mean_active: totals.pairs.iter().sum::<u64>() as f64 / rows,
             dead_anchors: totals.pairs.iter().filter(|&&pairs| pairs == 0).count(),
-            learning_rate: scheduler.rate(),
+            learning_rate: scheduler.last_rate(),
             seconds: clock.as_secs_f64(),
         })
     }

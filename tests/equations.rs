@@ -6,6 +6,7 @@ mod oracle;
 mod equations {
     pub(crate) mod bridge;
     mod gradients;
+    mod paper;
     mod runs;
     mod scores;
 }

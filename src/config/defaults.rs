@@ -23,6 +23,11 @@ pub struct DataShape {
 }
 
 impl DataShape {
+    /// Output channels of the default loss.
+    fn outputs(&self) -> usize {
+        if self.task == Task::Multiclass { self.classes } else { 1 }
+    }
+
     fn nonzeros_per_row(&self) -> f64 {
         (self.nonzeros as f64 / self.rows.max(1) as f64).max(1.0)
     }
@@ -40,9 +45,10 @@ pub fn resolve(settings: &Settings, shape: &DataShape) -> Result<TrainConfig> {
     let batch_size = settings.batch_size.unwrap_or_else(|| batch_size_of(shape));
     let learning_rate = settings.learning_rate.unwrap_or_else(|| rate_of(shape, batch_size));
     let anchor_rate = learning_rate * if shape.sparse { 0.02 } else { 3.0 };
+    let factors = settings.factors.unwrap_or(10);
     let anchors = match method {
         Method::Fm => 1,
-        _ => settings.anchors.unwrap_or_else(|| anchors_of(shape)),
+        _ => settings.anchors.unwrap_or_else(|| anchors_of(shape, factors)),
     };
     let config = TrainConfig {
         method,
@@ -55,7 +61,7 @@ pub fn resolve(settings: &Settings, shape: &DataShape) -> Result<TrainConfig> {
             Task::Regression => Loss::Squared,
         }),
         anchors,
-        factors: settings.factors.unwrap_or(10),
+        factors,
         neighbors: settings.neighbors.unwrap_or(5),
         lipschitz: lipschitz_of(settings, coding, shape)?,
         target_active: settings.target_active.unwrap_or_else(|| target_of(coding, anchors)),
@@ -133,12 +139,15 @@ fn optimizer_of(shape: &DataShape) -> Optimizer {
     if shape.sparse { Optimizer::AdaGrad } else { Optimizer::Adam }
 }
 
-/// A quarter of √n for dense rows: few rows cannot feed many local models.
-fn anchors_of(shape: &DataShape) -> usize {
+/// Half of √n for dense rows, as far as that stays below five million parameters: few rows cannot
+/// feed many local models, and more than 200 gain little.
+fn anchors_of(shape: &DataShape, factors: usize) -> usize {
     if shape.sparse {
         return 5;
     }
-    ((shape.rows as f64).sqrt() / 4.0).clamp(5.0, 100.0).round() as usize
+    let local_model = shape.outputs() * shape.features * (factors + 1);
+    let most = (5e6 / local_model as f64).clamp(5.0, 200.0);
+    (0.5 * (shape.rows as f64).sqrt()).clamp(5.0, most).round() as usize
 }
 
 /// Calibration cannot make more anchors active than there are, nor should it try for all of them.
@@ -152,13 +161,16 @@ fn batch_size_of(shape: &DataShape) -> usize {
     (shape.rows / steps).next_power_of_two().clamp(32, 1024)
 }
 
-/// Square-root scaling in the batch size holds the accuracy up to a few thousand rows.
+/// Falls with the root of the non-zeros a row, as each of them moves a score; grows with the fourth
+/// root of the batch size, beyond which large sets of rare features (Covtype) lose accuracy.
 fn rate_of(shape: &DataShape, batch_size: usize) -> f64 {
     if shape.sparse {
         return 0.05;
     }
-    let base = (0.048 / shape.nonzeros_per_row().sqrt()).min(0.015);
-    (base * (batch_size as f64 / 64.0).sqrt()).min(0.1)
+    // Each class sees a part of the gradient.
+    let share = (shape.outputs() as f64).powf(0.1);
+    let base = (0.05 * share / shape.nonzeros_per_row().sqrt()).min(0.02);
+    base * (batch_size as f64 / 64.0).powf(0.25)
 }
 
 fn distance_of(shape: &DataShape) -> Distance {
@@ -182,8 +194,7 @@ fn l2_of(shape: &DataShape, batch_size: usize, anchors: usize) -> f64 {
     if shape.sparse {
         return 0.016 * curvature / (batch_size * anchors) as f64;
     }
-    let outputs = if shape.task == Task::Multiclass { shape.classes } else { 1 };
-    0.2 * curvature * shape.features as f64 / (outputs * shape.rows.max(1)) as f64
+    0.2 * curvature * shape.features as f64 / (shape.outputs() * shape.rows.max(1)) as f64
 }
 
 /// The clip, in deviations, of standardised features: rare one-hot columns and rarely lit pixels

@@ -100,7 +100,14 @@ fn weigh(row: &mut [Pair], weight: impl Fn(f32) -> f32) -> (usize, f32) {
         pair.gamma = weight(pair.u);
         sum += pair.gamma;
     }
-    row.iter_mut().for_each(|pair| pair.gamma /= sum);
+    if sum > 0.0 {
+        row.iter_mut().for_each(|pair| pair.gamma /= sum);
+    } else {
+        // Every distance overflowed: nothing tells the anchors apart.
+        let share = 1.0 / row.len() as f32;
+        row.iter_mut().for_each(|pair| pair.gamma = share);
+        sum = 1.0;
+    }
     (row.len(), sum)
 }
 
@@ -144,7 +151,8 @@ fn nearest(count: usize, distance: &[f32], multipliers: &[f32], keys: &mut Vec<u
     keys.clear();
     keys.extend(distance.iter().zip(multipliers).enumerate().map(|(i, (d, l))| {
         let t = d * l - least;
-        key(if t.is_finite() { t } else { 0.0 }, i)
+        // Not a number where all distances overflowed; one that did among others is the farthest.
+        key(if t.is_nan() { 0.0 } else { t }, i)
     }));
     if count < keys.len() {
         keys.select_nth_unstable(count - 1);
@@ -154,33 +162,4 @@ fn nearest(count: usize, distance: &[f32], multipliers: &[f32], keys: &mut Vec<u
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn code(u: &[f32]) -> (Vec<Pair>, f32) {
-        let mut pairs = Vec::new();
-        let coder = Coder { coding: Coding::Adaptive, neighbors: 0 };
-        let s = coder.code(u, &vec![1.0; u.len()], &mut Vec::new(), &mut pairs);
-        (pairs, s)
-    }
-
-    #[test]
-    fn the_golden_rows_of_the_solver_come_out() {
-        let (pairs, s) = code(&[0.0, 0.5, 2.0]);
-        assert_eq!(pairs.len(), 2);
-        assert!((s - 1.322_875_6).abs() < 1e-6);
-        assert!((pairs[0].gamma - 0.688_982_2).abs() < 1e-6);
-        let (pairs, s) = code(&[0.3, 0.1, 0.2, 0.9, 0.15]);
-        let order: Vec<u32> = pairs.iter().map(|p| p.anchor).collect();
-        assert_eq!(order, [1, 4, 2, 0]);
-        assert!((s - 1.978_004_1).abs() < 1e-6);
-        let (pairs, s) = code(&[5.0; 4]);
-        assert!(pairs.iter().all(|p| p.gamma == 0.25) && s == 2.0);
-    }
-
-    #[test]
-    fn a_row_with_overflowed_distances_still_has_an_anchor() {
-        let (pairs, _) = code(&[f32::INFINITY, f32::INFINITY]);
-        assert!(!pairs.is_empty() && pairs.iter().all(|p| p.gamma.is_finite()));
-    }
-}
+mod tests;
