@@ -48,7 +48,9 @@ fn run(set: &str) -> Result<()> {
         );
         curves.push((name, run.epochs));
     }
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("target/quickstart-{set}.svg"));
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target");
+    std::fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
+    let path = folder.join(format!("quickstart-{set}.svg"));
     let lines: Vec<_> = curves.iter().map(|(name, epochs)| (*name, epochs.as_slice())).collect();
     plot::test_losses(&path, &format!("Test loss on {set}"), "log loss", &lines)?;
     let here = std::env::current_dir().unwrap_or_default();

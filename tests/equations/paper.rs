@@ -132,7 +132,7 @@ fn training_with_batches_of_one_is_the_papers_loop() {
     let problem = problem();
     let config = TrainConfig { epochs: 2, seed: 9, ..config(&problem) };
     // Without steps the start comes back.
-    let still = TrainConfig { learning_rate: 0.0, anchor_rate: 0.0, ..config.clone() };
+    let still = TrainConfig { learning_rate: 0.0, anchor_rate: 0.0, ..config };
     let start = to_params(&run(&problem, &still).0.members[0]);
     let order: Vec<usize> = orders(9, 2).concat();
     let rows: Vec<Vec<f64>> = order.iter().map(|&r| problem.rows[r].clone()).collect();
