@@ -8,7 +8,9 @@ use std::path::Path;
 
 use llfm::config::Method;
 use llfm::config::defaults::{self, DataShape};
-use llfm::data::{self, Dataset, LabelMap, Notes, Preprocess, SplitOptions, Targets, Task};
+use llfm::data::{
+    self, Dataset, LabelMap, Notes, Preprocess, PreprocessOptions, SplitOptions, Targets, Task,
+};
 use llfm::event::{EpochReport, Event, Flow};
 use llfm::metrics::{self, Metrics};
 use llfm::outcome::Outcome;
@@ -46,10 +48,13 @@ fn run(set: &str) -> Result<()> {
         );
         curves.push((name, run.epochs));
     }
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("target/quickstart-{set}.svg"));
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target");
+    std::fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
+    let path = folder.join(format!("quickstart-{set}.svg"));
     let lines: Vec<_> = curves.iter().map(|(name, epochs)| (*name, epochs.as_slice())).collect();
     plot::test_losses(&path, &format!("Test loss on {set}"), "log loss", &lines)?;
-    println!("\nlearning curves: {}", path.display());
+    let here = std::env::current_dir().unwrap_or_default();
+    println!("\nlearning curves: {}", path.strip_prefix(here).unwrap_or(&path).display());
     Ok(())
 }
 
@@ -83,7 +88,11 @@ impl Rows {
         let train_labels = train.labels.clone().ok_or_else(missing)?;
         let test_labels = test.labels.clone().ok_or_else(missing)?;
         let (task, labels) = LabelMap::fit(&train_labels, None, None, &path, notes)?;
-        let preprocess = Preprocess::fit(&train, &Default::default(), &path, notes)?;
+        let options = PreprocessOptions {
+            clip: Some(defaults::clip_of(task)),
+            ..PreprocessOptions::default()
+        };
+        let preprocess = Preprocess::fit(&train, &options, &path, notes)?;
         let mut prepare = |rows, targets: Targets| {
             Ok::<_, Error>(Dataset { features: preprocess.apply(rows, &path, notes)?, targets })
         };

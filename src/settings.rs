@@ -51,14 +51,14 @@ pub struct Settings {
     /// Distance between rows and anchors [default: by features]
     #[arg(long, value_enum)]
     pub distance: Option<Distance>,
-    /// Update rule [default: adam]
+    /// Update rule [default: adam; adagrad for sparse rows]
     #[arg(long, value_enum, help_heading = "Training")]
     pub optimizer: Option<Optimizer>,
     /// Step size, above 0 [default: by rows, features and batch size]
     #[arg(long, value_name = "RATE", help_heading = "Training", value_parser = number)]
     pub learning_rate: Option<f64>,
-    /// Step size of the anchors, 0 or more [default: 3 times the learning rate; 0.1 times for sparse
-    /// rows]
+    /// Step size of the anchors, 0 or more [default: 3 times the learning rate; 0.02 times for
+    /// sparse rows]
     #[arg(long, value_name = "RATE", help_heading = "Training", value_parser = number)]
     pub anchor_rate: Option<f64>,
     /// How the step sizes change over the run [default: cosine]
@@ -76,15 +76,15 @@ pub struct Settings {
     /// Stop after N epochs without a better validation loss, at least 1 [default: never]
     #[arg(long, value_name = "N", help_heading = "Training", value_parser = whole::<usize>)]
     pub patience: Option<usize>,
-    /// L2 penalty on linear weights and factors, part of the gradient, 0 or more [default: 0]
+    /// L2 penalty on linear weights and factors, part of the gradient, 0 or more
+    /// [default: by rows, features and classes]
     #[arg(long, value_name = "X", help_heading = "Training", value_parser = number)]
     pub l2: Option<f64>,
-    /// Decay of linear weights and factors beside the gradient, as AdamW's, 0 or more
-    /// [default: by shape]
+    /// Decay of linear weights and factors beside the gradient, as AdamW's, 0 or more [default: 0]
     #[arg(long, value_name = "X", help_heading = "Training", value_parser = number)]
     pub weight_decay: Option<f64>,
     /// Standard deviation of the initial factors, 0 or more
-    /// [default: min(0.1, 0.3/sqrt(non-zeros a row))]
+    /// [default: 0.3/sqrt(non-zeros a row), at most 0.1; 0.03 for sparse rows]
     #[arg(long, value_name = "X", value_parser = number)]
     pub init_scale: Option<f64>,
     /// Seed of every random choice but the split [default: 0]

@@ -136,7 +136,8 @@ pub(crate) struct PrepareArgs {
     /// How features are scaled [default: standard for dense rows, maxabs for sparse ones]
     #[arg(long, value_enum)]
     pub(crate) scale: Option<Scale>,
-    /// Limit scaled features to -X..X, X > 0 in standard deviations [default: no limit]
+    /// Limit scaled features to -X..X, X > 0 [default for standardised features: 3 deviations, 8
+    /// for a regression]
     #[arg(long, value_name = "X", value_parser = limit)]
     pub(crate) clip: Option<f32>,
 }
