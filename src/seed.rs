@@ -21,7 +21,7 @@ const CALIBRATION_ROWS: usize = 1_000;
 ///
 /// Anchors by k-means++ and Lloyd on at most 20,000 rows (fewer anchors where rows repeat);
 /// w = b = 0; V ~ N(0, init_scale), because V = 0 is a saddle. Features in `never_seen` have no
-/// non-zero in training and get V = 0, so that they add nothing when one turns up later.
+/// non-zero in training and get V = 0, so that no local model scores them when one turns up later.
 pub(crate) fn initial_parameters(
     features: &Features,
     n_outputs: usize,
