@@ -103,7 +103,9 @@ fn learn_of(method: Method, shape: &DataShape) -> Learn {
         anchors: true,
         lipschitz: !shape.sparse,
         metric: !shape.sparse,
-        scale: !shape.sparse,
+        // With many features a scale for each anchor and feature follows the training rows too
+        // closely: rows that drift away later fare worse.
+        scale: !shape.sparse && shape.features < 16,
     };
     match method {
         Method::Fm | Method::LlfmDo => Learn::default(),
@@ -179,12 +181,13 @@ fn distance_of(shape: &DataShape) -> Distance {
     if shape.features >= 8 && !shape.sparse { Distance::Euclidean } else { Distance::SqEuclidean }
 }
 
-/// As many passes as make about 6e8 cells: small sets can afford more.
+/// Small sets can afford more passes, and large ones need fewer.
 fn epochs_of(shape: &DataShape) -> usize {
     if shape.sparse {
         return 30;
     }
-    (6e8 / shape.nonzeros.max(1) as f64).clamp(12.0, 40.0).round() as usize
+    let cells = shape.nonzeros.max(1) as f64;
+    (40.0 * (2.4e5 / cells).cbrt()).clamp(16.0, 40.0).round() as usize
 }
 
 /// In proportion to the features that each label has to determine; eightfold for regression, whose
