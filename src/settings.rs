@@ -45,7 +45,7 @@ pub struct Settings {
     #[arg(long, value_name = "L|auto")]
     pub lipschitz: Option<AutoF64>,
     /// Mean number of active anchors that calibration aims at, at least 1
-    /// [default: 8, fewer with few anchors; 3 for soft coding]
+    /// [default: 8, or a tenth of the anchors; 3 for soft coding]
     #[arg(long, value_name = "K", value_parser = number)]
     pub target_active: Option<f64>,
     /// Distance between rows and anchors [default: sqeuclidean below 8 features and for sparse rows, else euclidean]

@@ -141,20 +141,20 @@ fn optimizer_of(shape: &DataShape) -> Optimizer {
     if shape.sparse { Optimizer::AdaGrad } else { Optimizer::Adam }
 }
 
-/// A third of √n for dense rows, as far as that stays below five million parameters: few rows cannot
-/// feed many local models, and more than 200 gain little.
+/// A sixth of √(n·p) for dense rows, as far as that stays below five million parameters: few rows
+/// cannot feed many local models, few features need few, and more than 200 gain little.
 fn anchors_of(shape: &DataShape, factors: usize) -> usize {
     if shape.sparse {
         return 5;
     }
     let local_model = shape.outputs() * shape.features * (factors + 1);
     let most = (5e6 / local_model as f64).clamp(5.0, 200.0);
-    (0.35 * (shape.rows as f64).sqrt()).clamp(5.0, most).round() as usize
+    ((shape.nonzeros as f64).sqrt() / 6.0).clamp(5.0, most).round() as usize
 }
 
 /// Calibration cannot make more anchors active than there are, nor should it try for all of them.
 fn target_of(coding: Coding, anchors: usize) -> f64 {
-    let target: f64 = if coding == Coding::Soft { 3.0 } else { 8.0 };
+    let target = if coding == Coding::Soft { 3.0 } else { (0.1 * anchors as f64).max(8.0) };
     target.min(0.8 * anchors as f64).max(1.0)
 }
 
