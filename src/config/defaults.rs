@@ -141,7 +141,7 @@ fn optimizer_of(shape: &DataShape) -> Optimizer {
     if shape.sparse { Optimizer::AdaGrad } else { Optimizer::Adam }
 }
 
-/// A sixth of √(n·p) for dense rows, as far as that stays below five million parameters: few rows
+/// A sixth of √(n·p), p at least 4, for dense rows, as far as that stays below five million parameters: few rows
 /// cannot feed many local models, few features need few, and more than 200 gain little.
 fn anchors_of(shape: &DataShape, factors: usize) -> usize {
     if shape.sparse {
@@ -149,7 +149,8 @@ fn anchors_of(shape: &DataShape, factors: usize) -> usize {
     }
     let local_model = shape.outputs() * shape.features * (factors + 1);
     let most = (5e6 / local_model as f64).clamp(5.0, 200.0);
-    ((shape.nonzeros as f64).sqrt() / 6.0).clamp(5.0, most).round() as usize
+    let cells = shape.rows * shape.features.max(4);
+    ((cells as f64).sqrt() / 6.0).clamp(5.0, most).round() as usize
 }
 
 /// Calibration cannot make more anchors active than there are, nor should it try for all of them.
