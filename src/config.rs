@@ -237,8 +237,8 @@ impl TrainConfig {
             ("--lipschitz", self.lipschitz.unwrap_or(1.0)),
         ];
         for (flag, value) in positive {
-            ensure(value.is_finite() && value > 0.0, || {
-                format!("{flag} must be a positive number, found {value}")
+            ensure((1e-30..=1e30).contains(&value), || {
+                format!("{flag} must be between 1e-30 and 1e30, found {value}")
             })?;
         }
         let non_negative = [
@@ -248,8 +248,8 @@ impl TrainConfig {
             ("--init-scale", self.init_scale),
         ];
         for (flag, value) in non_negative {
-            ensure(value.is_finite() && value >= 0.0, || {
-                format!("{flag} must be 0 or a positive number, found {value}")
+            ensure((0.0..=1e30).contains(&value), || {
+                format!("{flag} must be between 0 and 1e30, found {value}")
             })?;
         }
         ensure(self.factors <= 4096, || {

@@ -1,4 +1,5 @@
-//! Elementary functions in f32, written out so that they round alike on every machine and in WGSL.
+//! Elementary functions in f32, written out so that kernels round alike on every machine and in
+//! WGSL.
 //!
 //! The system's `exp` and `log` differ between platforms in their last bits, and WGSL's may be
 //! wrong in most of them near 0.

@@ -49,13 +49,15 @@ pub fn mean_loss(
         scores.iter_mut().zip(row).for_each(|(score, output)| *score = *output);
         let value = match targets {
             Targets::Classes(classes) if classes[r] == UNKNOWN_CLASS => continue,
-            Targets::Classes(classes) => loss::class_loss(kind, &mut scores, classes[r]),
+            Targets::Classes(classes) => f64::from(loss::class_loss(kind, &mut scores, classes[r])),
             Targets::Values(values) => {
-                let unit = target_scale.deviation;
-                loss::squared(&mut scores, (values[r] - target_scale.mean) / unit) * unit * unit
+                // The square of a large unit does not fit f32.
+                let unit = f64::from(target_scale.deviation);
+                let target = (values[r] - target_scale.mean) / target_scale.deviation;
+                f64::from(loss::squared(&mut scores, target)) * unit * unit
             }
         };
-        sum += f64::from(value);
+        sum += value;
         rows += 1;
     }
     sum / rows.max(1) as f64

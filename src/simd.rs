@@ -1,8 +1,7 @@
 //! Running a loop compiled for the widest vector unit of the machine.
 //!
-//! The kernels are plain loops over fixed-width blocks, which the compiler vectorises. Every sum
-//! is taken in an order that does not depend on the vector width, and products are added with a
-//! fused multiply-add, so the results are the same bits on every machine.
+//! Every sum is taken in an order that does not depend on the vector width, and products are added
+//! with a fused multiply-add, so a kernel gives the same bits whichever of them it runs with.
 
 /// Runs `body`, which must be `#[inline(always)]` all the way down, with AVX-512, AVX2 or NEON
 /// where the machine has them.

@@ -110,7 +110,7 @@ impl Run<'_> {
         let mut order: Vec<u32> = (0..n as u32).collect();
         let mut generator = stream(config.seed, self.member, Purpose::Order);
         let mut scheduler = Scheduler::new(config, n);
-        let mut watch = Watch::new(config, self.data.n_classes, initial);
+        let mut watch = Watch::new(config, self.data.n_classes, self.loss_unit(), initial);
         let mut clock = Duration::ZERO;
         while watch.goes_on(config) {
             let start = Instant::now();
@@ -183,7 +183,7 @@ impl Run<'_> {
     ) -> Result<EpochReport> {
         let totals = backend.take_totals()?;
         let rows = totals.rows.max(1) as f64;
-        let unit = f64::from(self.target_scale.deviation).powi(2);
+        let unit = self.loss_unit();
         let train_loss = totals.loss / rows * unit;
         let mut loss_of = |part: Option<&Dataset>| match part {
             Some(part) if train_loss.is_finite() => {
@@ -206,6 +206,11 @@ impl Run<'_> {
             learning_rate: scheduler.last_rate(),
             seconds: clock.as_secs_f64(),
         })
+    }
+
+    /// A loss of 1 in training units, in the user's squared.
+    fn loss_unit(&self) -> f64 {
+        f64::from(self.target_scale.deviation).powi(2)
     }
 
     /// ½·l2·‖θ‖² over linear weights and factors.

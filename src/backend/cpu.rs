@@ -26,8 +26,14 @@ use crate::kernel::{ROW_CHUNK, Shape};
 use crate::model::Parameters;
 use runs::{Run, run_tasks, runs};
 
-/// Rows scored at a time.
-const SCORE_ROWS: usize = 4096;
+/// Numbers that the pairs of the rows scored at a time may take.
+const SCORE_NUMBERS: usize = 1 << 24;
+
+/// Rows scored at a time: whole chunks, a function of the sizes alone.
+fn score_rows(shape: Shape) -> usize {
+    let row = shape.anchors * (shape.stride + shape.outputs);
+    (SCORE_NUMBERS / row / ROW_CHUNK).clamp(1, 64) * ROW_CHUNK
+}
 
 /// Parameters and batch in the layout that suits a storage of rows.
 pub(crate) trait Store: Send + Sync {
@@ -219,9 +225,10 @@ impl<S: Store> Backend for Cpu<'_, S> {
         let mut outputs = Vec::with_capacity(n * shape.outputs);
         let mut scores = (0_u64, vec![0.0; shape.anchors]);
         let mut rows = Vec::new();
-        for first in (0..n).step_by(SCORE_ROWS) {
+        let at_once = score_rows(shape);
+        for first in (0..n).step_by(at_once) {
             rows.clear();
-            rows.extend(first as u32..(first + SCORE_ROWS).min(n) as u32);
+            rows.extend(first as u32..(first + at_once).min(n) as u32);
             self.store.gather(features, &rows, false);
             let parallel = self.parallel(rows.len());
             self.code(rows.len(), parallel);

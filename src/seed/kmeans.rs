@@ -42,8 +42,9 @@ fn plus_plus(rows: &Features, count: usize, generator: &mut Generator) -> Array2
         let mut center = Array1::zeros(p);
         add_row(rows, next, center.view_mut());
         let point = center.as_slice().expect("contiguous");
+        let norm = point.iter().map(|z| z * z).sum();
         nearest.par_iter_mut().enumerate().with_min_len(256).for_each(|(r, nearest)| {
-            *nearest = nearest.min(squared_distance(rows, r, point));
+            *nearest = nearest.min(squared_distance(rows, r, point, norm));
         });
         centers.extend(center);
         let total: f64 = nearest.iter().map(|&d| f64::from(d)).sum();
@@ -109,7 +110,8 @@ fn add_row<T: From<f32> + std::ops::AddAssign>(
     }
 }
 
-fn squared_distance(rows: &Features, r: usize, point: &[f32]) -> f32 {
+/// ‖x − z‖² of row `r`, with ‖z‖² in `norm`: a sparse row costs its non-zeros.
+fn squared_distance(rows: &Features, r: usize, point: &[f32], norm: f32) -> f32 {
     match rows {
         Features::Dense(rows) => {
             let row = rows.row(r);
@@ -117,12 +119,8 @@ fn squared_distance(rows: &Features, r: usize, point: &[f32]) -> f32 {
         }
         Features::Sparse(rows) => {
             let (columns, values) = rows.row(r);
-            // ‖z‖² is shared by all rows, but a sum over p for each of them would not be sparse.
-            let own: f32 = columns.iter().zip(values).fold(0.0, |sum, (&j, &x)| {
-                let z = point[j as usize];
-                sum + x * (x - 2.0 * z)
-            });
-            let norm: f32 = point.iter().map(|z| z * z).sum();
+            let own: f32 =
+                columns.iter().zip(values).map(|(&j, &x)| x * (x - 2.0 * point[j as usize])).sum();
             (own + norm).max(0.0)
         }
     }

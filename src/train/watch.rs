@@ -8,6 +8,9 @@ use crate::model::Parameters;
 /// A loss this many times that of knowing nothing is no longer training.
 const DIVERGED: f64 = 1e3;
 
+/// Nor is one this many times that of the first epoch.
+const GROWN: f64 = 10.0;
+
 /// The state of a member's run between epochs.
 pub(super) struct Watch {
     /// Epochs done.
@@ -24,7 +27,13 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    pub(super) fn new(config: &TrainConfig, n_classes: usize, initial: Parameters) -> Self {
+    /// `unit` is what a loss of 1 in training units is in the reports.
+    pub(super) fn new(
+        config: &TrainConfig,
+        n_classes: usize,
+        unit: f64,
+        initial: Parameters,
+    ) -> Self {
         let unknowing = match config.loss {
             Loss::Softmax => (n_classes as f64).ln(),
             Loss::Ovr => n_classes as f64,
@@ -36,7 +45,7 @@ impl Watch {
             best: initial,
             diverged: None,
             best_loss: f64::INFINITY,
-            limit: DIVERGED * unknowing,
+            limit: DIVERGED * unknowing * unit,
             first_loss: None,
         }
     }
@@ -55,7 +64,7 @@ impl Watch {
         parameters: impl FnOnce() -> Result<Parameters>,
     ) -> Result<()> {
         self.epoch += 1;
-        let limit = self.first_loss.get_or_insert(report.train_loss).max(self.limit);
+        let limit = self.limit.max(GROWN * *self.first_loss.get_or_insert(report.train_loss));
         let diverged = !report.train_loss.is_finite()
             || report.train_loss > limit
             || report.valid_loss.is_some_and(|loss| !loss.is_finite());

@@ -81,3 +81,30 @@ fn one_feature_is_enough() {
         }
     }
 }
+
+#[test]
+fn the_unit_of_a_target_never_decides_how_a_run_ends() {
+    let noise = |i: usize| ((i * 7919) % 1000) as f32 / 500.0 - 1.0;
+    let mut train = surface(500, 3, 1);
+    train.targets = Targets::Values((0..500).map(noise).collect());
+    let config =
+        TrainConfig { schedule: llfm::config::Schedule::Constant, ..longer(Method::LlfmJo) };
+    let ending = |unit: f32| {
+        let train = with_values(&train, |y| unit * y);
+        let data = llfm::train::TrainData { valid: Some(&train), ..only(&train) };
+        let run = run(&data, &config);
+        let losses: Vec<f64> =
+            run.epochs.iter().map(|e| e.valid_loss.expect("validation rows")).collect();
+        (run.trained.best_epochs, run.trained.diverged, losses)
+    };
+    // Powers of two, whose squares leave the range of f32 at both ends.
+    let (best, diverged, plain) = ending(1.0);
+    assert_eq!(diverged, None);
+    for exponent in [-90, 10, 70] {
+        let (found, diverged, losses) = ending(2.0_f32.powi(exponent));
+        assert_eq!((found, diverged), (best.clone(), None), "unit 2^{exponent}");
+        for (loss, plain) in losses.iter().zip(&plain) {
+            assert!((loss / (plain * 4.0_f64.powi(exponent)) - 1.0).abs() < 1e-6);
+        }
+    }
+}
