@@ -7,6 +7,7 @@
 //! O(m) to find the candidates, O(k log k) after.
 
 use crate::config::Coding;
+use crate::simd::{LANES, vectorized};
 
 /// A (row, anchor) pair: one active anchor of one row.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -113,6 +114,7 @@ fn weigh(row: &mut [Pair], weight: impl Fn(f32) -> f32) -> (usize, f32) {
 
 /// A candidate as one sortable number: t = u − min u ≥ 0 above, the anchor below, so that equal
 /// distances keep the order of the anchors.
+#[inline(always)]
 fn key(t: f32, anchor: usize) -> u64 {
     u64::from(t.to_bits()) << 32 | anchor as u64
 }
@@ -127,33 +129,57 @@ fn key_anchor(key: u64, distance: &[f32], multipliers: &[f32]) -> Pair {
     Pair { anchor, u: d * multipliers[anchor as usize], distance: d, ..Pair::default() }
 }
 
+/// Every anchor's key, and nothing else, in `keys`.
+///
+/// t is not a number where all distances overflowed, and then counts as 0.
+fn shift(distance: &[f32], multipliers: &[f32], keys: &mut Vec<u64>) {
+    keys.clear();
+    keys.resize(distance.len(), 0);
+    vectorized(
+        #[inline(always)]
+        || {
+            let least = smallest(distance, multipliers);
+            let anchors = keys.iter_mut().zip(distance.iter().zip(multipliers)).enumerate();
+            for (i, (out, (d, l))) in anchors {
+                let t = d * l - least;
+                *out = key(if t.is_nan() { 0.0 } else { t }, i);
+            }
+        },
+    );
+}
+
+/// min Lᵢdᵢ, lane by lane: a minimum does not depend on its order.
+#[inline(always)]
 fn smallest(distance: &[f32], multipliers: &[f32]) -> f32 {
-    distance.iter().zip(multipliers).map(|(d, l)| d * l).fold(f32::INFINITY, f32::min)
+    let mut lanes = [f32::INFINITY; LANES];
+    let blocks = distance.chunks(LANES).zip(multipliers.chunks(LANES));
+    for (distance, multipliers) in blocks {
+        for (least, (d, l)) in lanes.iter_mut().zip(distance.iter().zip(multipliers)) {
+            let u = d * l;
+            *least = if u < *least { u } else { *least };
+        }
+    }
+    lanes.into_iter().fold(f32::INFINITY, f32::min)
 }
 
 /// Anchors with t < `limit`, nearest first. Only these can be active (Σ(μ − t)² = 1 keeps μ ≤ 1).
 fn candidates_within(limit: f32, distance: &[f32], multipliers: &[f32], keys: &mut Vec<u64>) {
-    let least = smallest(distance, multipliers);
-    keys.clear();
-    for (i, (d, l)) in distance.iter().zip(multipliers).enumerate() {
-        let t = d * l - least;
-        // A row whose distances overflowed keeps its first anchor rather than none.
-        if t < limit || (keys.is_empty() && i + 1 == distance.len()) {
-            keys.push(key(if t.is_finite() { t } else { 0.0 }, i));
-        }
+    shift(distance, multipliers, keys);
+    let end = key(limit, 0);
+    // Written whether kept or not: the branch would be a coin toss for each anchor.
+    let mut kept = 0;
+    for i in 0..keys.len() {
+        let candidate = keys[i];
+        keys[kept] = candidate;
+        kept += usize::from(candidate < end);
     }
+    keys.truncate(kept);
     keys.sort_unstable();
 }
 
 /// The `count` nearest anchors, nearest first.
 fn nearest(count: usize, distance: &[f32], multipliers: &[f32], keys: &mut Vec<u64>) {
-    let least = smallest(distance, multipliers);
-    keys.clear();
-    keys.extend(distance.iter().zip(multipliers).enumerate().map(|(i, (d, l))| {
-        let t = d * l - least;
-        // Not a number where all distances overflowed; one that did among others is the farthest.
-        key(if t.is_nan() { 0.0 } else { t }, i)
-    }));
+    shift(distance, multipliers, keys);
     if count < keys.len() {
         keys.select_nth_unstable(count - 1);
         keys.truncate(count);
