@@ -77,7 +77,10 @@ impl LabelMap {
             Some(task) => task,
             None if positive.is_some() => Task::Binary,
             None if ratings => Task::Regression,
-            None => automatic(&summary),
+            None => {
+                check_stray_words(&summary, labels, place)?;
+                automatic(&summary)
+            }
         };
         if chosen != Task::Binary && positive.is_some() {
             let message = "a positive class goes with a binary task only";
@@ -236,6 +239,24 @@ fn automatic(summary: &Summary) -> Task {
         }
         Some(_) => Task::Regression,
     }
+}
+
+/// Refuses numbers with a few words among them: as classes, each number would become one.
+fn check_stray_words(summary: &Summary, labels: &RawLabels, place: &Path) -> Result<()> {
+    let RawLabels::Words { names, lines, codes } = labels else { return Ok(()) };
+    if summary.numbers.is_some() || summary.names.len() <= MAX_AUTO_CLASSES {
+        return Ok(());
+    }
+    let word: Vec<bool> = names.iter().map(|name| name.parse::<f64>().is_err()).collect();
+    let rows = codes.iter().filter(|&&code| word[code as usize]).count();
+    let first = codes.iter().map(|&code| code as usize).find(|&code| word[code]);
+    let Some(first) = first.filter(|_| 2 * rows < codes.len()) else { return Ok(()) };
+    let (n, name) = (summary.names.len(), number::shown(names[first].as_bytes()));
+    let message = format!(
+        "most labels are numbers, but `{name}` is a word; mend it for a regression, or say \
+         --task multiclass for {n} classes"
+    );
+    Err(Error::data(Place::line(place, lines.get(first).copied().unwrap_or(0)), message))
 }
 
 /// Up to twenty names.

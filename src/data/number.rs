@@ -88,10 +88,19 @@ pub(crate) fn token(field: &[u8]) -> Token {
         let infinite = f64::INFINITY;
         return Token::Number(if field[0] == b'-' { -infinite } else { infinite });
     }
-    if is("nan") || matches!(field, b"" | b"?") || (unsigned == field && (is("na") || is("null"))) {
+    if is("nan") || (unsigned == field && is_missing_word(field)) {
         return Token::Missing;
     }
     Token::Word
+}
+
+/// The words spreadsheets, databases and Python write for nothing. `None` counts only as Python
+/// spells it, as `none` often is an honest category.
+fn is_missing_word(field: &[u8]) -> bool {
+    matches!(field, b"" | b"?" | b"None")
+        || [&b"na"[..], b"n/a", b"#n/a", b"<na>", b"null"]
+            .iter()
+            .any(|word| field.eq_ignore_ascii_case(word))
 }
 
 /// The field without the spaces and tabs around it.

@@ -88,6 +88,13 @@ fn missing_cells_are_filled_with_one_warning_or_refused() {
     assert_eq!(dense(&filled), expected);
     let said: Vec<String> = notes.iter().map(|note| note.to_string()).collect();
     assert!(said.len() == 1 && said[0].starts_with("6 missing cells"), "{said:?}");
+    let words = "1,0\nN/A,1\nn/a,0\nNone,1\nNULL,0\n<NA>,1\n#N/A,1\n";
+    let other = apply(
+        &fit(&read_text("a.csv", words).expect("rows"), &options),
+        read_text("a.csv", words).expect("rows"),
+        &mut Notes::new(),
+    );
+    assert_eq!(dense(&other), [[1.0]; 7]);
     options.missing = Missing::Zero;
     let filled = dense(&apply(&fit(&rows, &options), rows.clone(), &mut notes));
     assert_eq!(filled[1], [0.0, 20.0]);

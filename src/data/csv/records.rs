@@ -94,9 +94,9 @@ impl Records {
             }
             self.line = self.input.line_number();
             let line = self.input.line();
-            match line.iter().find(|byte| !matches!(byte, b' ' | b'\t' | b'\r')) {
-                None | Some(b'#') => continue,
-                Some(_) => {}
+            let text = line.trim_ascii();
+            if text.is_empty() || is_comment(text) {
+                continue;
             }
             self.current = Current::Line;
             if memchr::memchr(b'"', line).is_some() && ends_open(line, false) {
@@ -140,6 +140,14 @@ impl Records {
     pub(super) fn line(&self) -> u64 {
         self.line
     }
+}
+
+/// Whether a line without the spaces around it is a comment: `#N/A` as the first of several fields
+/// is a missing cell.
+fn is_comment(text: &[u8]) -> bool {
+    text[0] == b'#'
+        && !(text.get(..4).is_some_and(|start| start.eq_ignore_ascii_case(b"#n/a"))
+            && matches!(text.get(4), Some(b',' | b';' | b'\t')))
 }
 
 /// Whether a quoted field is still open after `text`, given whether one was before it.
