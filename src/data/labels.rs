@@ -45,7 +45,7 @@ pub enum LabelMap {
     },
 }
 
-/// The name of the negative class where one of many was called positive.
+/// The name of the negative class where one of many was called positive and none is called so.
 const REST: &str = "rest";
 
 /// More whole numbers than this are values rather than classes, unless asked for.
@@ -147,8 +147,10 @@ impl LabelMap {
             )));
         }
         let rest = names.len() > 2;
+        let taken = names.iter().any(|name| name == REST);
         let negative = if rest { None } else { names.into_iter().find(|name| *name != positive) };
-        let negative = negative.unwrap_or_else(|| REST.to_owned());
+        let negative = negative
+            .unwrap_or_else(|| if taken { format!("not {positive}") } else { REST.to_owned() });
         Ok(Self::Classes { names: vec![negative, positive], rest })
     }
 

@@ -75,6 +75,18 @@ fn one_of_many_classes_can_be_called_positive() {
 }
 
 #[test]
+fn the_rest_has_a_name_no_class_has() {
+    for (positive, negative) in [("rest", "not rest"), ("a", "not a")] {
+        let (_, map) = fit(&["a", "b", "rest"], None, Some(positive)).expect("binary");
+        assert_eq!((map.class_name(0), map.class_name(1)), (negative, positive));
+        let found = classes(&map, &["a", "b", "rest"], &mut Notes::new());
+        assert_eq!(found, ["a", "b", "rest"].map(|word| u32::from(word == positive)));
+    }
+    let (_, map) = fit(&["a", "b", "c"], None, Some("a")).expect("binary");
+    assert_eq!(map.class_name(0), "rest");
+}
+
+#[test]
 fn a_class_training_never_saw_is_unknown_and_named() {
     // Row 17.
     let (_, map) = fit(&["1", "2", "3"], None, None).expect("classes");
