@@ -32,6 +32,14 @@ fn splits_are_seeded_disjoint_sorted_and_rounded() {
 }
 
 #[test]
+fn a_seed_draws_the_same_split_in_every_version() {
+    let options = SplitOptions { test_fraction: 0.3, valid_fraction: 0.2, seed: 1 };
+    let [train, valid, test] = split_rows(10, &options).expect("a split");
+    // Drawn by another program, from what `split_rows` says of itself.
+    assert_eq!((train, valid, test), (vec![0, 1, 5, 6, 8], vec![2, 3], vec![4, 7, 9]));
+}
+
+#[test]
 fn parts_keep_the_order_of_the_file() {
     let table = "1,1\n2,2\n3,1\n4,2\n5,1\n";
     let pairs = "1 1:1\n2 2:2 3:1\n1 1:3\n2\n1 4:5 5:5\n";
