@@ -164,15 +164,14 @@ impl LabelMap {
         match self {
             Self::Values { .. } => Ok(Targets::Values(numbers(labels, place)?)),
             Self::Classes { names, rest } => {
-                let classes = match labels {
+                let mut classes = match labels {
                     RawLabels::Numbers(values) | RawLabels::Ratings(values) => {
-                        number_classes(names, values)
+                        number_classes(names, values).ok_or_else(|| missing(place))?
                     }
                     RawLabels::Words { names: words, codes, .. } => {
                         word_classes(names, words, codes)
                     }
                 };
-                let mut classes = classes.ok_or_else(|| missing(place))?;
                 if *rest {
                     classes.iter_mut().for_each(|class| *class = u32::from(*class == 1));
                 } else {
@@ -286,15 +285,12 @@ fn number_classes(names: &[String], values: &[f64]) -> Option<Vec<u32>> {
     values.iter().map(|&value| (!value.is_nan()).then(|| class(value))).collect()
 }
 
-/// The class of each coded word; `None` where one is missing.
-fn word_classes(names: &[String], words: &[String], codes: &[u32]) -> Option<Vec<u32>> {
+/// The class of each coded word.
+fn word_classes(names: &[String], words: &[String], codes: &[u32]) -> Vec<u32> {
     let known: HashMap<&str, u32> = names.iter().map(String::as_str).zip(0..).collect();
     let class = |word: &String| known.get(number::canonical(word).as_str()).copied();
     let classes: Vec<u32> = words.iter().map(|w| class(w).unwrap_or(UNKNOWN_CLASS)).collect();
-    codes
-        .iter()
-        .map(|&code| (!label_column::is_missing(code)).then(|| classes[code as usize]))
-        .collect()
+    codes.iter().map(|&code| classes[code as usize]).collect()
 }
 
 /// The labels as numbers, each one representable.
@@ -316,9 +312,6 @@ fn numbers(labels: &RawLabels, place: &Path) -> Result<Vec<f32>> {
         }
         RawLabels::Words { names, lines, codes } => {
             let number_of = |&code: &u32| {
-                if label_column::is_missing(code) {
-                    return Err(missing(place));
-                }
                 let name = &names[code as usize];
                 match name.parse::<f64>() {
                     Ok(value) => narrow(value),
