@@ -111,7 +111,7 @@ impl LabelMap {
     fn classes(summary: Summary, place: &Path) -> Result<Self> {
         let n = summary.names.len();
         if n < 2 {
-            let only = summary.names.first().map_or("none", String::as_str);
+            let only = summary.names.first().map_or("none".to_owned(), |n| number::printable(n));
             let message = format!("expected two classes or more, found a single one: `{only}`");
             return Err(Error::data(Place::file(place), message));
         }
@@ -222,7 +222,9 @@ impl LabelMap {
                 format!("the labels are values from {least} to {greatest}: a regression")
             }
             Self::Classes { names, .. } if names.len() == 2 => {
-                format!("two classes, {} positive and {} negative", names[1], names[0])
+                let [negative, positive] =
+                    [0, 1].map(|class: usize| number::printable(&names[class]));
+                format!("two classes, {positive} positive and {negative} negative")
             }
             Self::Classes { names, .. } => format!("{} classes: {}", names.len(), shown(names)),
         }
@@ -263,7 +265,8 @@ fn check_stray_words(summary: &Summary, labels: &RawLabels, place: &Path) -> Res
 /// Up to twenty names.
 fn shown(names: &[String]) -> String {
     let more = if names.len() > 20 { ", …" } else { "" };
-    format!("{}{more}", names[..names.len().min(20)].join(", "))
+    let names: Vec<String> = names.iter().take(20).map(|name| number::printable(name)).collect();
+    format!("{}{more}", names.join(", "))
 }
 
 fn missing(place: &Path) -> Error {
@@ -317,8 +320,10 @@ fn numbers(labels: &RawLabels, place: &Path) -> Result<Vec<f32>> {
                     Ok(value) => narrow(value),
                     Err(_) => {
                         let line = lines.get(code as usize).copied().unwrap_or(0);
-                        let message =
-                            format!("a regression needs numbers as labels, found `{name}`");
+                        let message = format!(
+                            "a regression needs numbers as labels, found `{}`",
+                            number::printable(name)
+                        );
                         Err(Error::data(Place::line(place, line), message))
                     }
                 }

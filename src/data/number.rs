@@ -124,6 +124,20 @@ pub(crate) fn canonical(word: &str) -> String {
 
 /// A token as it can be shown in a message: lossy, and cut where it is long.
 pub(crate) fn shown(token: &[u8]) -> String {
-    let text = String::from_utf8_lossy(&token[..token.len().min(60)]).into_owned();
+    let text = printable(&String::from_utf8_lossy(&token[..token.len().min(60)]));
     if token.len() > 60 { format!("{text}…") } else { text }
+}
+
+/// A name as it can be shown in a message: what would move the cursor, break the line or turn the
+/// direction of the text is escaped.
+pub(crate) fn printable(name: &str) -> String {
+    let hidden = |c: char| {
+        let formats = ['\u{200b}'..='\u{200f}', '\u{2028}'..='\u{202e}', '\u{2060}'..='\u{206f}'];
+        c.is_control() || c == '\u{feff}' || formats.iter().any(|range| range.contains(&c))
+    };
+    let mut text = String::with_capacity(name.len());
+    for c in name.chars() {
+        if hidden(c) { text.extend(c.escape_default()) } else { text.push(c) }
+    }
+    text
 }

@@ -229,3 +229,14 @@ fn a_single_row_of_words_is_no_header_when_predicting() {
     let rows = bench.follow(&train, "b.csv", "blue,huge\n", false).expect("a row");
     assert_eq!(cells(&rows), [[1.0, 2.0]]);
 }
+
+#[test]
+fn names_that_cannot_be_printed_are_escaped_in_notes_and_errors() {
+    let mut bench = Bench::new();
+    let text = "\"a\u{1b}[31m\nb\",c\u{202e}é,label\nx,y,0\nx,z,1\n3,z,1\n";
+    let rows = bench.read("a.csv", text).expect("rows");
+    assert_eq!(rows.schema.column_name(0), "a\u{1b}[31m\nb");
+    assert!(bench.noted(r"`a\u{1b}[31m\nb`, `c\u{202e}é`"), "{:?}", bench.notes);
+    bench.options.label = Some("nope".to_owned());
+    assert_data_error(bench.read("a.csv", text), &[r"`a\u{1b}[31m\nb`"]);
+}
