@@ -17,6 +17,12 @@ pub(crate) enum Purpose {
     Calibration = 4,
 }
 
+/// The generator of a seed alone. Only the split of the rows uses it: another program can draw the
+/// same split without knowing how [`stream`] mixes its arguments.
+pub(crate) fn plain(seed: u64) -> Generator {
+    Generator::seed_from_u64(seed)
+}
+
 /// The stream of one purpose for member `member` of an ensemble seeded with `seed`.
 pub(crate) fn stream(seed: u64, member: usize, purpose: Purpose) -> Generator {
     // Odd multipliers spread the three numbers over the word; the generator hashes it further.

@@ -174,7 +174,7 @@ impl Sink {
     }
 
     fn word(&self, j: usize, field: &[u8], place: Place) -> Error {
-        let column = Schema::Table(self.schema.clone()).column_name(j);
+        let column = number::printable(&Schema::Table(self.schema.clone()).column_name(j));
         let seen = if self.follows {
             "in training the column held only numbers".to_owned()
         } else {
@@ -227,7 +227,7 @@ pub(super) fn checked(value: f64, field: &[u8], place: impl Fn() -> Place) -> Re
 }
 
 impl Rows for CsvRows {
-    fn next(&mut self, max_rows: usize, _notes: &mut Notes) -> Result<Option<RawRows>> {
+    fn next(&mut self, max_rows: usize, notes: &mut Notes) -> Result<Option<RawRows>> {
         let mut n_rows = 0;
         let mut last = false;
         while n_rows < max_rows {
@@ -238,6 +238,9 @@ impl Rows for CsvRows {
             self.parse()?;
             n_rows += 1;
         }
+        let file = self.sink.path.display();
+        let skipped = format!("lines of {file} between rows begin with # and are skipped");
+        notes.warn_count(self.records.take_comments(), skipped);
         check_memory(self.sink.labels.bytes(), self.sink.max_memory, &self.sink.path)?;
         Ok((n_rows > 0).then(|| self.sink.take(last)))
     }

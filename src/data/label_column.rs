@@ -10,9 +10,6 @@ use super::number::{self, Token};
 use super::raw::RawLabels;
 use crate::error::{Error, Place, Result};
 
-/// A missing label among the codes.
-const MISSING: u32 = u32::MAX;
-
 /// The labels so far: numbers until the first word, from then on names.
 #[derive(Debug, Default)]
 pub(crate) struct LabelColumn {
@@ -114,9 +111,4 @@ pub(crate) fn missing(place: Place) -> Error {
 /// The error for a file whose labels are nowhere to be found.
 pub(crate) fn absent(path: &Path, fix: &str) -> Error {
     Error::data(Place::file(path), format!("the rows have no labels; {fix}"))
-}
-
-/// Whether a code stands for a missing label.
-pub(crate) fn is_missing(code: u32) -> bool {
-    code == MISSING
 }

@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 
-use super::label_column;
 use super::number;
 use super::raw::RawLabels;
 
@@ -38,7 +37,7 @@ impl Summary {
 
     fn of_words(words: &[String], codes: &[u32]) -> Self {
         let mut used = vec![false; words.len()];
-        for &code in codes.iter().filter(|&&code| !label_column::is_missing(code)) {
+        for &code in codes {
             used[code as usize] = true;
         }
         let words = words.iter().zip(used).filter(|(_, used)| *used);

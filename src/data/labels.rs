@@ -45,7 +45,7 @@ pub enum LabelMap {
     },
 }
 
-/// The name of the negative class where one of many was called positive.
+/// The name of the negative class where one of many was called positive and none is called so.
 const REST: &str = "rest";
 
 /// More whole numbers than this are values rather than classes, unless asked for.
@@ -77,7 +77,10 @@ impl LabelMap {
             Some(task) => task,
             None if positive.is_some() => Task::Binary,
             None if ratings => Task::Regression,
-            None => automatic(&summary),
+            None => {
+                check_stray_words(&summary, labels, place)?;
+                automatic(&summary)
+            }
         };
         if chosen != Task::Binary && positive.is_some() {
             let message = "a positive class goes with a binary task only";
@@ -108,7 +111,7 @@ impl LabelMap {
     fn classes(summary: Summary, place: &Path) -> Result<Self> {
         let n = summary.names.len();
         if n < 2 {
-            let only = summary.names.first().map_or("none", String::as_str);
+            let only = summary.names.first().map_or("none".to_owned(), |n| number::printable(n));
             let message = format!("expected two classes or more, found a single one: `{only}`");
             return Err(Error::data(Place::file(place), message));
         }
@@ -144,8 +147,10 @@ impl LabelMap {
             )));
         }
         let rest = names.len() > 2;
+        let taken = names.iter().any(|name| name == REST);
         let negative = if rest { None } else { names.into_iter().find(|name| *name != positive) };
-        let negative = negative.unwrap_or_else(|| REST.to_owned());
+        let negative = negative
+            .unwrap_or_else(|| if taken { format!("not {positive}") } else { REST.to_owned() });
         Ok(Self::Classes { names: vec![negative, positive], rest })
     }
 
@@ -159,15 +164,14 @@ impl LabelMap {
         match self {
             Self::Values { .. } => Ok(Targets::Values(numbers(labels, place)?)),
             Self::Classes { names, rest } => {
-                let classes = match labels {
+                let mut classes = match labels {
                     RawLabels::Numbers(values) | RawLabels::Ratings(values) => {
-                        number_classes(names, values)
+                        number_classes(names, values).ok_or_else(|| missing(place))?
                     }
                     RawLabels::Words { names: words, codes, .. } => {
                         word_classes(names, words, codes)
                     }
                 };
-                let mut classes = classes.ok_or_else(|| missing(place))?;
                 if *rest {
                     classes.iter_mut().for_each(|class| *class = u32::from(*class == 1));
                 } else {
@@ -218,7 +222,9 @@ impl LabelMap {
                 format!("the labels are values from {least} to {greatest}: a regression")
             }
             Self::Classes { names, .. } if names.len() == 2 => {
-                format!("two classes, {} positive and {} negative", names[1], names[0])
+                let [negative, positive] =
+                    [0, 1].map(|class: usize| number::printable(&names[class]));
+                format!("two classes, {positive} positive and {negative} negative")
             }
             Self::Classes { names, .. } => format!("{} classes: {}", names.len(), shown(names)),
         }
@@ -238,10 +244,29 @@ fn automatic(summary: &Summary) -> Task {
     }
 }
 
+/// Refuses numbers with a few words among them: as classes, each number would become one.
+fn check_stray_words(summary: &Summary, labels: &RawLabels, place: &Path) -> Result<()> {
+    let RawLabels::Words { names, lines, codes } = labels else { return Ok(()) };
+    if summary.numbers.is_some() || summary.names.len() <= MAX_AUTO_CLASSES {
+        return Ok(());
+    }
+    let word: Vec<bool> = names.iter().map(|name| name.parse::<f64>().is_err()).collect();
+    let rows = codes.iter().filter(|&&code| word[code as usize]).count();
+    let first = codes.iter().map(|&code| code as usize).find(|&code| word[code]);
+    let Some(first) = first.filter(|_| 2 * rows < codes.len()) else { return Ok(()) };
+    let (n, name) = (summary.names.len(), number::shown(names[first].as_bytes()));
+    let message = format!(
+        "most labels are numbers, but `{name}` is a word; mend it for a regression, or say \
+         --task multiclass for {n} classes"
+    );
+    Err(Error::data(Place::line(place, lines.get(first).copied().unwrap_or(0)), message))
+}
+
 /// Up to twenty names.
 fn shown(names: &[String]) -> String {
     let more = if names.len() > 20 { ", …" } else { "" };
-    format!("{}{more}", names[..names.len().min(20)].join(", "))
+    let names: Vec<String> = names.iter().take(20).map(|name| number::printable(name)).collect();
+    format!("{}{more}", names.join(", "))
 }
 
 fn missing(place: &Path) -> Error {
@@ -263,15 +288,12 @@ fn number_classes(names: &[String], values: &[f64]) -> Option<Vec<u32>> {
     values.iter().map(|&value| (!value.is_nan()).then(|| class(value))).collect()
 }
 
-/// The class of each coded word; `None` where one is missing.
-fn word_classes(names: &[String], words: &[String], codes: &[u32]) -> Option<Vec<u32>> {
+/// The class of each coded word.
+fn word_classes(names: &[String], words: &[String], codes: &[u32]) -> Vec<u32> {
     let known: HashMap<&str, u32> = names.iter().map(String::as_str).zip(0..).collect();
     let class = |word: &String| known.get(number::canonical(word).as_str()).copied();
     let classes: Vec<u32> = words.iter().map(|w| class(w).unwrap_or(UNKNOWN_CLASS)).collect();
-    codes
-        .iter()
-        .map(|&code| (!label_column::is_missing(code)).then(|| classes[code as usize]))
-        .collect()
+    codes.iter().map(|&code| classes[code as usize]).collect()
 }
 
 /// The labels as numbers, each one representable.
@@ -293,16 +315,15 @@ fn numbers(labels: &RawLabels, place: &Path) -> Result<Vec<f32>> {
         }
         RawLabels::Words { names, lines, codes } => {
             let number_of = |&code: &u32| {
-                if label_column::is_missing(code) {
-                    return Err(missing(place));
-                }
                 let name = &names[code as usize];
                 match name.parse::<f64>() {
                     Ok(value) => narrow(value),
                     Err(_) => {
                         let line = lines.get(code as usize).copied().unwrap_or(0);
-                        let message =
-                            format!("a regression needs numbers as labels, found `{name}`");
+                        let message = format!(
+                            "a regression needs numbers as labels, found `{}`",
+                            number::printable(name)
+                        );
                         Err(Error::data(Place::line(place, line), message))
                     }
                 }

@@ -125,6 +125,14 @@ fn skip_spaces(text: &[u8], mut at: usize) -> usize {
     at
 }
 
+/// The error for a row of a multi-label set, which would else be a class of its own.
+#[cold]
+fn several_labels(label: &[u8], place: Place) -> Error {
+    let found = number::shown(label);
+    let message = format!("several labels a row are not supported, found `{found}`; keep one");
+    Error::data(place, message)
+}
+
 impl Sink {
     /// Parses a line; false if nothing stands on it.
     fn row(&mut self, text: &[u8], line: u64) -> Result<bool> {
@@ -136,7 +144,11 @@ impl Sink {
         let place = |column: usize| Place::column(&self.path, line, column as u64 + 1);
         if memchr::memchr(b':', &text[at..end]).is_none() {
             if self.need_labels {
-                self.labels.push(&text[at..end], || place(at))?;
+                let label = &text[at..end];
+                if memchr::memchr(b',', label).is_some() {
+                    return Err(several_labels(label, place(at)));
+                }
+                self.labels.push(label, || place(at))?;
             }
             at = end;
         } else if self.need_labels {

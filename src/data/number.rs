@@ -88,10 +88,19 @@ pub(crate) fn token(field: &[u8]) -> Token {
         let infinite = f64::INFINITY;
         return Token::Number(if field[0] == b'-' { -infinite } else { infinite });
     }
-    if is("nan") || matches!(field, b"" | b"?") || (unsigned == field && (is("na") || is("null"))) {
+    if is("nan") || (unsigned == field && is_missing_word(field)) {
         return Token::Missing;
     }
     Token::Word
+}
+
+/// The words spreadsheets, databases and Python write for nothing. `None` counts only as Python
+/// spells it, as `none` often is an honest category.
+fn is_missing_word(field: &[u8]) -> bool {
+    matches!(field, b"" | b"?" | b"None")
+        || [&b"na"[..], b"n/a", b"#n/a", b"<na>", b"null"]
+            .iter()
+            .any(|word| field.eq_ignore_ascii_case(word))
 }
 
 /// The field without the spaces and tabs around it.
@@ -115,6 +124,20 @@ pub(crate) fn canonical(word: &str) -> String {
 
 /// A token as it can be shown in a message: lossy, and cut where it is long.
 pub(crate) fn shown(token: &[u8]) -> String {
-    let text = String::from_utf8_lossy(&token[..token.len().min(60)]).into_owned();
+    let text = printable(&String::from_utf8_lossy(&token[..token.len().min(60)]));
     if token.len() > 60 { format!("{text}…") } else { text }
+}
+
+/// A name as it can be shown in a message: what would move the cursor, break the line or turn the
+/// direction of the text is escaped.
+pub(crate) fn printable(name: &str) -> String {
+    let hidden = |c: char| {
+        let formats = ['\u{200b}'..='\u{200f}', '\u{2028}'..='\u{202e}', '\u{2060}'..='\u{206f}'];
+        c.is_control() || c == '\u{feff}' || formats.iter().any(|range| range.contains(&c))
+    };
+    let mut text = String::with_capacity(name.len());
+    for c in name.chars() {
+        if hidden(c) { text.extend(c.escape_default()) } else { text.push(c) }
+    }
+    text
 }

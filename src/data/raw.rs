@@ -45,7 +45,7 @@ pub enum RawLabels {
         names: Vec<String>,
         /// For each name the first line of the file it stands on; empty where nobody knows.
         lines: Vec<u64>,
-        /// `[n]`: place in `names`; `u32::MAX`: missing.
+        /// `[n]`: place in `names`; none is missing.
         codes: Vec<u32>,
     },
 }

@@ -142,3 +142,14 @@ fn a_file_that_is_not_there_is_an_input_error() {
         llfm::data::read(Path::new("no/such.csv"), &ReadOptions::default(), &mut Notes::new());
     assert_eq!(missing.expect_err("no file").exit_code(), 6);
 }
+
+#[test]
+fn the_test_script_names_the_tests_that_need_the_public_sets() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |name| std::fs::read_to_string(root.join(name)).expect(name);
+    assert!(read("scripts/test").contains("p;}' tests/readers/real.rs"));
+    // It lists every test of that file, so each has to be one that ends where there is no folder.
+    let tests = read("tests/readers/real.rs");
+    let ending = "() {\n    let Some(folder) = folder() else { return };\n";
+    assert_eq!(tests.matches("#[test]\nfn ").count(), tests.matches(ending).count());
+}

@@ -75,6 +75,18 @@ fn one_of_many_classes_can_be_called_positive() {
 }
 
 #[test]
+fn the_rest_has_a_name_no_class_has() {
+    for (positive, negative) in [("rest", "not rest"), ("a", "not a")] {
+        let (_, map) = fit(&["a", "b", "rest"], None, Some(positive)).expect("binary");
+        assert_eq!((map.class_name(0), map.class_name(1)), (negative, positive));
+        let found = classes(&map, &["a", "b", "rest"], &mut Notes::new());
+        assert_eq!(found, ["a", "b", "rest"].map(|word| u32::from(word == positive)));
+    }
+    let (_, map) = fit(&["a", "b", "c"], None, Some("a")).expect("binary");
+    assert_eq!(map.class_name(0), "rest");
+}
+
+#[test]
 fn a_class_training_never_saw_is_unknown_and_named() {
     // Row 17.
     let (_, map) = fit(&["1", "2", "3"], None, None).expect("classes");
@@ -94,7 +106,7 @@ fn a_single_class_is_refused() {
 #[test]
 fn labels_that_are_missing_or_no_numbers_are_refused() {
     // Row 5.
-    for word in ["", "nan", "?", "NA"] {
+    for word in ["", "nan", "?", "NA", "N/A", "n/a", "#N/A", "None", "NULL", "<NA>"] {
         let text = format!("1,2\n1,{word}\n");
         assert_data_error(read_text("a.csv", text), &["a.csv:2:3", "label is missing"]);
     }
@@ -103,6 +115,21 @@ fn labels_that_are_missing_or_no_numbers_are_refused() {
     assert_data_error(words, &["a.csv:3", "`x`", "regression"]);
     let large = fit(&["1.5", "1e39"], Some(Task::Regression), None);
     assert_data_error(large, &["single precision"]);
+}
+
+#[test]
+fn a_few_words_among_many_numbers_are_no_classes_unless_asked_for() {
+    let mut words: Vec<String> = (0..200).map(|label| format!("{label}.5")).collect();
+    words[150] = "oops".to_owned();
+    words[160] = "later".to_owned();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    assert_data_error(fit(&words, None, None), &["a.csv:151", "`oops`", "--task"]);
+    let (task, map) = fit(&words, Some(Task::Multiclass), None).expect("classes, as asked");
+    assert_eq!((task, map.n_classes()), (Task::Multiclass, 200));
+    assert_eq!(fit(&words[100..], None, None).expect("100 classes").1.n_classes(), 100);
+    let many: Vec<String> = (0..200).map(|label| format!("class {label}")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    assert_eq!(fit(&many, None, None).expect("words alone").1.n_classes(), 200);
 }
 
 #[test]

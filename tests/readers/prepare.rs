@@ -32,6 +32,14 @@ fn splits_are_seeded_disjoint_sorted_and_rounded() {
 }
 
 #[test]
+fn a_seed_draws_the_same_split_in_every_version() {
+    let options = SplitOptions { test_fraction: 0.3, valid_fraction: 0.2, seed: 1 };
+    let [train, valid, test] = split_rows(10, &options).expect("a split");
+    // Drawn by another program, from what `split_rows` says of itself.
+    assert_eq!((train, valid, test), (vec![0, 1, 5, 6, 8], vec![2, 3], vec![4, 7, 9]));
+}
+
+#[test]
 fn parts_keep_the_order_of_the_file() {
     let table = "1,1\n2,2\n3,1\n4,2\n5,1\n";
     let pairs = "1 1:1\n2 2:2 3:1\n1 1:3\n2\n1 4:5 5:5\n";
@@ -88,6 +96,13 @@ fn missing_cells_are_filled_with_one_warning_or_refused() {
     assert_eq!(dense(&filled), expected);
     let said: Vec<String> = notes.iter().map(|note| note.to_string()).collect();
     assert!(said.len() == 1 && said[0].starts_with("6 missing cells"), "{said:?}");
+    let words = "1,0\nN/A,1\nn/a,0\nNone,1\nNULL,0\n<NA>,1\n#N/A,1\n";
+    let other = apply(
+        &fit(&read_text("a.csv", words).expect("rows"), &options),
+        read_text("a.csv", words).expect("rows"),
+        &mut Notes::new(),
+    );
+    assert_eq!(dense(&other), [[1.0]; 7]);
     options.missing = Missing::Zero;
     let filled = dense(&apply(&fit(&rows, &options), rows.clone(), &mut notes));
     assert_eq!(filled[1], [0.0, 20.0]);

@@ -37,6 +37,12 @@ fn tokens_that_are_no_pairs_are_refused_with_their_place() {
 }
 
 #[test]
+fn several_labels_a_row_are_refused() {
+    let parts = ["a.svm:2:1", "several labels a row are not supported", "`1,2`"];
+    assert_data_error(read_text("a.svm", "1 1:1\n1,2 1:1\n"), &parts);
+}
+
+#[test]
 fn the_same_index_twice_is_refused() {
     // Row 7.
     assert_data_error(read_text("a.svm", "1 1:1 2:3 2:4\n"), &["a.svm:1:11", "twice"]);

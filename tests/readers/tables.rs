@@ -69,6 +69,47 @@ fn headers_are_found_and_can_be_overridden() {
 }
 
 #[test]
+fn a_first_line_behind_a_hash_names_the_columns_where_it_fits() {
+    let names = |text: &str| {
+        let rows = read_text("a.csv", text).expect(text);
+        assert_eq!(cells(&rows), ROWS, "{text}");
+        (rows.schema.column_name(0), rows.schema.column_name(1), numbers(&rows))
+    };
+    let named = |a: &str, b: &str| (a.to_owned(), b.to_owned(), vec![0.0, 1.0]);
+    assert_eq!(names("#label,a,b\n0,1,2\n1,4,5.5\n"), named("a", "b"));
+    assert_eq!(names("# a b label\n1 2 0\n4 5.5 1\n"), named("a", "b"));
+    assert_eq!(names("#,b,label\n1,2,0\n4,5.5,1\n"), named("#", "b"));
+    for comment in ["#a,b", "#a,b,label,d", "#a,a,label", "#7,8,9", "\n# more\n#label,a,b"] {
+        let text = format!("{comment}\n1,2,0\n4,5.5,1\n");
+        assert_eq!(names(&text), named("x1", "x2"), "{text}");
+    }
+    assert_eq!(names("# x, y, z\na,b,label\n1,2,0\n4,5.5,1\n"), named("a", "b"));
+    let rows = read_text("a.csv", "#colour,size,class\nred,big,yes\nblue,small,no\n");
+    assert_eq!(rows.expect("rows of words").n_rows(), 2);
+    let mut bench = Bench::new();
+    let train = bench.read("a.csv", "#a,b,label\n1,2,0\n4,5.5,1\n").expect("rows");
+    let later = bench.follow(&train, "b.csv", "#b,a\n2,1\n5.5,4\n", false).expect("rows");
+    assert_eq!(cells(&later), ROWS);
+    bench.options.header = Some(false);
+    let rows = bench.read("a.csv", "#label,a,b\n1,2,0\n4,5.5,1\n").expect("rows");
+    assert_eq!(
+        (cells(&rows), rows.schema.column_name(0)),
+        (ROWS.map(Vec::from).to_vec(), "x1".to_owned())
+    );
+}
+
+#[test]
+fn comments_between_rows_are_counted_in_one_note() {
+    let mut bench = Bench::new();
+    let text = "# top\n1,2,0\n#tag,7,1\n# more\n4,5.5,1\n# end\n";
+    assert_eq!(cells(&bench.read("a.csv", text).expect("rows")), ROWS);
+    assert!(bench.noted("2 lines of") && bench.noted("begin with #"), "{:?}", bench.notes);
+    let mut bench = Bench::new();
+    bench.read("a.csv", "# top\n# more\n1,2,0\n4,5.5,1\n# end\n").expect("rows");
+    assert!(!bench.noted("begin with #"));
+}
+
+#[test]
 fn the_label_column_is_found_by_name_number_or_place() {
     let text = "a,b,Target,c\n1,2,0,3\n4,5,1,6\n";
     let mut bench = Bench::new();
@@ -187,4 +228,15 @@ fn a_single_row_of_words_is_no_header_when_predicting() {
     let train = bench.read("a.csv", "red,big,1\nblue,big,0\nred,small,1\n").expect("rows");
     let rows = bench.follow(&train, "b.csv", "blue,huge\n", false).expect("a row");
     assert_eq!(cells(&rows), [[1.0, 2.0]]);
+}
+
+#[test]
+fn names_that_cannot_be_printed_are_escaped_in_notes_and_errors() {
+    let mut bench = Bench::new();
+    let text = "\"a\u{1b}[31m\nb\",c\u{202e}é,label\nx,y,0\nx,z,1\n3,z,1\n";
+    let rows = bench.read("a.csv", text).expect("rows");
+    assert_eq!(rows.schema.column_name(0), "a\u{1b}[31m\nb");
+    assert!(bench.noted(r"`a\u{1b}[31m\nb`, `c\u{202e}é`"), "{:?}", bench.notes);
+    bench.options.label = Some("nope".to_owned());
+    assert_data_error(bench.read("a.csv", text), &[r"`a\u{1b}[31m\nb`"]);
 }

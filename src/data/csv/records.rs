@@ -16,6 +16,37 @@ pub(super) struct Records {
     joined: Vec<u8>,
     current: Current,
     line: u64,
+    comments: Comments,
+}
+
+/// What is known of the lines that begin with `#`.
+#[derive(Default)]
+struct Comments {
+    /// The first line of the file that is not blank, if it is a comment; it may be a header.
+    first: Option<Vec<u8>>,
+    /// Whether any record or comment came.
+    begun: bool,
+    /// Whether any record came, so that comments count.
+    counting: bool,
+    /// Since the last record; those behind all rows do not count.
+    pending: u64,
+    /// Between records, since last asked for.
+    between: u64,
+}
+
+impl Comments {
+    fn comment(&mut self, text: &[u8]) {
+        if !self.begun {
+            self.first = Some(text.to_vec());
+        }
+        self.begun = true;
+        self.pending += u64::from(self.counting);
+    }
+
+    fn record(&mut self) {
+        self.between += std::mem::take(&mut self.pending);
+        (self.begun, self.counting) = (true, true);
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -35,7 +66,18 @@ impl Records {
             joined: Vec::new(),
             current: Current::Line,
             line: 0,
+            comments: Comments::default(),
         }
+    }
+
+    /// The first line of the file if it begins with `#`, without that.
+    pub(super) fn first_comment(&self) -> Option<&[u8]> {
+        self.comments.first.as_ref().map(|text| &text[1..])
+    }
+
+    /// How many comments between records were skipped since the last call.
+    pub(super) fn take_comments(&mut self) -> u64 {
+        std::mem::take(&mut self.comments.between)
     }
 
     /// Keeps up to `count` records to look at, or as many as a quarter of the memory holds.
@@ -60,6 +102,7 @@ impl Records {
             self.window.clear();
             self.ahead.clear();
             self.replayed = 0;
+            self.comments.counting = false;
         }
     }
 
@@ -94,10 +137,15 @@ impl Records {
             }
             self.line = self.input.line_number();
             let line = self.input.line();
-            match line.iter().find(|byte| !matches!(byte, b' ' | b'\t' | b'\r')) {
-                None | Some(b'#') => continue,
-                Some(_) => {}
+            let text = line.trim_ascii();
+            if text.is_empty() {
+                continue;
             }
+            if is_comment(text) {
+                self.comments.comment(text);
+                continue;
+            }
+            self.comments.record();
             self.current = Current::Line;
             if memchr::memchr(b'"', line).is_some() && ends_open(line, false) {
                 self.join()?;
@@ -140,6 +188,14 @@ impl Records {
     pub(super) fn line(&self) -> u64 {
         self.line
     }
+}
+
+/// Whether a line without the spaces around it is a comment: `#N/A` as the first of several fields
+/// is a missing cell.
+fn is_comment(text: &[u8]) -> bool {
+    text[0] == b'#'
+        && !(text.get(..4).is_some_and(|start| start.eq_ignore_ascii_case(b"#n/a"))
+            && matches!(text.get(4), Some(b',' | b';' | b'\t')))
 }
 
 /// Whether a quoted field is still open after `text`, given whether one was before it.

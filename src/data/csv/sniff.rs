@@ -58,9 +58,15 @@ pub(super) fn sniff(
     }
     let first: Vec<Vec<u8>> = fields.iter().map(<[u8]>::to_vec).collect();
     let below = Below::scan(ahead, delimiter, &first, &mut fields);
-    let guess = below.first_is_header(&first, hint);
     let keel_names = (!keel.attributes.is_empty()).then_some(keel.attributes);
-    let header = header.unwrap_or(guess && keel_names.is_none());
+    let hashed = hashed_header(records, delimiter, &first).filter(|_| keel_names.is_none());
+    let guess = match hint {
+        // A candidate above it makes a first record of words alone more likely a row.
+        Hint::Nothing if hashed.is_some() => below.first_is_header(&first, &Hint::Unnamed),
+        _ => below.first_is_header(&first, hint),
+    };
+    let hashed = hashed.filter(|_| !guess && header != Some(false));
+    let header = hashed.is_none() && header.unwrap_or(guess && keel_names.is_none());
     let mut wordy = below.wordy;
     if !header {
         for (wordy, field) in wordy.iter_mut().zip(&first) {
@@ -68,11 +74,30 @@ pub(super) fn sniff(
         }
     }
     let name = |field: &Vec<u8>| String::from_utf8_lossy(field).into_owned();
-    let names = if header { Some(first.iter().map(name).collect()) } else { keel_names };
+    let n_fields = first.len();
+    let names = match hashed.as_ref().or(header.then_some(&first)) {
+        Some(fields) => Some(fields.iter().map(name).collect()),
+        None => keel_names,
+    };
     if header {
         records.advance()?;
     }
-    Ok(Layout { delimiter, header, names, keel_label: keel.label, n_fields: first.len(), wordy })
+    let header = header || hashed.is_some();
+    Ok(Layout { delimiter, header, names, keel_label: keel.label, n_fields, wordy })
+}
+
+/// The fields of a first line `#a,b,label` that can name the columns: as many words as the rows
+/// have fields, no two alike. A column may itself be called `#`.
+fn hashed_header(records: &Records, delimiter: u8, row: &[Vec<u8>]) -> Option<Vec<Vec<u8>>> {
+    let mut fields = Fields::default();
+    fields.split(records.first_comment()?, delimiter);
+    let mut names: Vec<Vec<u8>> = fields.iter().map(<[u8]>::to_vec).collect();
+    if names[0].is_empty() {
+        names[0] = b"#".to_vec();
+    }
+    let words = names.iter().all(|name| number::token(name) == Token::Word);
+    let distinct = names.iter().collect::<HashSet<_>>().len() == names.len();
+    (names.len() == row.len() && words && distinct).then_some(names)
 }
 
 /// What stands below the first record, by column.
