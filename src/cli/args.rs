@@ -115,7 +115,8 @@ pub(crate) struct ReadArgs {
     /// Labels of an idx or npy file [default for idx: found beside it by name]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) labels: Option<PathBuf>,
-    /// Most memory the rows may take, as 2GiB, 500MB or a number of bytes [default: 80 % of RAM]
+    /// Most memory the rows may take, and the model, as 2GiB, 500MB or a number of bytes
+    /// [default: 80 % of RAM]
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     pub(crate) max_memory: Option<u64>,
 }

@@ -21,6 +21,7 @@ use llfm::{Error, Result, plot};
 use super::args::TrainArgs;
 use super::console::{Console, complain};
 use super::load::Loaded;
+use super::memory::{check_model, default_limit};
 use super::progress::Progress;
 use super::report::Facts;
 use super::signals::Signals;
@@ -37,6 +38,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<()> {
     let loaded = Loaded::read(args)?;
     drop(reading);
     let config = defaults::resolve(&args.settings, &loaded.shape())?;
+    check_model(&config, &loaded.shape(), args.read.max_memory.unwrap_or_else(default_limit))?;
     let mut job = Job::new(args, config, loaded, signals);
     job.introduce()?;
     let trained = job.train()?;

@@ -125,6 +125,16 @@ fn each_kind_of_failure_has_its_exit_code() {
 }
 
 #[test]
+fn a_model_beyond_memory_is_refused_with_what_it_takes() {
+    let bench = Bench::new();
+    bench.write("data.csv", &clouds(90, 1));
+    let words = ["--anchors 20000", "--factors 4096", "MB of the 1.0 MB"];
+    let large = "train data.csv --anchors 20000 --factors 4096 --max-memory 1MB";
+    bench.line(large).fails(2, &words);
+    bench.line("train data.csv --anchors 20 --max-memory 1MB --epochs 1").succeeds();
+}
+
+#[test]
 fn help_explains_every_setting_and_gives_examples() {
     let bench = Bench::new();
     let help = bench.line("train --help").succeeds().out;
