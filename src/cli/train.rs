@@ -34,6 +34,10 @@ pub(crate) fn run(args: &TrainArgs) -> Result<()> {
     args.run.start()?;
     let lock = args.output.model.as_deref().filter(|path| !is_special(path));
     let lock = lock.map(OutputLock::acquire).transpose()?;
+    // Another run may have finished the file between the first look and the lock.
+    if let Some(path) = &args.output.model {
+        outputs::refuse_existing(path, "--model", args.output.force)?;
+    }
     let signals = Signals::install()?;
     let reading = signals.end_at_once(lock.as_ref().map(|lock| lock.path().to_owned()));
     let loaded = Loaded::read(args)?;
