@@ -38,7 +38,7 @@ pub struct Settings {
     pub neighbors: Option<usize>,
     /// Soft coding: weight exp(-distance/C), C > 0 in units of the distance
     /// [default: calibrated to --target-active]
-    #[arg(long, value_name = "C|auto")]
+    #[arg(long, value_name = "C|auto", conflicts_with = "lipschitz")]
     pub bandwidth: Option<AutoF64>,
     /// Multiplier L > 0 of the distance at the start; larger means fewer active anchors
     /// [default: calibrated to --target-active]

@@ -31,6 +31,7 @@ use super::signals::Signals;
 pub(crate) fn run(args: &TrainArgs) -> Result<()> {
     check_outputs(args)?;
     check_settings(&args.settings)?;
+    check_patience(args, args.parts.valid.is_some() || args.parts.valid_fraction > 0.0)?;
     args.run.start()?;
     let lock = args.output.model.as_deref().filter(|path| !is_special(path));
     let lock = lock.map(OutputLock::acquire).transpose()?;
@@ -42,6 +43,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<()> {
     let reading = signals.end_at_once(lock.as_ref().map(|lock| lock.path().to_owned()));
     let loaded = Loaded::read(args)?;
     drop(reading);
+    check_patience(args, loaded.valid.is_some())?;
     let config = defaults::resolve(&args.settings, &loaded.shape())?;
     check_model(&config, &loaded.shape(), args.read.max_memory.unwrap_or_else(default_limit))?;
     let mut job = Job::new(args, config, loaded, signals);
@@ -90,6 +92,17 @@ fn check_settings(settings: &Settings) -> Result<()> {
     let anything =
         DataShape { rows: 1000, features: 10, nonzeros: 10_000, sparse: false, classes: 2, task };
     defaults::resolve(settings, &anything).map(drop)
+}
+
+/// Refuses a patience with no validation loss to wait for.
+fn check_patience(args: &TrainArgs, has_valid: bool) -> Result<()> {
+    match args.settings.patience {
+        Some(patience) if !has_valid => Err(Error::Usage(format!(
+            "--patience {patience} needs validation rows: name them by --valid, or hold some out by \
+             --valid-fraction"
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// One training run and everything it prints.

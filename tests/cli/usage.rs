@@ -3,7 +3,7 @@
 use crate::bench::{Bench, clouds};
 
 /// Every setting with values it cannot have; the first flag is the one to be named.
-const BAD: [&str; 61] = [
+const BAD: [&str; 65] = [
     "--method gbm",
     "--coding hard",
     "--coding single",
@@ -37,7 +37,11 @@ const BAD: [&str; 61] = [
     "--epochs 0",
     "--epochs 1000001",
     "--epochs many",
-    "--patience 0",
+    "--patience 0 --valid-fraction 0.1",
+    "--patience 3",
+    "--anchors 2 --method fm",
+    "--bandwidth 1 --lipschitz 1 --method llfm-do",
+    "--learn none,anchors",
     "--l2 -0.1",
     "--l2 nan",
     "--weight-decay -1",
