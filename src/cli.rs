@@ -7,6 +7,7 @@ mod evaluate;
 mod inspect;
 mod load;
 mod memory;
+mod outputs;
 mod predict;
 mod progress;
 mod report;

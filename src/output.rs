@@ -13,6 +13,9 @@ use crate::error::{Error, Result};
 /// Devices and pipes (`/dev/stdout`, a FIFO) cannot be replaced and are written straight.
 #[derive(Debug)]
 pub struct AtomicFile {
+    /// The path as it was given, for messages.
+    named: PathBuf,
+    /// The file it leads to.
     path: PathBuf,
     sink: Sink,
 }
@@ -29,18 +32,21 @@ impl AtomicFile {
     /// # Errors
     /// [`Error::Io`] when the folder is missing or cannot be written.
     pub fn create(path: &Path) -> Result<Self> {
+        let named = path.to_owned();
         // A link is kept, and what it points to replaced.
         let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         let special = fs::metadata(&path).is_ok_and(|m| !m.is_file());
         let sink = if special {
             let file =
-                File::options().write(true).open(&path).map_err(Error::io("write", &path))?;
+                File::options().write(true).open(&path).map_err(Error::io("write", &named))?;
             Sink::Straight(BufWriter::new(file))
         } else {
-            let file = temporary_beside(&path).map_err(Error::io("create", &path))?;
+            // The message of the temporary file would name a path that nobody gave.
+            let file = temporary_beside(&path)
+                .map_err(|e| Error::io("create", &named)(io::Error::from(e.kind())))?;
             Sink::Replaced(BufWriter::new(file))
         };
-        Ok(Self { path, sink })
+        Ok(Self { named, path, sink })
     }
 
     /// Brings everything to the disk and puts the file in place.
@@ -48,7 +54,7 @@ impl AtomicFile {
     /// # Errors
     /// [`Error::Io`]; whatever stood at the path before is then untouched.
     pub fn finish(self) -> Result<()> {
-        let fail = || Error::io("write", &self.path);
+        let fail = || Error::io("write", &self.named);
         match self.sink {
             Sink::Straight(mut file) => file.flush().map_err(fail()),
             Sink::Replaced(file) => {

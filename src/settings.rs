@@ -18,7 +18,8 @@ pub struct Settings {
     /// How a row is spread over its nearest anchors [default: by method]
     #[arg(long, value_parser = or_auto::<Coding>())]
     pub coding: Option<OrAuto<Coding>>,
-    /// What is learned beside the factorization machines, comma-separated [default: by method]
+    /// What is learned beside the factorization machines, comma-separated [default: llfm-jo all,
+    /// llfm-apl all but scale, else none; no scale from 16 features on; sparse rows anchors only]
     #[arg(long, value_enum, value_delimiter = ',')]
     pub learn: Option<Vec<LearnPart>>,
     /// What is predicted [default: decided by the labels]
@@ -27,7 +28,8 @@ pub struct Settings {
     /// Loss of a row [default: logistic, softmax or squared, by task]
     #[arg(long, value_parser = or_auto::<Loss>())]
     pub loss: Option<OrAuto<Loss>>,
-    /// Number of anchor points, 1 to 65536 [default: by rows and features]
+    /// Number of anchor points, 1 to 65536 [default: sqrt(rows * features)/6, features at least 4,
+    /// from 5 to 200 and, beyond 5, below five million parameters; 5 for sparse rows; 1 for fm]
     #[arg(long, value_name = "M", value_parser = whole::<usize>)]
     pub anchors: Option<usize>,
     /// Factors of each factorization machine, 0 to 4096; 0 leaves linear models [default: 10]
@@ -37,18 +39,21 @@ pub struct Settings {
     #[arg(long, value_name = "K", value_parser = whole::<usize>)]
     pub neighbors: Option<usize>,
     /// Soft coding: weight exp(-distance/C), C > 0 in units of the distance
-    /// [default: calibrated to --target-active]
-    #[arg(long, value_name = "C|auto")]
+    /// [default: as --lipschitz, of which it is the inverse]
+    #[arg(long, value_name = "C|auto", conflicts_with = "lipschitz")]
     pub bandwidth: Option<AutoF64>,
     /// Multiplier L > 0 of the distance at the start; larger means fewer active anchors
-    /// [default: calibrated to --target-active]
+    /// [default: calibrated to --target-active; 0.16/non-zeros a row for sparse rows; 1 for inverse
+    /// coding]
     #[arg(long, value_name = "L|auto")]
     pub lipschitz: Option<AutoF64>,
     /// Mean number of active anchors that calibration aims at, at least 1
-    /// [default: 8, or a tenth of the anchors; 3 for soft coding]
+    /// [default: 8, or a tenth of the anchors if that is more; 3 for soft coding; at most 0.8 of the
+    /// anchors]
     #[arg(long, value_name = "K", value_parser = number)]
     pub target_active: Option<f64>,
-    /// Distance between rows and anchors [default: sqeuclidean below 8 features and for sparse rows, else euclidean]
+    /// Distance between rows and anchors [default: sqeuclidean below 8 features and for sparse
+    /// rows, else euclidean]
     #[arg(long, value_enum)]
     pub distance: Option<Distance>,
     /// Update rule [default: adam; adagrad for sparse rows]
@@ -70,7 +75,8 @@ pub struct Settings {
     /// Rows per step, 1 to 16777216 [default: by rows]
     #[arg(long, value_name = "B", help_heading = "Training", value_parser = whole::<usize>)]
     pub batch_size: Option<usize>,
-    /// Passes over the training rows, 1 to 1000000 [default: by rows]
+    /// Passes over the training rows, 1 to 1000000 [default: 16 to 40, fewer for more cells; 30 for
+    /// sparse rows]
     #[arg(long, value_name = "N", help_heading = "Training", value_parser = whole::<usize>)]
     pub epochs: Option<usize>,
     /// Stop after N epochs without a better validation loss, at least 1 [default: never]
@@ -84,7 +90,7 @@ pub struct Settings {
     #[arg(long, value_name = "X", help_heading = "Training", value_parser = number)]
     pub weight_decay: Option<f64>,
     /// Standard deviation of the initial factors, 0 or more
-    /// [default: 0.3/sqrt(non-zeros a row), at most 0.1; 0.03 for sparse rows]
+    /// [default: the smaller of 0.3/sqrt(non-zeros a row) and 0.1; 0.03 in place of 0.1 for sparse rows]
     #[arg(long, value_name = "X", value_parser = number)]
     pub init_scale: Option<f64>,
     /// Seed of every random choice but the split [default: 0]

@@ -4,21 +4,29 @@ use std::path::Path;
 use std::process::Command;
 
 use llfm::Error;
+use llfm::config::Coding;
+use llfm::data::LabelMap;
 use llfm::model::Model;
 use ndarray::s;
 use sha2::{Digest, Sha256};
 
 const FILE: &str = "m.llfm";
 
-/// The bytes of a small trained model.
+/// The bytes of a small trained model of three classes.
 fn bytes() -> Vec<u8> {
+    trained(&["cat", "dog", "emu"], &[])
+}
+
+fn trained(classes: &[&str], flags: &[&str]) -> Vec<u8> {
     let dir = tempfile::TempDir::new().expect("a temporary folder");
-    let rows = (0..60).map(|i| format!("{},{},{}\n", i % 7, i % 5, ["cat", "dog", "emu"][i % 3]));
+    let rows = (0..60).map(|i| format!("{},{},{}\n", i % 7, i % 5, classes[i % classes.len()]));
     let data = dir.path().join("data.csv");
     std::fs::write(&data, rows.collect::<String>()).expect("the folder is writable");
     let model = dir.path().join(FILE);
     let mut llfm = Command::new(assert_cmd::cargo::cargo_bin!("llfm"));
-    llfm.args(["train", "--epochs", "1", "--factors", "4", "--anchors", "5", "--quiet", "--model"]);
+    let anchors = if flags.contains(&"fm") { "1" } else { "5" };
+    llfm.args(["train", "--epochs", "1", "--factors", "4", "--anchors", anchors, "--quiet"]);
+    llfm.args(flags).arg("--model");
     assert!(llfm.arg(&model).arg(&data).status().expect("llfm starts").success());
     std::fs::read(model).expect("the model was written")
 }
@@ -54,6 +62,13 @@ fn seal(header: &str, tensors: &[u8]) -> Vec<u8> {
     let sum: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
     bytes[at..at + 64].copy_from_slice(sum.as_bytes());
     bytes
+}
+
+/// What loading says of a model changed in a way no run leaves, under a valid checksum.
+fn changed(classes: &[&str], flags: &[&str], change: impl FnOnce(&mut Model)) -> String {
+    let mut model = load(&trained(classes, flags)).expect("a whole file");
+    change(&mut model);
+    load(&model.to_bytes(Path::new(FILE)).expect("finite")).expect_err("a forged file")
 }
 
 /// What loading says of a file whose header was changed and sealed again.
@@ -129,6 +144,39 @@ fn shapes_that_disagree_with_the_metadata_are_refused() {
 }
 
 #[test]
+fn labels_that_do_not_fit_the_task_are_refused() {
+    let classes = |names: &[&str]| LabelMap::Classes {
+        names: names.iter().map(ToString::to_string).collect(),
+        rest: false,
+    };
+    let values = LabelMap::Values { range: [0.0, 1.0], clamp: false };
+    let (two, numbers) = (["cat", "dog"], ["0", "1", "2.5"]);
+    for names in [&[][..], &["cat"], &["cat", "dog", "emu"]] {
+        let text = changed(&two, &[], |model| model.labels = classes(names));
+        assert!(text.contains("labels"), "{names:?}: {text}");
+    }
+    let text = changed(&two, &[], |model| model.labels = values.clone());
+    assert!(text.contains("labels"), "{text}");
+    let text = changed(&numbers, &["--task", "regression"], |model| model.labels = classes(&two));
+    assert!(text.contains("labels"), "{text}");
+    let text = changed(&["a", "b", "c"], &[], |model| model.labels = values.clone());
+    assert!(text.contains("labels"), "{text}");
+    let text = changed(&["a", "b", "c"], &[], |model| model.labels = classes(&two));
+    assert!(text.contains("outputs"), "{text}");
+}
+
+#[test]
+fn anchors_that_contradict_the_metadata_are_refused() {
+    let two = ["cat", "dog"];
+    let text = changed(&two, &[], |model| model.config.coding = Coding::Single);
+    assert!(text.contains("coding"), "{text}");
+    let text = changed(&two, &[], |model| model.summary.anchor_share.push(0.0));
+    assert!(text.contains("shares"), "{text}");
+    let fm = load(&trained(&two, &["--method", "fm"])).expect("one anchor");
+    assert_eq!(fm.config.coding, Coding::Single);
+}
+
+#[test]
 fn preprocessing_that_contradicts_itself_is_refused() {
     let (header, tensors) = parts(&bytes());
     let whole: serde_json::Value = serde_json::from_str(&header).expect("a JSON header");
@@ -142,6 +190,14 @@ fn preprocessing_that_contradicts_itself_is_refused() {
         forged["__metadata__"]["preprocess"] = preprocess.to_string().into();
         let text = load(&seal(&forged.to_string(), &tensors)).expect_err("a forged file");
         assert!(text.contains("preprocessing"), "{list}: {text}");
+    }
+    for never_seen in [[1, 0], [0, 0], [0, 9]] {
+        let mut preprocess: serde_json::Value = serde_json::from_str(text).expect("JSON");
+        preprocess["never_seen"] = never_seen.to_vec().into();
+        let mut forged = whole.clone();
+        forged["__metadata__"]["preprocess"] = preprocess.to_string().into();
+        let text = load(&seal(&forged.to_string(), &tensors)).expect_err("a forged file");
+        assert!(text.contains("preprocessing"), "{never_seen:?}: {text}");
     }
 }
 

@@ -91,10 +91,12 @@ pub(crate) struct PartArgs {
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) split_seed: u64,
     /// Labels of --valid, where idx or npy keep them in a file of their own
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "valid")]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "valid",
+        conflicts_with = "valid_fraction")]
     pub(crate) valid_labels: Option<PathBuf>,
     /// Labels of --test, likewise
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "test")]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "test",
+        conflicts_with = "test_fraction")]
     pub(crate) test_labels: Option<PathBuf>,
 }
 
@@ -115,7 +117,8 @@ pub(crate) struct ReadArgs {
     /// Labels of an idx or npy file [default for idx: found beside it by name]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) labels: Option<PathBuf>,
-    /// Most memory the rows may take, as 2GiB, 500MB or a number of bytes [default: 80 % of RAM]
+    /// Most memory the rows may take, and the model, as 2GiB, 500MB or a number of bytes
+    /// [default: 80 % of RAM]
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     pub(crate) max_memory: Option<u64>,
 }

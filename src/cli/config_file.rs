@@ -6,6 +6,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use llfm::error::Place;
@@ -58,7 +59,7 @@ fn flags_of(
             .and_then(|sub| sub.get_arguments().find(|arg| arg.get_long() == Some(key)))
             .filter(|arg| !matches!(arg.get_id().as_str(), "config" | "help"))
             .ok_or_else(|| fault(file, text, line, &unknown(key, name)))?;
-        let chosen = given.value_source(arg.get_id().as_str()) == Some(ValueSource::CommandLine);
+        let chosen = overruled(arg, command.find_subcommand(name), given);
         let source = &text[value.span()];
         let flag = flag_of(key, arg, value.get_ref(), source)
             .map_err(|message| fault(file, text, line, &message))?;
@@ -67,14 +68,33 @@ fn flags_of(
         };
         // Alone on a command line, a bad value can be blamed on its line of the file.
         let alone = [OsString::from("llfm"), name.into(), flag.clone(), "-".into()];
-        if let Err(error) = command.try_get_matches_from_mut(alone) {
-            return Err(fault(file, text, line, &first_sentence(&error)));
+        match command.try_get_matches_from_mut(alone) {
+            // What a flag requires may stand in another line, or on the command line.
+            Err(error) if error.kind() != ErrorKind::MissingRequiredArgument => {
+                return Err(fault(file, text, line, &first_sentence(&error)));
+            }
+            _ => {}
         }
         if !chosen {
             flags.push(flag);
         }
     }
     Ok(flags)
+}
+
+/// Whether the command line has this flag, or one that excludes it.
+fn overruled(arg: &Arg, command: Option<&Command>, given: &ArgMatches) -> bool {
+    let chosen =
+        |arg: &Arg| given.value_source(arg.get_id().as_str()) == Some(ValueSource::CommandLine);
+    // A conflict is written down with only one of the two flags.
+    let exclude = |command: &Command, a: &Arg, b: &Arg| {
+        command.get_arg_conflicts_with(a).iter().any(|other| other.get_id() == b.get_id())
+    };
+    let excluded = command.is_some_and(|command| {
+        let mut others = command.get_arguments().filter(|other| chosen(other));
+        others.any(|other| exclude(command, arg, other) || exclude(command, other, arg))
+    });
+    chosen(arg) || excluded
 }
 
 /// A key and its value as a flag; `None` for a switch that is off.
@@ -97,6 +117,9 @@ fn scalar(key: &str, value: &DeValue, source: &str) -> std::result::Result<Strin
         DeValue::String(text) => Ok(text.to_string()),
         // As written, so that no digit is lost on the way; TOML allows `_` between digits.
         DeValue::Integer(_) | DeValue::Float(_) => Ok(source.replace('_', "")),
+        DeValue::Array(items) if items.is_empty() && key == "learn" => {
+            Err("`learn` is empty: write [\"none\"]".into())
+        }
         DeValue::Array(items) => {
             let items = items.iter().map(|item| scalar(key, item.get_ref(), source));
             Ok(items.collect::<std::result::Result<Vec<_>, _>>()?.join(","))

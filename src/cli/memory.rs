@@ -2,6 +2,10 @@
 
 use std::fs;
 
+use llfm::config::defaults::DataShape;
+use llfm::config::{Optimizer, TrainConfig};
+use llfm::{Error, Result};
+
 /// The most memory data may take where the user does not say: 80 % of what this process can get.
 pub(crate) fn default_limit() -> u64 {
     let machine = proc_bytes("/proc/meminfo", "MemTotal:");
@@ -25,9 +29,46 @@ fn proc_bytes(file: &str, key: &str) -> Option<u64> {
     line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib * 1024)
 }
 
+/// Refuses a model beyond `limit` bytes, which would end in an abort of the allocator.
+pub(crate) fn check_model(config: &TrainConfig, shape: &DataShape, limit: u64) -> Result<()> {
+    let needed = model_bytes(config, shape).unwrap_or(u64::MAX);
+    if needed <= limit {
+        return Ok(());
+    }
+    let megabytes = |bytes: u64| bytes as f64 / 1e6;
+    Err(Error::Usage(format!(
+        "--anchors {} with --factors {} make a model whose training takes {:.1} MB of the {:.1} MB \
+         allowed: use fewer of them, or raise --max-memory",
+        config.anchors,
+        config.factors,
+        megabytes(needed),
+        megabytes(limit)
+    )))
+}
+
+/// Bytes of every copy of the parameters that exists at once; `None` beyond counting.
+fn model_bytes(config: &TrainConfig, shape: &DataShape) -> Option<u64> {
+    let [features, factors, outputs, ensemble] =
+        [shape.features, config.factors, config.loss.n_outputs(shape.classes), config.ensemble]
+            .map(|n| n as u64);
+    // Seeding finds no more clusters than rows.
+    let anchors = config.anchors.min(shape.rows) as u64;
+    let coding = anchors.checked_mul(features)?.checked_mul(2)?;
+    let machines = anchors.checked_mul(outputs)?.checked_mul(features)?.checked_mul(factors + 1)?;
+    let moments = match config.optimizer {
+        Optimizer::Sgd => 0,
+        Optimizer::AdaGrad => 1,
+        Optimizer::Adam => 2,
+    };
+    // While training: the initial parameters, those in work, their moments, and the best of every
+    // member. While saving: all members as trained, in the model, as tensors, as bytes.
+    let copies = (2 + moments + ensemble).max(4 * ensemble);
+    machines.checked_add(coding)?.checked_mul(4)?.checked_mul(copies)
+}
+
 /// Parses `2GiB`, `500MB`, `1.5G` or a plain number of bytes. `MB` is a million bytes, `MiB` and
 /// `M` are 2²⁰.
-pub(crate) fn parse_size(text: &str) -> Result<u64, String> {
+pub(crate) fn parse_size(text: &str) -> std::result::Result<u64, String> {
     let wrong =
         || format!("expected a size such as 2GiB, 500MB or a number of bytes, found `{text}`");
     let split = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());

@@ -1,6 +1,7 @@
 //! `llfm predict`: rows in, a line each out, never more than a chunk in memory.
 
 use std::io::Write;
+use std::path::{Path, PathBuf};
 
 use llfm::data::{Features, Notes, Reader};
 use llfm::model::Model;
@@ -12,8 +13,8 @@ use llfm::{Error, Result};
 use super::args::PredictArgs;
 use super::console::{Console, show_notes};
 use super::memory::default_limit;
+use super::outputs;
 use super::signals::Signals;
-use super::train::refuse_existing;
 
 /// Rows in memory at a time: enough to keep every core busy.
 pub(crate) const CHUNK: usize = 8192;
@@ -21,7 +22,9 @@ pub(crate) const CHUNK: usize = 8192;
 /// Runs the command.
 pub(crate) fn run(args: &PredictArgs) -> Result<()> {
     if let Some(path) = &args.output {
-        refuse_existing(path, "--output", args.force)?;
+        let inputs = [Some(&args.model), Some(&args.data), args.read.labels.as_ref()];
+        let inputs: Vec<&Path> = inputs.into_iter().flatten().map(PathBuf::as_path).collect();
+        outputs::check(&[("--output", path)], &inputs, args.force)?;
     }
     args.run.start()?;
     let mut model = Model::load(&args.model)?;
@@ -116,7 +119,7 @@ fn push_number(text: &mut String, number: f32) {
 /// Where the lines go.
 enum Sink<'a> {
     Stdout(Console),
-    File(AtomicFile, &'a std::path::Path),
+    File(AtomicFile, &'a Path),
 }
 
 impl Sink<'_> {

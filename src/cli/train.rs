@@ -2,7 +2,7 @@
 
 mod talk;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use llfm::config::defaults::{self, DataShape};
@@ -21,6 +21,8 @@ use llfm::{Error, Result, plot};
 use super::args::TrainArgs;
 use super::console::{Console, complain};
 use super::load::Loaded;
+use super::memory::{check_model, default_limit};
+use super::outputs::{self, Output, is_special};
 use super::progress::Progress;
 use super::report::Facts;
 use super::signals::Signals;
@@ -29,14 +31,21 @@ use super::signals::Signals;
 pub(crate) fn run(args: &TrainArgs) -> Result<()> {
     check_outputs(args)?;
     check_settings(&args.settings)?;
+    check_patience(args, args.parts.valid.is_some() || args.parts.valid_fraction > 0.0)?;
     args.run.start()?;
     let lock = args.output.model.as_deref().filter(|path| !is_special(path));
     let lock = lock.map(OutputLock::acquire).transpose()?;
+    // Another run may have finished the file between the first look and the lock.
+    if let Some(path) = &args.output.model {
+        outputs::refuse_existing(path, "--model", args.output.force)?;
+    }
     let signals = Signals::install()?;
     let reading = signals.end_at_once(lock.as_ref().map(|lock| lock.path().to_owned()));
     let loaded = Loaded::read(args)?;
     drop(reading);
+    check_patience(args, loaded.valid.is_some())?;
     let config = defaults::resolve(&args.settings, &loaded.shape())?;
+    check_model(&config, &loaded.shape(), args.read.max_memory.unwrap_or_else(default_limit))?;
     let mut job = Job::new(args, config, loaded, signals);
     job.introduce()?;
     let trained = job.train()?;
@@ -54,13 +63,23 @@ fn check_outputs(args: &TrainArgs) -> Result<()> {
             "standard input can be only one of DATA, --valid and --test".into(),
         ));
     }
+    let parts = &args.parts;
+    let inputs = [
+        Some(&args.data),
+        parts.valid.as_ref(),
+        parts.test.as_ref(),
+        args.read.labels.as_ref(),
+        parts.valid_labels.as_ref(),
+        parts.test_labels.as_ref(),
+        args.output.config.as_ref(),
+    ];
+    let inputs: Vec<&Path> = inputs.into_iter().flatten().map(PathBuf::as_path).collect();
     let outputs = [("--model", &args.output.model), ("--plot", &args.output.plot)];
-    for (flag, path) in outputs {
-        if let Some(path) = path {
-            refuse_existing(path, flag, args.output.force)?;
-        }
-    }
-    Ok(())
+    let outputs: Vec<Output<'_>> = outputs
+        .into_iter()
+        .filter_map(|(flag, path)| path.as_deref().map(|path| (flag, path)))
+        .collect();
+    outputs::check(&outputs, &inputs, args.output.force)
 }
 
 /// Refuses settings that fit no data, rather than after minutes of reading.
@@ -75,23 +94,15 @@ fn check_settings(settings: &Settings) -> Result<()> {
     defaults::resolve(settings, &anything).map(drop)
 }
 
-/// Refuses to replace a file unasked, or a folder at all.
-pub(crate) fn refuse_existing(path: &Path, flag: &str, force: bool) -> Result<()> {
-    let shown = path.display();
-    if path.is_dir() {
-        return Err(Error::Usage(format!("{flag} {shown} is a folder: name a file in it")));
+/// Refuses a patience with no validation loss to wait for.
+fn check_patience(args: &TrainArgs, has_valid: bool) -> Result<()> {
+    match args.settings.patience {
+        Some(patience) if !has_valid => Err(Error::Usage(format!(
+            "--patience {patience} needs validation rows: name them by --valid, or hold some out by \
+             --valid-fraction"
+        ))),
+        _ => Ok(()),
     }
-    if path.exists() && !force && !is_special(path) {
-        return Err(Error::Usage(format!(
-            "{flag} {shown} exists: choose another name, or add --force to replace it"
-        )));
-    }
-    Ok(())
-}
-
-/// A device or pipe: nothing there can be lost.
-fn is_special(path: &Path) -> bool {
-    std::fs::metadata(path).is_ok_and(|meta| !meta.is_file() && !meta.is_dir())
 }
 
 /// One training run and everything it prints.
@@ -108,6 +119,8 @@ struct Job<'a> {
 struct Measured {
     model: Model,
     seconds: f64,
+    /// What was written, and where.
+    written: Vec<(&'static str, PathBuf)>,
 }
 
 impl<'a> Job<'a> {
@@ -155,19 +168,15 @@ impl<'a> Job<'a> {
             self.signals.check()?;
         }
         let facts = Facts { anchors: progress.anchors.max(1), ..self.facts.clone() };
-        let measured = self.measure(&trained)?;
-        if let Some(path) = &self.args.output.model {
-            measured.model.save(path)?;
-        }
-        if let Some(path) = &self.args.output.plot {
-            let title = format!("{} on {}", facts.method, short_name(&self.args.data));
-            plot::learning_curve(path, &title, &format!("{} loss", facts.loss), &progress.epochs)?;
-        }
+        let mut measured = self.measure(&trained)?;
+        // What cannot be written must not take the results with it: they are printed first.
+        let written = self.write(&mut measured, &progress);
         if self.args.talk.json {
             self.print_result(facts, &trained, &measured)?;
         } else if self.talks() {
             self.print_summary(&progress, &trained, &measured)?;
         }
+        written?;
         let ended_early = trained.diverged.is_some() || self.signals.received().is_some();
         if let (true, false, Some(path)) =
             (ended_early, self.args.talk.quiet, &self.args.output.model)
@@ -179,6 +188,22 @@ impl<'a> Job<'a> {
             (None, Some(signal)) => Err(Error::Interrupted { signal }),
             (None, None) => Ok(()),
         }
+    }
+
+    /// Writes the model, then the plot.
+    fn write(&self, measured: &mut Measured, progress: &Progress) -> Result<()> {
+        let output = &self.args.output;
+        if let Some(path) = &output.model {
+            measured.model.save(path)?;
+            measured.written.push(("model", path.clone()));
+        }
+        if let Some(path) = &output.plot {
+            let title = format!("{} on {}", self.facts.method, short_name(&self.args.data));
+            let loss = format!("{} loss", self.facts.loss);
+            plot::learning_curve(path, &title, &loss, &progress.epochs)?;
+            measured.written.push(("plot", path.clone()));
+        }
+        Ok(())
     }
 
     /// Scores every part with the finished model.
@@ -218,7 +243,7 @@ impl<'a> Job<'a> {
             model.summary.metrics.insert(name.to_owned(), found);
         }
         drop(scorer);
-        Ok(Measured { model, seconds: start.elapsed().as_secs_f64() })
+        Ok(Measured { model, seconds: start.elapsed().as_secs_f64(), written: Vec::new() })
     }
 }
 

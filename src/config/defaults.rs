@@ -1,6 +1,8 @@
 //! Defaults as functions of the shape of the data alone: rows, features, non-zeros, classes, task.
 
-use crate::config::{Coding, Distance, Learn, Loss, Method, Optimizer, Schedule, TrainConfig};
+use crate::config::{
+    Coding, Distance, Learn, LearnPart, Loss, Method, Optimizer, Schedule, TrainConfig,
+};
 use crate::data::Task;
 use crate::error::{Error, Result};
 use crate::settings::Settings;
@@ -39,6 +41,7 @@ impl DataShape {
 /// [`Error::Usage`] for a value out of its range or settings that exclude each other.
 pub fn resolve(settings: &Settings, shape: &DataShape) -> Result<TrainConfig> {
     let method = settings.method.unwrap_or(Method::LlfmJo);
+    refuse_idle(settings, method)?;
     let coding = coding_of(settings, method)?;
     let learn =
         settings.learn.as_deref().map_or_else(|| learn_of(method, shape), Learn::from_parts);
@@ -82,6 +85,23 @@ pub fn resolve(settings: &Settings, shape: &DataShape) -> Result<TrainConfig> {
     };
     config.check()?;
     Ok(config)
+}
+
+/// Refuses settings that another one keeps from acting.
+fn refuse_idle(settings: &Settings, method: Method) -> Result<()> {
+    let refuse = |message: &str| Err(Error::Usage(message.to_owned()));
+    if method == Method::Fm && settings.anchors.is_some_and(|m| m != 1) {
+        return refuse(
+            "--anchors has no meaning with --method fm, which has no anchors: leave it out",
+        );
+    }
+    if settings.bandwidth.is_some() && settings.lipschitz.is_some() {
+        return refuse("--bandwidth C is --lipschitz 1/C: give one of them");
+    }
+    if settings.learn.as_ref().is_some_and(|l| l.len() > 1 && l.contains(&LearnPart::None)) {
+        return refuse("--learn none stands alone: leave out `none`, or all else");
+    }
+    Ok(())
 }
 
 fn coding_of(settings: &Settings, method: Method) -> Result<Coding> {
@@ -141,8 +161,9 @@ fn optimizer_of(shape: &DataShape) -> Optimizer {
     if shape.sparse { Optimizer::AdaGrad } else { Optimizer::Adam }
 }
 
-/// A sixth of √(n·p), p at least 4, for dense rows, as far as that stays below five million parameters: few rows
-/// cannot feed many local models, few features need few, and more than 200 gain little.
+/// A sixth of √(n·p), p at least 4, for dense rows, as far as that stays below five million
+/// parameters: few rows cannot feed many local models, few features need few, and more than 200
+/// gain little.
 fn anchors_of(shape: &DataShape, factors: usize) -> usize {
     if shape.sparse {
         return 5;

@@ -151,7 +151,8 @@ impl Preprocess {
         let p = self.n_features();
         self.encoder.is_consistent()
             && self.scaling.fits(p)
-            && self.never_seen.iter().all(|&j| (j as usize) < p)
+            && self.never_seen.is_sorted_by(|a, b| a < b)
+            && self.never_seen.last().is_none_or(|&j| (j as usize) < p)
     }
 
     /// Number of features p after encoding.

@@ -21,6 +21,7 @@
 //! Nothing in the file depends on when, where or how fast it was made: the same run gives the same
 //! bytes.
 
+mod check;
 mod container;
 mod tensors;
 
@@ -111,46 +112,6 @@ impl Model {
         };
         model.check(&shape).map_err(|e| Error::model(path, e))?;
         Ok(model)
-    }
-
-    /// Whether the parts, each valid alone, describe the same model.
-    fn check(&self, shape: &Shape) -> std::result::Result<(), String> {
-        self.config
-            .check()
-            .map_err(|e| format!("the settings in the metadata are invalid: {e}"))?;
-        // Fewer members than asked for are what an interrupted run leaves.
-        if shape.anchors.len() > self.config.ensemble {
-            return Err("the tensors have more ensemble members than the metadata say".into());
-        }
-        if !self.preprocess.is_consistent() {
-            return Err("the preprocessing in the metadata contradicts itself".into());
-        }
-        let scale = self.target_scale;
-        if !(scale.mean.is_finite() && scale.deviation.is_finite()) {
-            return Err("the target scale in the metadata is not finite".into());
-        }
-        let outputs = self.config.loss.n_outputs(self.labels.n_classes());
-        if self
-            .labels
-            .clamp()
-            .is_some_and(|[low, high]| low.is_nan() || high.is_nan() || low > high)
-        {
-            return Err("the range of the values in the metadata is empty".into());
-        }
-        let pairs = [
-            ("features", shape.features, self.preprocess.n_features()),
-            ("outputs", shape.outputs, outputs),
-            ("factors", shape.factors, self.config.factors),
-        ];
-        for (what, tensors, metadata) in pairs {
-            if tensors != metadata {
-                return Err(format!(
-                    "the tensors have {tensors} {what}, the metadata say {metadata}: the file is \
-                     inconsistent, train it again"
-                ));
-            }
-        }
-        Ok(())
     }
 }
 

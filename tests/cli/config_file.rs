@@ -49,3 +49,35 @@ fn unknown_keys_and_bad_values_are_named_with_their_line() {
     }
     bench("").line("train data.csv --config absent.toml").fails(6, &["absent.toml"]);
 }
+
+#[test]
+fn the_command_line_wins_over_keys_that_exclude_its_flags() {
+    let rows = |toml: &str, flags: &str| {
+        let bench = bench(toml);
+        bench.write("other.csv", &clouds(30, 2));
+        let line = format!("train data.csv --config c.toml --epochs 1 --json {flags}");
+        bench.line(&line).succeeds().json_lines()[0]["rows"].as_u64()
+    };
+    assert_eq!(rows("test-fraction = 0.5\n", "--test other.csv"), Some(90));
+    assert_eq!(rows("valid-fraction = 0.5\n", "--valid other.csv"), Some(90));
+    assert_eq!(rows("test = \"absent.csv\"\n", "--test-fraction 0.5"), Some(45));
+    let labels = "valid = \"absent.npy\"\nvalid-labels = \"absent.npy\"\n";
+    assert_eq!(rows(labels, "--valid-fraction 0.5"), Some(45));
+    let both = bench("test = \"data.csv\"\ntest-fraction = 0.5\n");
+    both.line("train data.csv --config c.toml").fails(2, &["--test"]);
+}
+
+#[test]
+fn labels_of_other_parts_can_be_named_in_the_file() {
+    for part in ["test", "valid"] {
+        let bench = bench(&format!("{part} = \"absent.npy\"\n{part}-labels = \"b.npy\"\n"));
+        bench.line("train data.csv --config c.toml").fails(6, &["absent.npy"]);
+        bench.write("c.toml", &format!("{part}-labels = \"b.npy\"\n"));
+        bench.line("train data.csv --config c.toml").fails(2, &[&format!("--{part}")]);
+    }
+}
+
+#[test]
+fn an_empty_list_of_what_is_learned_says_what_to_write() {
+    bench("learn = []\n").line("train data.csv --config c.toml").fails(2, &["[\"none\"]"]);
+}

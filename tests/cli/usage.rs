@@ -3,7 +3,7 @@
 use crate::bench::{Bench, clouds};
 
 /// Every setting with values it cannot have; the first flag is the one to be named.
-const BAD: [&str; 61] = [
+const BAD: [&str; 65] = [
     "--method gbm",
     "--coding hard",
     "--coding single",
@@ -37,7 +37,11 @@ const BAD: [&str; 61] = [
     "--epochs 0",
     "--epochs 1000001",
     "--epochs many",
-    "--patience 0",
+    "--patience 0 --valid-fraction 0.1",
+    "--patience 3",
+    "--anchors 2 --method fm",
+    "--bandwidth 1 --lipschitz 1 --method llfm-do",
+    "--learn none,anchors",
     "--l2 -0.1",
     "--l2 nan",
     "--weight-decay -1",
@@ -105,6 +109,44 @@ fn an_output_that_exists_is_refused_without_force_and_kept() {
 }
 
 #[test]
+fn an_output_is_never_one_of_the_inputs_even_with_force() {
+    let bench = Bench::with_model();
+    let rows = bench.read("train.csv");
+    for line in [
+        "train train.csv --model train.csv --force",
+        "train train.csv --test test.csv --model ./test.csv --force",
+        "predict m.llfm train.csv --output train.csv --force",
+        "predict m.llfm train.csv --output m.llfm --force",
+    ] {
+        bench.line(line).fails(2, &["is the input"]);
+    }
+    assert_eq!(bench.read("train.csv"), rows);
+}
+
+#[test]
+fn a_missing_folder_is_refused_before_the_data_is_read() {
+    let bench = Bench::with_model();
+    let folder = ["there is no folder nowhere"];
+    bench.line("train absent.csv --model nowhere/m.llfm").fails(6, &folder);
+    bench.line("train absent.csv --plot nowhere/c.svg").fails(6, &folder);
+    bench.line("predict m.llfm absent.csv --output nowhere/p.txt").fails(6, &folder);
+}
+
+#[test]
+fn a_plot_that_cannot_be_written_takes_no_results_with_it() {
+    let bench = Bench::new();
+    bench.write("data.csv", &clouds(60, 1));
+    // Longer than any file system allows, which shows only when it is written.
+    let plot = format!("{}.svg", "c".repeat(300));
+    let line = format!("train data.csv --epochs 1 --model m.llfm --plot {plot}");
+    let done = bench.line(&line).fails(6, &[&plot]);
+    assert!(done.out.contains("accuracy") && done.out.contains("model written"), "{}", done.out);
+    assert!(!done.out.contains("plot written") && !done.err.contains(".tmp"), "{}", done.err);
+    let done = bench.line(&format!("{line} --json --force")).fails(6, &[&plot]);
+    assert_eq!(done.result()["event"], "result");
+}
+
+#[test]
 fn each_kind_of_failure_has_its_exit_code() {
     let bench = Bench::new();
     bench.write("data.csv", &clouds(60, 1));
@@ -122,6 +164,16 @@ fn each_kind_of_failure_has_its_exit_code() {
     let diverging = "train data.csv --optimizer sgd --learning-rate 1e20 --model d.llfm";
     bench.line(diverging).fails(7, &["--learning-rate"]);
     bench.line("inspect d.llfm").succeeds();
+}
+
+#[test]
+fn a_model_beyond_memory_is_refused_with_what_it_takes() {
+    let bench = Bench::new();
+    bench.write("data.csv", &clouds(90, 1));
+    let words = ["--anchors 20000", "--factors 4096", "MB of the 1.0 MB"];
+    let large = "train data.csv --anchors 20000 --factors 4096 --max-memory 1MB";
+    bench.line(large).fails(2, &words);
+    bench.line("train data.csv --anchors 20 --max-memory 1MB --epochs 1").succeeds();
 }
 
 #[test]

@@ -1,7 +1,5 @@
 //! What `llfm train` says: what it read and decided, and what came of it.
 
-use std::path::PathBuf;
-
 use llfm::Result;
 use llfm::config::{TrainConfig, name_of};
 use llfm::data::Dataset;
@@ -154,16 +152,9 @@ impl Job<'_> {
         let parts = ["train", "valid", "test"].map(|part| (part, summary.metrics.get(part)));
         report::table(&mut self.console, &parts)?;
         self.console.line("")?;
-        let written = |path: &Option<PathBuf>| {
-            path.as_deref().map(|path| {
-                let size = std::fs::metadata(path).map_or(0, |meta| meta.len());
-                format!("{} ({})", path.display(), show_size(size))
-            })
-        };
-        for (name, path) in [("model", &self.args.output.model), ("plot", &self.args.output.plot)] {
-            if let Some(text) = written(path) {
-                self.console.line(&format!("{name} written to {text}"))?;
-            }
+        for (name, path) in &measured.written {
+            let size = show_size(std::fs::metadata(path).map_or(0, |meta| meta.len()));
+            self.console.line(&format!("{name} written to {} ({size})", path.display()))?;
         }
         self.console.flush()
     }

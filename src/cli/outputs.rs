@@ -1,0 +1,65 @@
+//! Outputs that cannot be meant or cannot be written, refused before any work is done.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use llfm::{Error, Result};
+
+/// An output and the flag that names it.
+pub(crate) type Output<'a> = (&'static str, &'a Path);
+
+/// Refuses outputs that would replace a file unasked, or an input even when asked.
+pub(crate) fn check(outputs: &[Output<'_>], inputs: &[&Path], force: bool) -> Result<()> {
+    for &(flag, path) in outputs {
+        if let Some(input) = inputs.iter().find(|input| is_same(path, input)) {
+            return Err(Error::Usage(format!(
+                "{flag} {} is the input {}: choose another name",
+                path.display(),
+                input.display()
+            )));
+        }
+        refuse_existing(path, flag, force)?;
+        require_folder(path)?;
+    }
+    Ok(())
+}
+
+/// Refuses to replace a file unasked, or a folder at all.
+pub(crate) fn refuse_existing(path: &Path, flag: &str, force: bool) -> Result<()> {
+    let shown = path.display();
+    if path.is_dir() {
+        return Err(Error::Usage(format!("{flag} {shown} is a folder: name a file in it")));
+    }
+    if path.exists() && !force && !is_special(path) {
+        return Err(Error::Usage(format!(
+            "{flag} {shown} exists: choose another name, or add --force to replace it"
+        )));
+    }
+    Ok(())
+}
+
+/// Refuses a folder that is missing: minutes of training would end in nothing.
+fn require_folder(path: &Path) -> Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    match folder {
+        Some(folder) if !folder.is_dir() => {
+            let message = format!("there is no folder {}", folder.display());
+            Err(Error::io("write", path)(io::Error::new(io::ErrorKind::NotFound, message)))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A device or pipe: nothing there can be lost.
+pub(crate) fn is_special(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|meta| !meta.is_file() && !meta.is_dir())
+}
+
+/// Whether both are one file on the disk; a terminal may well be read and written.
+fn is_same(output: &Path, input: &Path) -> bool {
+    match (fs::canonicalize(output), fs::canonicalize(input)) {
+        (Ok(a), Ok(b)) => a == b && !is_special(&a),
+        _ => false,
+    }
+}
