@@ -6,6 +6,7 @@
 mod dense;
 pub(crate) mod distances;
 mod heads;
+mod records;
 mod runs;
 mod sparse;
 

@@ -1,6 +1,6 @@
 //! Parameters and batch for dense rows: anchor-major, rows padded to whole vectors.
 
-use ndarray::{Array1, Array2, Array3, Array4};
+use ndarray::Array2;
 
 use crate::config::TrainConfig;
 use crate::data::Features;
@@ -15,6 +15,7 @@ use crate::optimizer::Moments;
 use crate::simd::LANES;
 
 use super::heads::Heads;
+use super::records::{self, Logical};
 use super::runs::{Run, run_tasks};
 use super::{Step, Store};
 
@@ -131,7 +132,7 @@ impl Store for Dense {
             shape,
             heads: Heads::new(parameters, config),
             batch: Vec::new(),
-            records: pack_records(shape, parameters),
+            records: records::pack(shape, parameters, |i, j| i * p + j),
             record_moments: moments(records_len, true),
             squares: vec![0.0; m * squares_len(shape)],
             anchors: pad_rows(&flat(&parameters.anchors), p, stride),
@@ -203,22 +204,18 @@ impl Store for Dense {
     }
 
     fn parameters(&self) -> Parameters {
-        let Shape { anchors: m, features: p, outputs: c, factors: d, .. } = self.shape;
-        let (stride, row_stride) = (self.shape.stride, self.shape.row_stride());
-        let at = |i: usize, j: usize, c: usize, f: usize| {
-            self.records[(i * p + j) * stride + c * (d + 1) + f]
-        };
-        let rows =
-            |padded: &[f32]| Array2::from_shape_fn((m, p), |(i, j)| padded[i * row_stride + j]);
-        Parameters {
-            anchors: rows(&self.anchors),
-            log_lipschitz: Array1::from(self.heads.log_lipschitz.clone()),
-            log_metric: Array1::from(self.log_metric[..p].to_vec()),
-            anchor_scale: self.scales.as_deref().map(rows),
-            bias: Array2::from_shape_vec((m, c), self.heads.bias.clone()).expect("m biases of C"),
-            linear: Array3::from_shape_fn((m, c, p), |(i, c, j)| at(i, j, c, d)),
-            factors: Array4::from_shape_fn((m, c, p, d), |(i, c, j, f)| at(i, j, c, f)),
-        }
+        let (p, row_stride) = (self.shape.features, self.shape.row_stride());
+        records::unpack(
+            self.shape,
+            &self.heads,
+            &self.records,
+            |i, j| i * p + j,
+            Logical {
+                anchors: &|i, j| self.anchors[i * row_stride + j],
+                scales: self.scales.as_ref().map(|t| move |i, j| t[i * row_stride + j]),
+                log_metric: &self.log_metric[..p],
+            },
+        )
     }
 }
 
@@ -233,20 +230,4 @@ fn pad_rows(rows: &[f32], p: usize, stride: usize) -> Vec<f32> {
         out[..p].copy_from_slice(row);
     }
     padded
-}
-
-/// `[m, p, stride]` records of linear weights and factors.
-fn pack_records(shape: Shape, parameters: &Parameters) -> Vec<f32> {
-    let Shape { anchors: m, features: p, outputs, factors: d, stride } = shape;
-    let mut records = vec![0.0; m * p * stride];
-    for (ij, record) in records.chunks_exact_mut(stride).enumerate() {
-        let (i, j) = (ij / p, ij % p);
-        for (c, channel) in record.chunks_exact_mut(d + 1).take(outputs).enumerate() {
-            for (f, v) in channel[..d].iter_mut().enumerate() {
-                *v = parameters.factors[[i, c, j, f]];
-            }
-            channel[d] = parameters.linear[[i, c, j]];
-        }
-    }
-    records
 }

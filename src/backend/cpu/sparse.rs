@@ -2,7 +2,7 @@
 
 mod batch;
 
-use ndarray::{Array1, Array2, Array3, Array4};
+use ndarray::Array2;
 
 use crate::config::TrainConfig;
 use crate::data::Features;
@@ -17,6 +17,7 @@ use crate::model::Parameters;
 use crate::optimizer::{Moments, scattered};
 
 use super::heads::Heads;
+use super::records::{self, Logical};
 use super::runs::{Run, run_tasks};
 use super::{Step, Store};
 use batch::Batch;
@@ -145,7 +146,7 @@ impl Store for Sparse {
             Moments::new(config.optimizer, if train && learned { len } else { 0 })
         };
         let learn = config.learn;
-        let records = pack_records(shape, parameters);
+        let records = records::pack(shape, parameters, |i, j| j * shape.anchors + i);
         let keep_scales = (train && learn.scale).then(|| Array2::ones((shape.anchors, p)));
         let scales = parameters.anchor_scale.clone().or(keep_scales);
         let log_metric = parameters.log_metric.to_vec();
@@ -209,21 +210,18 @@ impl Store for Sparse {
     }
 
     fn parameters(&self) -> Parameters {
-        let Shape { anchors: m, features: p, outputs: c, factors: d, .. } = self.shape;
-        let (stride, width) = (self.shape.stride, self.shape.anchor_stride());
-        let at = |i: usize, j: usize, c: usize, f: usize| {
-            self.records[(j * m + i) * stride + c * (d + 1) + f]
-        };
-        let rows = |columns: &[f32]| Array2::from_shape_fn((m, p), |(i, j)| columns[j * width + i]);
-        Parameters {
-            anchors: rows(&self.anchors),
-            log_lipschitz: Array1::from(self.heads.log_lipschitz.clone()),
-            log_metric: Array1::from(self.log_metric.clone()),
-            anchor_scale: self.scales.as_deref().map(rows),
-            bias: Array2::from_shape_vec((m, c), self.heads.bias.clone()).expect("m biases of C"),
-            linear: Array3::from_shape_fn((m, c, p), |(i, c, j)| at(i, j, c, d)),
-            factors: Array4::from_shape_fn((m, c, p, d), |(i, c, j, f)| at(i, j, c, f)),
-        }
+        let (m, width) = (self.shape.anchors, self.shape.anchor_stride());
+        records::unpack(
+            self.shape,
+            &self.heads,
+            &self.records,
+            |i, j| j * m + i,
+            Logical {
+                anchors: &|i, j| self.anchors[j * width + i],
+                scales: self.scales.as_ref().map(|t| move |i, j| t[j * width + i]),
+                log_metric: &self.log_metric,
+            },
+        )
     }
 
     fn refresh(&mut self) {
@@ -246,20 +244,4 @@ fn transposed(rows: &Array2<f32>, width: usize) -> Vec<f32> {
         columns[j * width + i] = *value;
     }
     columns
-}
-
-/// `[p, m, stride]` records of linear weights and factors.
-fn pack_records(shape: Shape, parameters: &Parameters) -> Vec<f32> {
-    let Shape { anchors: m, features: p, outputs, factors: d, stride } = shape;
-    let mut records = vec![0.0; m * p * stride];
-    for (ji, record) in records.chunks_exact_mut(stride).enumerate() {
-        let (j, i) = (ji / m, ji % m);
-        for (c, channel) in record.chunks_exact_mut(d + 1).take(outputs).enumerate() {
-            for (f, v) in channel[..d].iter_mut().enumerate() {
-                *v = parameters.factors[[i, c, j, f]];
-            }
-            channel[d] = parameters.linear[[i, c, j]];
-        }
-    }
-    records
 }
