@@ -34,7 +34,7 @@ pub use preprocess::{Preprocess, PreprocessOptions};
 pub use raw::{Cells, RawLabels, RawRows};
 pub use reader::{ReadOptions, Reader, read, read_with_schema};
 pub use scale::Scale;
-pub use schema::Schema;
+pub use schema::{Schema, printable};
 pub use split::{SplitOptions, split_rows};
 
 /// The rows of a data set after encoding and scaling.

@@ -137,7 +137,7 @@ impl Encoder {
                     Step::Category(self.category(j, levels, given))
                 }
                 _ => {
-                    let name = self.schema.column_name(j);
+                    let name = self.schema.shown_name(j);
                     return fail(format!("column `{name}` is of another kind than in training"));
                 }
             });

@@ -55,7 +55,7 @@ impl Fills {
         for (j, column) in table.columns.iter().enumerate() {
             let numeric = column.kind == ColumnKind::Numeric;
             if numeric && columns[j].count == 0 {
-                let name = train.schema.column_name(j);
+                let name = train.schema.shown_name(j);
                 let file = place.display();
                 notes.warn(format!("{file}: column `{name}` is missing in every training row"));
             }

@@ -138,8 +138,8 @@ impl Preprocess {
         };
         self.encoder.fills.judge(met.missing, &rows, place, notes)?;
         for (j, &count) in met.unseen.iter().enumerate() {
-            let column = self.encoder.schema.column_name(j);
-            let text = format!("rows of {} have a `{column}` unseen in training", place.display());
+            let column = self.encoder.schema.shown_name(j);
+            let text = format!("rows of {} with a `{column}` unseen in training", place.display());
             notes.warn_count(count, text);
         }
         Ok(features)

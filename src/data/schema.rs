@@ -106,6 +106,20 @@ impl From<Levels> for Vec<String> {
     }
 }
 
+/// A name from a file as people can be shown it: control characters escaped, the rest cut off.
+pub fn printable(name: &str) -> String {
+    const MOST: usize = 40;
+    let mut shown = String::new();
+    for (i, c) in name.chars().enumerate() {
+        if i == MOST {
+            shown.push('…');
+            break;
+        }
+        if c.is_control() { shown.extend(c.escape_default()) } else { shown.push(c) }
+    }
+    shown
+}
+
 impl Schema {
     /// A table of `n_columns` unnamed numeric columns.
     pub fn numeric(n_columns: usize) -> Self {
@@ -134,6 +148,11 @@ impl Schema {
         matches!(self, Self::Table(table) if table.ratings)
     }
 
+    /// [`Schema::column_name`] as messages show it: short, and safe on a terminal.
+    pub(crate) fn shown_name(&self, j: usize) -> String {
+        printable(&self.column_name(j))
+    }
+
     /// What column `j` is called: its name, or its number as the file counts.
     pub fn column_name(&self, j: usize) -> String {
         match self {
@@ -143,5 +162,17 @@ impl Schema {
             },
             Self::Sparse { index_base, .. } => format!("{}", j + usize::from(*index_base)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_shown_without_control_characters_and_cut() {
+        assert_eq!(printable("größe\x1b[2J\n"), "größe\\u{1b}[2J\\n");
+        assert_eq!(printable(&"é".repeat(50)), format!("{}…", "é".repeat(40)));
+        assert_eq!(printable(&"e".repeat(40)), "e".repeat(40));
     }
 }

@@ -6,7 +6,9 @@ use std::path::Path;
 use super::sniff::Layout;
 use crate::data::notes::Notes;
 use crate::data::reader::Request;
-use crate::data::schema::{Column, ColumnKind, LabelColumn, Levels, Schema, TableSchema};
+use crate::data::schema::{
+    Column, ColumnKind, LabelColumn, Levels, Schema, TableSchema, printable,
+};
 use crate::error::{Error, Place, Result};
 
 /// What one field of every record is for.
@@ -99,7 +101,8 @@ fn note_decisions(layout: &Layout, schema: &TableSchema, path: &Path, notes: &mu
         notes.info(format!("{file}: the first line names the columns (--header no overrides)"));
     }
     if let Some(label) = &schema.label {
-        let name = label.name.as_ref().map_or(String::new(), |name| format!(" `{name}`"));
+        let name =
+            label.name.as_ref().map_or(String::new(), |name| format!(" `{}`", printable(name)));
         notes.info(format!(
             "{file}: the label is column {}{name} (--label overrides)",
             label.position + 1
@@ -108,7 +111,7 @@ fn note_decisions(layout: &Layout, schema: &TableSchema, path: &Path, notes: &mu
     let table = Schema::Table(schema.clone());
     let wordy = (0..schema.columns.len())
         .filter(|&j| schema.columns[j].kind != ColumnKind::Numeric)
-        .map(|j| table.column_name(j));
+        .map(|j| table.shown_name(j));
     let wordy: Vec<String> = wordy.collect();
     if !wordy.is_empty() {
         let listed = listed(&wordy);
