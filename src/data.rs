@@ -30,6 +30,7 @@ pub use fill::Missing;
 pub use format::Format;
 pub use labels::{LabelMap, Task};
 pub use notes::{Note, NoteLevel, Notes};
+pub use number::printable;
 pub use preprocess::{Preprocess, PreprocessOptions};
 pub use raw::{Cells, RawLabels, RawRows};
 pub use reader::{ReadOptions, Reader, read, read_with_schema};

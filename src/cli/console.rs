@@ -87,7 +87,18 @@ pub(crate) fn colours(stream: &impl IsTerminal) -> bool {
 }
 
 /// Writes `llfm: KIND: TEXT` to standard error, which may be closed.
+///
+/// Messages quote files: what would command the terminal is escaped.
 pub(crate) fn complain(kind: &str, text: &str) {
+    let text: String = text
+        .chars()
+        .flat_map(|c| {
+            let escape = c.is_control() && !matches!(c, '\n' | '\t');
+            let (escaped, plain) =
+                if escape { (Some(c.escape_default()), None) } else { (None, Some(c)) };
+            escaped.into_iter().flatten().chain(plain)
+        })
+        .collect();
     let _ = writeln!(io::stderr(), "llfm: {kind}: {text}");
 }
 

@@ -15,7 +15,7 @@ use super::console::{Console, show_notes};
 use super::load::dataset;
 use super::memory::default_limit;
 use super::predict::CHUNK;
-use super::report::{self, Facts, Seconds, count};
+use super::report::{self, Facts, Seconds, counted};
 
 /// Runs the command.
 pub(crate) fn run(args: &EvaluateArgs) -> Result<()> {
@@ -91,7 +91,7 @@ impl Evaluated {
         if args.json {
             return self.outcome().print(&mut console);
         }
-        let title = format!("{} rows of {}", count(self.rows), args.data.display());
+        let title = format!("{} of {}", counted(self.rows, "row"), args.data.display());
         console.line(&format!(
             "{}, {:.1} anchors active a row",
             console.bold(&title),

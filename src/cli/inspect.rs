@@ -2,7 +2,7 @@
 
 use llfm::Result;
 use llfm::config::name_of;
-use llfm::data::{LabelMap, Schema};
+use llfm::data::{LabelMap, Schema, printable};
 use llfm::metrics::Metrics;
 use llfm::model::{FORMAT_VERSION, Model};
 use serde_json::{Value, json};
@@ -95,9 +95,10 @@ fn shapes(model: &Model) -> Lines {
     ];
     match &model.labels {
         LabelMap::Classes { names, .. } => {
-            lines.insert(0, ("classes", format!("{}: {}", names.len(), names.join(", "))));
+            let shown: Vec<String> = names.iter().map(|n| printable(n)).collect();
+            lines.insert(0, ("classes", format!("{}: {}", names.len(), shown.join(", "))));
             if model.config.loss.n_outputs(names.len()) == 1 {
-                lines.insert(1, ("positive", names[names.len() - 1].clone()));
+                lines.insert(1, ("positive", shown[names.len() - 1].clone()));
             }
         }
         LabelMap::Values { range: [low, high], clamp } => {
@@ -156,7 +157,7 @@ fn feature_names(model: &Model) -> Vec<String> {
 }
 
 fn some_features(model: &Model) -> String {
-    let names = feature_names(model);
+    let names: Vec<String> = feature_names(model).iter().map(|n| printable(n)).collect();
     if names.len() <= 10 {
         return names.join(", ");
     }
@@ -172,7 +173,10 @@ fn columns(schema: &Schema) -> String {
                 "{}, the label in column {}{}",
                 table.columns.len(),
                 label.position + 1,
-                label.name.as_ref().map_or_else(String::new, |name| format!(" ({name})"))
+                label
+                    .name
+                    .as_ref()
+                    .map_or_else(String::new, |name| format!(" ({})", printable(name)))
             ),
             None => format!("{}", table.columns.len()),
         },

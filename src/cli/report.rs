@@ -181,6 +181,11 @@ pub(crate) fn count(n: impl TryInto<u64>) -> String {
     text
 }
 
+/// A count and what is counted, the word in the singular.
+pub(crate) fn counted(n: usize, word: &str) -> String {
+    format!("{} {word}{}", count(n), if n == 1 { "" } else { "s" })
+}
+
 /// A duration as people read it.
 pub(crate) fn duration(seconds: f64) -> String {
     match seconds {
@@ -199,6 +204,8 @@ mod tests {
     fn numbers_read_well() {
         assert_eq!(count(1_234_567_usize), "1,234,567");
         assert_eq!(count(999_u64), "999");
+        assert_eq!(counted(1, "row"), "1 row");
+        assert_eq!(counted(2000, "row"), "2,000 rows");
         assert_eq!(duration(0.0123), "12 ms");
         assert_eq!(duration(3.44), "3.4 s");
         assert_eq!(duration(125.2), "2 min 05 s");

@@ -174,7 +174,7 @@ impl Sink {
     }
 
     fn word(&self, j: usize, field: &[u8], place: Place) -> Error {
-        let column = number::printable(&Schema::Table(self.schema.clone()).column_name(j));
+        let column = Schema::Table(self.schema.clone()).shown_name(j);
         let seen = if self.follows {
             "in training the column held only numbers".to_owned()
         } else {

@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 
 use super::Csr;
 use super::fill::Fills;
-use super::number;
 use super::raw::{Cells, RawRows};
 use super::schema::{Column, ColumnKind, Levels, Schema, TableSchema};
 use crate::error::{Error, Place, Result};
@@ -138,7 +137,7 @@ impl Encoder {
                     Step::Category(self.category(j, levels, given))
                 }
                 _ => {
-                    let name = number::printable(&self.schema.column_name(j));
+                    let name = self.schema.shown_name(j);
                     return fail(format!("column `{name}` is of another kind than in training"));
                 }
             });

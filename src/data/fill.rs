@@ -5,7 +5,6 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::notes::Notes;
-use super::number;
 use super::raw::{Cells, RawRows};
 use super::schema::{ColumnKind, Schema};
 use crate::error::{Error, Result};
@@ -55,7 +54,7 @@ impl Fills {
         for (j, column) in table.columns.iter().enumerate() {
             let numeric = column.kind == ColumnKind::Numeric;
             if numeric && columns[j].count == 0 {
-                let name = number::printable(&train.schema.column_name(j));
+                let name = train.schema.shown_name(j);
                 let file = place.display();
                 notes.warn(format!("{file}: column `{name}` is missing in every training row"));
             }
@@ -123,6 +122,6 @@ impl Sum {
         if self.count == 0 {
             return 0.0;
         }
-        number::narrow(self.total / self.count as f64).clamp(self.least, self.greatest)
+        super::number::narrow(self.total / self.count as f64).clamp(self.least, self.greatest)
     }
 }

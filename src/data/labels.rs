@@ -340,7 +340,7 @@ fn warn_unknown(classes: &[u32], labels: &RawLabels, place: &Path, notes: &mut N
     if !rows.is_empty() {
         let names = shown(&Summary::of(&labels.select(&rows)).names);
         let file = place.display();
-        let text = format!("rows of {file} have labels training never saw ({names}): all wrong");
+        let text = format!("rows of {file} with labels training never saw ({names}): all wrong");
         notes.warn_count(rows.len() as u64, text);
     }
 }

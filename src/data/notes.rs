@@ -27,6 +27,8 @@ pub struct Note {
 impl fmt::Display for Note {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.count {
+            // Each counted text starts with what is counted, in the plural.
+            Some(1) => write!(f, "1 {}", self.text.replacen("s of ", " of ", 1)),
             Some(count) => write!(f, "{count} {}", self.text),
             None => f.write_str(&self.text),
         }
@@ -57,7 +59,8 @@ impl Notes {
         self.seen.entry((NoteLevel::Warning, text.into())).or_insert(None);
     }
 
-    /// Adds `count` to the warning that reads "`count` `text`"; zero records nothing.
+    /// Adds `count` to the warning that reads "`count` `text`", where the text starts with a plural and " of ";
+    /// zero records nothing.
     pub fn warn_count(&mut self, count: u64, text: impl Into<String>) {
         if count > 0 {
             let total = self.seen.entry((NoteLevel::Warning, text.into())).or_insert(Some(0));

@@ -9,7 +9,6 @@ use serde::{Deserialize, Serialize};
 use super::encode::{self, Encoder, Met, Step};
 use super::fill::{Fills, Missing};
 use super::notes::Notes;
-use super::number;
 use super::raw::{Cells, RawRows, row_major, table};
 use super::scale::{BYTES_PER_FEATURE, Scale, Scaling, Stats};
 use super::schema::Schema;
@@ -139,8 +138,8 @@ impl Preprocess {
         };
         self.encoder.fills.judge(met.missing, &rows, place, notes)?;
         for (j, &count) in met.unseen.iter().enumerate() {
-            let column = number::printable(&self.encoder.schema.column_name(j));
-            let text = format!("rows of {} have a `{column}` unseen in training", place.display());
+            let column = self.encoder.schema.shown_name(j);
+            let text = format!("rows of {} with a `{column}` unseen in training", place.display());
             notes.warn_count(count, text);
         }
         Ok(features)

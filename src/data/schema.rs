@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::data::number::printable;
 use serde::{Deserialize, Serialize};
 
 /// The meaning of a file's columns.
@@ -134,6 +135,11 @@ impl Schema {
         matches!(self, Self::Table(table) if table.ratings)
     }
 
+    /// [`Schema::column_name`] as messages show it: short, and safe on a terminal.
+    pub(crate) fn shown_name(&self, j: usize) -> String {
+        printable(&self.column_name(j))
+    }
+
     /// What column `j` is called: its name, or its number as the file counts.
     pub fn column_name(&self, j: usize) -> String {
         match self {
@@ -143,5 +149,17 @@ impl Schema {
             },
             Self::Sparse { index_base, .. } => format!("{}", j + usize::from(*index_base)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::data::number::printable;
+
+    #[test]
+    fn names_are_shown_without_control_characters_and_cut() {
+        assert_eq!(printable("größe\x1b[2J\n"), "größe\\u{1b}[2J\\n");
+        assert_eq!(printable(&"é".repeat(50)), format!("{}…", "é".repeat(40)));
+        assert_eq!(printable(&"e".repeat(40)), "e".repeat(40));
     }
 }

@@ -133,7 +133,7 @@ fn categories_become_features_in_order_with_one_for_the_unseen() {
     let encoded = dense(&apply(&fitted, later.expect("rows"), &mut bench.notes));
     assert_eq!(encoded[0], [0.0, 0.0, 0.0, 1.0, 0.0, 1.0, 0.0, 0.0]);
     assert_eq!(encoded[1], [0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0]);
-    assert!(bench.noted("1 rows of test have a `c` unseen in training"));
+    assert!(bench.noted("1 row of test with a `c` unseen in training"));
 }
 
 #[test]

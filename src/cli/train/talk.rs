@@ -8,7 +8,7 @@ use llfm::train::Trained;
 use super::{Job, Measured};
 use crate::cli::memory::show_size;
 use crate::cli::progress::Progress;
-use crate::cli::report::{self, Facts, Seconds, count, duration};
+use crate::cli::report::{self, Facts, Seconds, count, counted, duration};
 
 #[derive(serde::Serialize)]
 struct StartEvent<'a> {
@@ -40,22 +40,27 @@ impl Job<'_> {
                 format!(", {} {name}", count(set.features.n_rows()))
             })
         };
+        // The word belongs to the last number of the list.
+        let last = self.loaded.test.as_ref().or(self.loaded.valid.as_ref());
+        let all = last.map_or(facts.rows, |set| set.features.n_rows());
         let data = format!(
-            "{} training{}{} rows, {} {kind} features{classes}",
+            "{} training{}{} {}, {} {kind} {}{classes}",
             count(facts.rows),
             rows(&self.loaded.valid, "validation"),
             rows(&self.loaded.test, "test"),
+            if all == 1 { "row" } else { "rows" },
             count(facts.features),
+            if facts.features == 1 { "feature" } else { "features" },
         );
         let learning = format!(
-            "{}, rate {:.3}, batches of {}, {} epochs, seed {}",
+            "{}, rate {:.3}, batches of {}, {}, seed {}",
             name_of(config.optimizer),
             config.learning_rate,
             config.batch_size,
-            config.epochs,
+            counted(config.epochs, "epoch"),
             config.seed
         );
-        let device = format!("cpu, {} threads", facts.threads);
+        let device = format!("cpu, {}", counted(facts.threads, "thread"));
         for (name, text) in [("data", data), ("training", learning), ("device", device)] {
             let name = console.dim(&format!("{name:<9}"));
             console.line(&format!("  {name}{text}"))?;
@@ -119,14 +124,14 @@ impl Job<'_> {
         let rate = self.rows_per_second(trained);
         let summary = &measured.model.summary;
         let model = format!(
-            "{} anchors × {} factors, {:.1} active a row, {} distance, L {:.3}{}",
-            count(progress.anchors),
-            self.config.factors,
+            "{} × {}, {:.1} active a row, {} distance, L {:.3}{}",
+            counted(progress.anchors, "anchor"),
+            counted(self.config.factors, "factor"),
             summary.mean_active,
             name_of(self.config.distance),
             progress.lipschitz,
             if self.config.ensemble > 1 {
-                format!(", {} members", trained.members.len())
+                format!(", {}", counted(trained.members.len(), "member"))
             } else {
                 String::new()
             },

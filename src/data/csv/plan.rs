@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::sniff::Layout;
 use crate::data::notes::Notes;
-use crate::data::number;
+use crate::data::number::printable;
 use crate::data::reader::Request;
 use crate::data::schema::{Column, ColumnKind, LabelColumn, Levels, Schema, TableSchema};
 use crate::error::{Error, Place, Result};
@@ -100,10 +100,8 @@ fn note_decisions(layout: &Layout, schema: &TableSchema, path: &Path, notes: &mu
         notes.info(format!("{file}: the first line names the columns (--header no overrides)"));
     }
     if let Some(label) = &schema.label {
-        let name = label
-            .name
-            .as_ref()
-            .map_or(String::new(), |name| format!(" `{}`", number::printable(name)));
+        let name =
+            label.name.as_ref().map_or(String::new(), |name| format!(" `{}`", printable(name)));
         notes.info(format!(
             "{file}: the label is column {}{name} (--label overrides)",
             label.position + 1
@@ -112,7 +110,7 @@ fn note_decisions(layout: &Layout, schema: &TableSchema, path: &Path, notes: &mu
     let table = Schema::Table(schema.clone());
     let wordy = (0..schema.columns.len())
         .filter(|&j| schema.columns[j].kind != ColumnKind::Numeric)
-        .map(|j| table.column_name(j));
+        .map(|j| table.shown_name(j));
     let wordy: Vec<String> = wordy.collect();
     if !wordy.is_empty() {
         let listed = listed(&wordy);
@@ -122,11 +120,8 @@ fn note_decisions(layout: &Layout, schema: &TableSchema, path: &Path, notes: &mu
 
 /// Up to twenty names, separated by commas.
 fn listed(names: &[String]) -> String {
-    let shown = names
-        .iter()
-        .take(20)
-        .map(|name| format!("`{}`", number::printable(name)))
-        .collect::<Vec<_>>();
+    let shown =
+        names.iter().take(20).map(|name| format!("`{}`", printable(name))).collect::<Vec<_>>();
     let rest = names.len() - shown.len();
     let shown = shown.join(", ");
     if rest > 0 { format!("{shown} and {rest} more") } else { shown }
