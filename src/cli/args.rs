@@ -161,7 +161,7 @@ pub(crate) struct RunArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Run")]
 pub(crate) struct TalkArgs {
-    /// Say nothing but results and errors
+    /// Say nothing but errors; with --json the events still
     #[arg(long, short)]
     pub(crate) quiet: bool,
     /// Say more: every setting as it was decided, every epoch

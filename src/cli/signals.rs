@@ -9,6 +9,11 @@ use llfm::{Error, Result};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
+/// How often the first signal is looked for, and how long after it a second one still counts as
+/// the same.
+const POLL: Duration = Duration::from_millis(20);
+const GRACE: Duration = Duration::from_millis(200);
+
 /// Remembers the first signal.
 #[derive(Debug, Clone)]
 pub(crate) struct Signals {
@@ -22,17 +27,29 @@ impl Signals {
         let received = Arc::new(AtomicUsize::new(0));
         let armed = Arc::new(AtomicBool::new(false));
         let install = |signal: i32| -> std::io::Result<()> {
-            // In this order: the first signal arms the shutdown that the second one meets.
             flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&armed))?;
             flag::register_usize(signal, Arc::clone(&received), signal.unsigned_abs() as usize)?;
-            flag::register(signal, Arc::clone(&armed))?;
             Ok(())
         };
         [SIGINT, SIGTERM]
             .into_iter()
             .try_for_each(install)
             .map_err(|e| Error::Device(format!("cannot watch for signals: {e}")))?;
-        Ok(Self { received })
+        let signals = Self { received };
+        signals.clone().arm(armed);
+        Ok(signals)
+    }
+
+    /// Lets a second signal end the process a moment after the first: job runners signal a process
+    /// and then its group, which is one request.
+    fn arm(self, armed: Arc<AtomicBool>) {
+        std::thread::spawn(move || {
+            while self.received().is_none() {
+                std::thread::sleep(POLL);
+            }
+            std::thread::sleep(GRACE);
+            armed.store(true, Ordering::Relaxed);
+        });
     }
 
     /// The signal that asks for the end, if one came.

@@ -82,7 +82,7 @@ impl Preprocess {
         if options.missing == Missing::Error {
             encoder.fills.judge(met.missing, train, place, notes)?;
         }
-        let (sparse, scale) = storage(&stats, train.n_rows(), options, place, notes)?;
+        let (sparse, scale) = storage(&stats, train, options, place, notes)?;
         let scaling = match scale {
             Scale::None => Scaling::none(options.clip),
             Scale::Maxabs => Scaling::maxabs(&stats, options.clip),
@@ -269,18 +269,23 @@ fn check_options(options: &PreprocessOptions) -> Result<()> {
     }
 }
 
+/// Up to this many features rows are dense however many zeros they have, but for ratings: numbers
+/// beside a categorical column need their standard scale, and so narrow a table fits.
+const MOST_DENSE: usize = 256;
+
 /// Whether rows are stored sparse, and how they are scaled.
 fn storage(
     stats: &Stats,
-    n_rows: usize,
+    train: &RawRows,
     options: &PreprocessOptions,
     place: &Path,
     notes: &mut Notes,
 ) -> Result<(bool, Scale)> {
     let p = stats.nonzeros.len();
     let nonzeros: u64 = stats.nonzeros.iter().map(|&count| u64::from(count)).sum();
-    let cells = n_rows as u128 * p as u128;
-    let sparse = u128::from(nonzeros) * 10 < cells;
+    let cells = train.n_rows() as u128 * p as u128;
+    let wide = p > MOST_DENSE || train.schema.is_ratings();
+    let sparse = wide && u128::from(nonzeros) * 10 < cells;
     let scale = options.scale.unwrap_or(if sparse { Scale::Maxabs } else { Scale::Standard });
     if !sparse || scale != Scale::Standard {
         return Ok((sparse, scale));

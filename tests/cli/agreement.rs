@@ -37,7 +37,7 @@ fn csv_and_libsvm_of_the_same_rows_make_the_same_model() {
     let whole = |i: u32| (i % 5).to_string();
     let value = |i: u32| format!("{}", f64::from(i * i % 101) + 0.25);
     let labels: [&dyn Fn(u32) -> String; 3] = [&words, &whole, &value];
-    for (columns, lit, sparse) in [(6, 1, false), (5, 3, false), (60, 30, true)] {
+    for (columns, lit, sparse) in [(6, 1, false), (5, 3, false), (600, 300, true)] {
         for label in labels {
             let bench = Bench::new();
             let (csv, svm) = both(300, columns, lit, label);

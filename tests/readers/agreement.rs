@@ -75,9 +75,9 @@ fn bytes_agree_in_idx_too() {
 
 #[test]
 fn mostly_zero_rows_become_sparse_from_any_format() {
-    let mut rows = vec![vec![0.0; 50]; 20];
-    rows.iter_mut().enumerate().for_each(|(i, row)| row[(i * 7) % 50] = i as f64 + 0.5);
-    rows[3][49] = -2.0;
+    let mut rows = vec![vec![0.0; 500]; 20];
+    rows.iter_mut().enumerate().for_each(|(i, row)| row[(i * 7) % 500] = i as f64 + 0.5);
+    rows[3][499] = -2.0;
     let labels: Vec<f64> = (0..20).map(|i| f64::from(i % 2)).collect();
     let read = all_formats(&rows, &labels);
     assert!(matches!(prepare(read[0].clone()).0, Features::Sparse(_)));
