@@ -54,7 +54,7 @@ fn no_limit() -> u64 {
 
 impl Preprocess {
     /// Learns levels, means and scales from the training rows, and whether to store rows sparse:
-    /// where less than a tenth of the encoded values is not zero.
+    /// where more than 256 features (or ratings) are nine tenths zeros.
     ///
     /// # Errors
     /// No rows; missing cells where they are refused; features beyond `max_memory`.
