@@ -206,7 +206,8 @@ pub(crate) struct PredictArgs {
 /// Measure a model on labelled rows.
 ///
 /// Classes: loss, log loss, accuracy, macro F1, and AUC where there are two. Values: loss, RMSE, MAE
-/// and R². A class that training never saw counts as wrong.
+/// and R². A row of a class that training never saw counts as wrong in the accuracy; the other metrics
+/// are over the other rows.
 #[derive(Debug, Args)]
 pub(crate) struct EvaluateArgs {
     /// Model written by `llfm train`
