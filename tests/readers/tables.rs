@@ -240,3 +240,14 @@ fn names_that_cannot_be_printed_are_escaped_in_notes_and_errors() {
     bench.options.label = Some("nope".to_owned());
     assert_data_error(bench.read("a.csv", text), &[r"`a\u{1b}[31m\nb`"]);
 }
+
+#[test]
+fn a_column_of_numbers_with_stray_words_is_warned_of() {
+    let mut bench = Bench::new();
+    let text = "age,town,y\n1,a,0\n2.5,b,1\nn.k.,a,0\n4,b,1\n";
+    bench.read("t.csv", text).expect("rows");
+    assert!(bench.noted("categorical, a feature for each value: `age`;"));
+    let mut plain = Bench::new();
+    plain.read("t.csv", text.replace("n.k.", "")).expect("rows");
+    assert!(!plain.noted("a feature for each value"));
+}

@@ -116,6 +116,20 @@ fn note_decisions(layout: &Layout, schema: &TableSchema, path: &Path, notes: &mu
         let listed = listed(&wordy);
         notes.info(format!("{file}: categorical columns, as they hold words: {listed}"));
     }
+    let label = schema.label.as_ref().map(|label| label.position);
+    let fields = (0..layout.n_fields).filter(|field| Some(*field) != label);
+    let mixed: Vec<String> = fields
+        .enumerate()
+        .filter(|&(_, field)| layout.mixed[field])
+        .map(|(j, _)| table.shown_name(j))
+        .collect();
+    if !mixed.is_empty() {
+        notes.warn(format!(
+            "{file}: columns of numbers with words among them are categorical, a feature for each \
+             value: {}; write missing numbers as an empty cell or NA",
+            listed(&mixed)
+        ));
+    }
 }
 
 /// Up to twenty names, separated by commas.

@@ -20,6 +20,8 @@ pub(super) struct Layout {
     pub(super) n_fields: usize,
     /// For each column whether any word stands in it below the header.
     pub(super) wordy: Vec<bool>,
+    /// Whether a field holds words in some rows and numbers in others.
+    pub(super) mixed: Vec<bool>,
 }
 
 /// What the `@` lines in front of KEEL data say.
@@ -67,6 +69,7 @@ pub(super) fn sniff(
     };
     let hashed = hashed.filter(|_| !guess && header != Some(false));
     let header = hashed.is_none() && header.unwrap_or(guess && keel_names.is_none());
+    let mixed = below.wordy.iter().zip(&below.numeric).map(|(w, n)| *w && *n).collect();
     let mut wordy = below.wordy;
     if !header {
         for (wordy, field) in wordy.iter_mut().zip(&first) {
@@ -83,7 +86,7 @@ pub(super) fn sniff(
         records.advance()?;
     }
     let header = header || hashed.is_some();
-    Ok(Layout { delimiter, header, names, keel_label: keel.label, n_fields, wordy })
+    Ok(Layout { delimiter, header, names, keel_label: keel.label, n_fields, wordy, mixed })
 }
 
 /// The fields of a first line `#a,b,label` that can name the columns: as many words as the rows
