@@ -19,12 +19,14 @@ use crate::backend::{Backend, Scores, StepRates, Totals, TrainRows, TrainTargets
 use crate::config::{Distance, TrainConfig};
 use crate::data::Features;
 use crate::error::Result;
+use crate::kernel::anchor_update::Pull;
 use crate::kernel::blend::{BatchTargets, Blend};
 use crate::kernel::fm_update::weigh_sums;
 use crate::kernel::local_coding::Coder;
 use crate::kernel::pair_list::{PairList, RowChunk};
 use crate::kernel::{ROW_CHUNK, Shape};
 use crate::model::Parameters;
+use heads::Heads;
 use runs::{Run, run_tasks, runs};
 
 /// Numbers that the pairs of the rows scored at a time may take.
@@ -50,8 +52,14 @@ pub(crate) trait Store: Send + Sync {
     fn multipliers(&self) -> &[f32];
     /// Sums and scores of a run of pairs.
     fn score(&self, pair_rows: &[u32], run: Run<'_>);
-    /// Gradient and step of every parameter.
-    fn update(&mut self, step: &Step<'_>);
+    /// Bias and log L.
+    fn heads(&self) -> &Heads;
+    /// The same, to be stepped.
+    fn heads_mut(&mut self) -> &mut Heads;
+    /// Gradient and step of linear weights and factors.
+    fn update_models(&mut self, step: &Step<'_>);
+    /// Gradient and step of anchors, scales and metric.
+    fn update_anchors(&mut self, step: &Step<'_>);
     /// The parameters in their logical shapes.
     fn parameters(&self) -> Parameters;
     /// Mends sums that are corrected step by step.
@@ -64,8 +72,9 @@ pub(crate) struct Step<'a> {
     pub(crate) chunks: &'a [RowChunk],
     /// Per slot and channel a·q and a `[n_pairs, stride]`.
     pub(crate) weighted: &'a [f32],
+    /// What pulls on the anchor side, by slot; empty where it is not learned.
+    pub(crate) pulls: &'a [Pull],
     pub(crate) rates: StepRates,
-    pub(crate) plain: bool,
     pub(crate) parallel: bool,
 }
 
@@ -80,6 +89,7 @@ pub(crate) struct Cpu<'a, S> {
     values: Vec<f32>,
     chunks: Vec<RowChunk>,
     pairs: PairList,
+    pulls: Vec<Pull>,
     sums: Vec<f32>,
     scores: Vec<f32>,
     totals: Totals,
@@ -108,6 +118,7 @@ impl<'a, S: Store> Cpu<'a, S> {
             values: Vec::new(),
             chunks: Vec::new(),
             pairs: PairList::default(),
+            pulls: Vec::new(),
             sums: Vec::new(),
             scores: Vec::new(),
             totals: Totals::default(),
@@ -182,6 +193,29 @@ impl<'a, S: Store> Cpu<'a, S> {
         });
     }
 
+    /// Steps every parameter; no update reads what another writes.
+    fn update(&mut self, rates: StepRates, parallel: bool) {
+        let shape = self.store.shape();
+        let learns = self.blend.slopes && shape.anchors > 1;
+        self.pulls.clear();
+        if learns {
+            self.store.heads().pulls(&self.pairs, &self.chunks, self.plain, &mut self.pulls);
+        }
+        let step = Step {
+            pairs: &self.pairs,
+            chunks: &self.chunks,
+            weighted: &self.sums,
+            pulls: &self.pulls,
+            rates,
+            parallel,
+        };
+        self.store.update_models(&step);
+        if learns {
+            self.store.update_anchors(&step);
+        }
+        self.store.heads_mut().update(shape, &step);
+    }
+
     fn count(&mut self, rows: usize) {
         self.totals.rows += rows as u64;
         self.totals.loss += self.chunks.iter().map(|c| c.loss).sum::<f64>();
@@ -204,14 +238,7 @@ impl<S: Store> Backend for Cpu<'_, S> {
         self.code(rows.len(), parallel);
         self.score_pairs(parallel);
         self.backward(rows.len(), parallel);
-        self.store.update(&Step {
-            pairs: &self.pairs,
-            chunks: &self.chunks,
-            weighted: &self.sums,
-            rates,
-            plain: self.plain,
-            parallel,
-        });
+        self.update(rates, parallel);
         self.count(rows.len());
         Ok(())
     }

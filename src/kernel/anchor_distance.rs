@@ -21,14 +21,13 @@ pub(crate) struct Lenses {
 }
 
 impl Lenses {
-    /// Lenses of anchors z `[m, row_stride]` under the metric √e `[p]` and the scales t
-    /// `[m, row_stride]`.
+    /// Zeros, until anchors are worked in.
     pub(crate) fn new(shape: Shape) -> Self {
         let len = shape.features * shape.anchor_stride();
         Self { scale: vec![0.0; len], center: vec![0.0; len] }
     }
 
-    /// Works in new anchors, metric and scales.
+    /// Works in anchors z `[m, row_stride]`, metric √e `[p]` and scales t `[m, row_stride]`.
     pub(crate) fn refresh(
         &mut self,
         shape: Shape,

@@ -6,7 +6,7 @@ use crate::config::TrainConfig;
 use crate::data::Features;
 use crate::kernel::Shape;
 use crate::kernel::anchor_distance::{Lenses, anchor_distance};
-use crate::kernel::anchor_update::{AnchorRow, AnchorScratch, Pull, anchor_update};
+use crate::kernel::anchor_update::{AnchorRow, AnchorScratch, anchor_update};
 use crate::kernel::fm_score::{FEATURE_BLOCK, LocalModel, fm_score, squares_len};
 use crate::kernel::fm_update::{FmBlock, FmScratch, fill_squares, fm_update};
 use crate::math::exp;
@@ -43,77 +43,12 @@ pub(crate) struct Dense {
     /// Each anchor's part of ∂τ `[m, row_stride]`, where the metric is learned.
     metric_parts: Vec<f32>,
     lenses: Lenses,
-    pulls: Vec<Pull>,
 }
 
 impl Dense {
     fn refresh_lenses(&mut self) {
         let scales = self.scales.as_deref();
         self.lenses.refresh(self.shape, &self.anchors, &self.root_metric, scales);
-    }
-
-    /// Steps records and squares, a task an (anchor, feature block).
-    fn update_models(&mut self, step: &Step<'_>) {
-        let shape = self.shape;
-        let update = self.heads.fm_rates(step.rates);
-        let (stride, outputs) = (shape.stride, shape.outputs);
-        let mut moments = self.record_moments.view();
-        let mut tasks = Vec::new();
-        let models = self.records.chunks_exact_mut(shape.features * stride);
-        for (i, (records, squares)) in
-            models.zip(self.squares.chunks_exact_mut(squares_len(shape))).enumerate()
-        {
-            let blocks = records
-                .chunks_mut(FEATURE_BLOCK * stride)
-                .zip(squares.chunks_exact_mut(outputs * FEATURE_BLOCK));
-            for (b, (records, squares)) in blocks.enumerate() {
-                let moments = moments.take(records.len());
-                tasks.push((i, FmBlock { first: b * FEATURE_BLOCK, records, moments, squares }));
-            }
-        }
-        let batch = &self.batch;
-        run_tasks(tasks, step.parallel, |scratch: &mut FmScratch, (i, block)| {
-            let slots = step.pairs.span(i);
-            let weighted = &step.weighted[slots.start * stride..slots.end * stride];
-            fm_update(shape, batch, &step.pairs.rows[slots], weighted, block, update, scratch);
-        });
-    }
-
-    /// Steps anchors and scales, a task an anchor, then the metric.
-    fn update_anchors(&mut self, step: &Step<'_>) {
-        let (shape, rates) = (self.shape, self.heads.anchor_rates(step.rates));
-        let stride = shape.row_stride();
-        let mut anchor_moments = self.anchor_moments.view();
-        let mut scale_moments = self.scale_moments.view();
-        let mut scales = self.scales.as_mut().map(|t| t.chunks_exact_mut(stride));
-        let mut parts = rates.learn.metric.then(|| self.metric_parts.chunks_exact_mut(stride));
-        let mut tasks = Vec::with_capacity(shape.anchors);
-        for (i, anchor) in self.anchors.chunks_exact_mut(stride).enumerate() {
-            let row = AnchorRow {
-                anchor,
-                anchor_moments: anchor_moments.take(stride),
-                scale: scales.as_mut().and_then(Iterator::next),
-                scale_moments: scale_moments.take(stride),
-                metric_gradient: parts.as_mut().and_then(Iterator::next),
-            };
-            tasks.push((i, row));
-        }
-        let (batch, pulls, root_metric) = (&self.batch, &self.pulls, &self.root_metric);
-        run_tasks(tasks, step.parallel, |scratch: &mut AnchorScratch, (i, row)| {
-            let pulls = &pulls[step.pairs.span(i)];
-            anchor_update(shape, batch, pulls, root_metric, row, rates, scratch);
-        });
-        if rates.learn.metric {
-            let mut gradient = vec![0.0_f32; stride];
-            for part in self.metric_parts.chunks_exact(stride) {
-                gradient.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
-            }
-            rates.rest.apply(&mut self.log_metric, &gradient, self.metric_moments.view());
-            for (root, tau) in self.root_metric.iter_mut().zip(&self.log_metric) {
-                *root = exp(0.5 * tau);
-            }
-        }
-        self.refresh_lenses();
     }
 }
 
@@ -144,7 +79,6 @@ impl Store for Dense {
             metric_parts: vec![0.0; if train && learn.metric { m * stride } else { 0 }],
             log_metric,
             lenses: Lenses::new(shape),
-            pulls: Vec::new(),
         };
         let models = store.records.chunks_exact(p * shape.stride);
         for (records, squares) in models.zip(store.squares.chunks_exact_mut(squares_len(shape))) {
@@ -189,18 +123,74 @@ impl Store for Dense {
         fm_score(shape, model, &self.batch, pair_rows, run.sums, run.scores);
     }
 
-    fn update(&mut self, step: &Step<'_>) {
-        let learns = self.heads.anchor_rates(step.rates).learn.any() && self.shape.anchors > 1;
-        if learns {
-            let mut pulls = std::mem::take(&mut self.pulls);
-            self.heads.pulls(step, &mut pulls);
-            self.pulls = pulls;
+    fn heads(&self) -> &Heads {
+        &self.heads
+    }
+
+    fn heads_mut(&mut self) -> &mut Heads {
+        &mut self.heads
+    }
+
+    fn update_models(&mut self, step: &Step<'_>) {
+        let shape = self.shape;
+        let update = self.heads.fm_rates(step.rates);
+        let (stride, outputs) = (shape.stride, shape.outputs);
+        let mut moments = self.record_moments.view();
+        let mut tasks = Vec::new();
+        let models = self.records.chunks_exact_mut(shape.features * stride);
+        for (i, (records, squares)) in
+            models.zip(self.squares.chunks_exact_mut(squares_len(shape))).enumerate()
+        {
+            let blocks = records
+                .chunks_mut(FEATURE_BLOCK * stride)
+                .zip(squares.chunks_exact_mut(outputs * FEATURE_BLOCK));
+            for (b, (records, squares)) in blocks.enumerate() {
+                let moments = moments.take(records.len());
+                tasks.push((i, FmBlock { first: b * FEATURE_BLOCK, records, moments, squares }));
+            }
         }
-        self.update_models(step);
-        if learns {
-            self.update_anchors(step);
+        let batch = &self.batch;
+        run_tasks(tasks, step.parallel, |scratch: &mut FmScratch, (i, block)| {
+            let slots = step.pairs.span(i);
+            let weighted = &step.weighted[slots.start * stride..slots.end * stride];
+            fm_update(shape, batch, &step.pairs.rows[slots], weighted, block, update, scratch);
+        });
+    }
+
+    fn update_anchors(&mut self, step: &Step<'_>) {
+        let (shape, rates) = (self.shape, self.heads.anchor_rates(step.rates));
+        let stride = shape.row_stride();
+        let mut anchor_moments = self.anchor_moments.view();
+        let mut scale_moments = self.scale_moments.view();
+        let mut scales = self.scales.as_mut().map(|t| t.chunks_exact_mut(stride));
+        let mut parts = rates.learn.metric.then(|| self.metric_parts.chunks_exact_mut(stride));
+        let mut tasks = Vec::with_capacity(shape.anchors);
+        for (i, anchor) in self.anchors.chunks_exact_mut(stride).enumerate() {
+            let row = AnchorRow {
+                anchor,
+                anchor_moments: anchor_moments.take(stride),
+                scale: scales.as_mut().and_then(Iterator::next),
+                scale_moments: scale_moments.take(stride),
+                metric_gradient: parts.as_mut().and_then(Iterator::next),
+            };
+            tasks.push((i, row));
         }
-        self.heads.update(self.shape, step, &self.pulls);
+        let (batch, pulls, root_metric) = (&self.batch, step.pulls, &self.root_metric);
+        run_tasks(tasks, step.parallel, |scratch: &mut AnchorScratch, (i, row)| {
+            let pulls = &pulls[step.pairs.span(i)];
+            anchor_update(shape, batch, pulls, root_metric, row, rates, scratch);
+        });
+        if rates.learn.metric {
+            let mut gradient = vec![0.0_f32; stride];
+            for part in self.metric_parts.chunks_exact(stride) {
+                gradient.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
+            }
+            rates.rest.apply(&mut self.log_metric, &gradient, self.metric_moments.view());
+            for (root, tau) in self.root_metric.iter_mut().zip(&self.log_metric) {
+                *root = exp(0.5 * tau);
+            }
+        }
+        self.refresh_lenses();
     }
 
     fn parameters(&self) -> Parameters {

@@ -3,7 +3,7 @@
 use crate::config::TrainConfig;
 use crate::kernel::Shape;
 use crate::kernel::anchor_update::{AnchorRates, Pull};
-use crate::kernel::pair_list::PairList;
+use crate::kernel::pair_list::{PairList, RowChunk};
 use crate::math::exp;
 use crate::model::Parameters;
 use crate::optimizer::{Moments, StepRates, Update};
@@ -61,19 +61,25 @@ impl Heads {
     }
 
     /// What pulls on the anchor side, by slot; with L as it was in the forward pass.
-    pub(crate) fn pulls(&self, step: &Step<'_>, out: &mut Vec<Pull>) {
+    pub(crate) fn pulls(
+        &self,
+        pairs: &PairList,
+        chunks: &[RowChunk],
+        plain: bool,
+        out: &mut Vec<Pull>,
+    ) {
         out.clear();
-        out.extend((0..step.pairs.n_pairs()).map(|slot| {
-            let (chunk, origin) = step.pairs.origin(slot);
-            let (pair, slope) =
-                (step.chunks[chunk].pairs[origin], step.chunks[chunk].slopes[origin]);
+        out.extend((0..pairs.n_pairs()).map(|slot| {
+            let (chunk, origin) = pairs.origin(slot);
+            let (pair, slope) = (chunks[chunk].pairs[origin], chunks[chunk].slopes[origin]);
             let l = self.multipliers[pair.anchor as usize];
-            Pull::new(step.pairs.rows[slot], slope, pair.u, pair.distance, l, step.plain)
+            Pull::new(pairs.rows[slot], slope, pair.u, pair.distance, l, plain)
         }));
     }
 
     /// Steps biases and, where learned, log L.
-    pub(crate) fn update(&mut self, shape: Shape, step: &Step<'_>, pulls: &[Pull]) {
+    pub(crate) fn update(&mut self, shape: Shape, step: &Step<'_>) {
+        let pulls = step.pulls;
         let rule = self.rule(step.rates.step, step.rates.rate);
         self.sum_bias(shape, step.pairs, step.weighted);
         rule.apply(&mut self.bias, &self.gradient, self.bias_moments.view());

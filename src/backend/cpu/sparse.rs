@@ -8,7 +8,6 @@ use crate::config::TrainConfig;
 use crate::data::Features;
 use crate::kernel::Shape;
 use crate::kernel::anchor_distance_csr::{ColumnAnchors, anchor_distance_csr};
-use crate::kernel::anchor_update::Pull;
 use crate::kernel::anchor_update_csr::{AnchorColumn, anchor_update_csr};
 use crate::kernel::fm_score_csr::fm_score_csr;
 use crate::kernel::fm_update_csr::{ColumnBatch, ColumnScratch, fm_update_csr};
@@ -47,7 +46,6 @@ pub(crate) struct Sparse {
     metric_moments: Moments,
     /// Σⱼ eⱼtᵢⱼ²zᵢⱼ² `[m]`.
     base: Vec<f64>,
-    pulls: Vec<Pull>,
 }
 
 impl Sparse {
@@ -57,73 +55,6 @@ impl Sparse {
             scales: self.scales.as_deref(),
             metric: &self.metric,
             base: &self.base,
-        }
-    }
-
-    /// Steps the records of the batch's columns.
-    fn update_models(&mut self, step: &Step<'_>) {
-        let shape = self.shape;
-        let update = self.heads.fm_rates(step.rates);
-        let columns = self.batch.columns();
-        let width = shape.anchors * shape.stride;
-        let moments = self.record_moments.scattered(width, columns);
-        let tasks: Vec<_> = scattered(&mut self.records, width, columns)
-            .into_iter()
-            .zip(moments)
-            .enumerate()
-            .collect();
-        let batch = ColumnBatch { shape, chunks: step.chunks, weighted: step.weighted };
-        run_tasks(in_groups(tasks), step.parallel, |scratch: &mut ColumnScratch, group| {
-            for (slot, (records, moments)) in group {
-                let entries = self.batch.entries(slot);
-                fm_update_csr(batch, entries, records, moments, update, scratch);
-            }
-        });
-    }
-
-    /// Steps the anchor side of the batch's columns.
-    fn update_anchors(&mut self, step: &Step<'_>) {
-        let (shape, rates) = (self.shape, self.heads.anchor_rates(step.rates));
-        let (m, width, columns) = (shape.anchors, shape.anchor_stride(), self.batch.columns());
-        let kappas: Vec<f32> = self.pulls.iter().map(|pull| pull.kappa).collect();
-        let totals: Vec<f32> = (0..m).map(|i| kappas[step.pairs.span(i)].iter().sum()).collect();
-        let mut base_changes = vec![0.0; columns.len() * m];
-        let mut scales = self.scales.as_mut().map(|t| scattered(t, width, columns).into_iter());
-        let mut tasks = Vec::with_capacity(columns.len());
-        let chunks = scattered(&mut self.anchors, width, columns)
-            .into_iter()
-            .zip(self.anchor_moments.scattered(width, columns))
-            .zip(self.scale_moments.scattered(width, columns))
-            .zip(scattered(&mut self.log_metric, 1, columns))
-            .zip(scattered(&mut self.metric, 1, columns))
-            .zip(self.metric_moments.scattered(1, columns))
-            .zip(base_changes.chunks_exact_mut(m));
-        for (
-            slot,
-            ((((((anchors, anchor_moments), scale_moments), tau), e), metric_moments), base),
-        ) in chunks.enumerate()
-        {
-            let column = AnchorColumn {
-                anchors,
-                anchor_moments: anchor_moments.shortened(m),
-                scales: scales.as_mut().and_then(Iterator::next),
-                scale_moments: scale_moments.shortened(m),
-                log_metric: &mut tau[0],
-                metric: &mut e[0],
-                metric_moments,
-                base,
-            };
-            tasks.push((slot, column));
-        }
-        let batch = ColumnBatch { shape, chunks: step.chunks, weighted: step.weighted };
-        run_tasks(in_groups(tasks), step.parallel, |scratch: &mut ColumnScratch, group| {
-            for (slot, column) in group {
-                let entries = self.batch.entries(slot);
-                anchor_update_csr(batch, entries, &kappas, &totals, column, rates, scratch);
-            }
-        });
-        for changes in base_changes.chunks_exact(m) {
-            self.base.iter_mut().zip(changes).for_each(|(base, change)| *base += change);
         }
     }
 }
@@ -164,7 +95,6 @@ impl Store for Sparse {
             metric_moments: moments(p, learn.metric),
             log_metric,
             base: Vec::new(),
-            pulls: Vec::new(),
         };
         store.refresh();
         store
@@ -195,18 +125,77 @@ impl Store for Sparse {
         fm_score_csr(self.shape, run.anchor, bias, &self.records, rows, run.sums, run.scores);
     }
 
-    fn update(&mut self, step: &Step<'_>) {
-        let learns = self.heads.anchor_rates(step.rates).learn.any() && self.shape.anchors > 1;
-        if learns {
-            let mut pulls = std::mem::take(&mut self.pulls);
-            self.heads.pulls(step, &mut pulls);
-            self.pulls = pulls;
+    fn heads(&self) -> &Heads {
+        &self.heads
+    }
+
+    fn heads_mut(&mut self) -> &mut Heads {
+        &mut self.heads
+    }
+
+    fn update_models(&mut self, step: &Step<'_>) {
+        let shape = self.shape;
+        let update = self.heads.fm_rates(step.rates);
+        let columns = self.batch.columns();
+        let width = shape.anchors * shape.stride;
+        let moments = self.record_moments.scattered(width, columns);
+        let tasks: Vec<_> = scattered(&mut self.records, width, columns)
+            .into_iter()
+            .zip(moments)
+            .enumerate()
+            .collect();
+        let batch = ColumnBatch { shape, chunks: step.chunks, weighted: step.weighted };
+        run_tasks(in_groups(tasks), step.parallel, |scratch: &mut ColumnScratch, group| {
+            for (slot, (records, moments)) in group {
+                let entries = self.batch.entries(slot);
+                fm_update_csr(batch, entries, records, moments, update, scratch);
+            }
+        });
+    }
+
+    fn update_anchors(&mut self, step: &Step<'_>) {
+        let (shape, rates) = (self.shape, self.heads.anchor_rates(step.rates));
+        let (m, width, columns) = (shape.anchors, shape.anchor_stride(), self.batch.columns());
+        let kappas: Vec<f32> = step.pulls.iter().map(|pull| pull.kappa).collect();
+        let totals: Vec<f32> = (0..m).map(|i| kappas[step.pairs.span(i)].iter().sum()).collect();
+        let mut base_changes = vec![0.0; columns.len() * m];
+        let mut scales = self.scales.as_mut().map(|t| scattered(t, width, columns).into_iter());
+        let mut tasks = Vec::with_capacity(columns.len());
+        let chunks = scattered(&mut self.anchors, width, columns)
+            .into_iter()
+            .zip(self.anchor_moments.scattered(width, columns))
+            .zip(self.scale_moments.scattered(width, columns))
+            .zip(scattered(&mut self.log_metric, 1, columns))
+            .zip(scattered(&mut self.metric, 1, columns))
+            .zip(self.metric_moments.scattered(1, columns))
+            .zip(base_changes.chunks_exact_mut(m));
+        for (
+            slot,
+            ((((((anchors, anchor_moments), scale_moments), tau), e), metric_moments), base),
+        ) in chunks.enumerate()
+        {
+            let column = AnchorColumn {
+                anchors,
+                anchor_moments: anchor_moments.shortened(m),
+                scales: scales.as_mut().and_then(Iterator::next),
+                scale_moments: scale_moments.shortened(m),
+                log_metric: &mut tau[0],
+                metric: &mut e[0],
+                metric_moments,
+                base,
+            };
+            tasks.push((slot, column));
         }
-        self.update_models(step);
-        if learns {
-            self.update_anchors(step);
+        let batch = ColumnBatch { shape, chunks: step.chunks, weighted: step.weighted };
+        run_tasks(in_groups(tasks), step.parallel, |scratch: &mut ColumnScratch, group| {
+            for (slot, column) in group {
+                let entries = self.batch.entries(slot);
+                anchor_update_csr(batch, entries, &kappas, &totals, column, rates, scratch);
+            }
+        });
+        for changes in base_changes.chunks_exact(m) {
+            self.base.iter_mut().zip(changes).for_each(|(base, change)| *base += change);
         }
-        self.heads.update(self.shape, step, &self.pulls);
     }
 
     fn parameters(&self) -> Parameters {
