@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use criterion::{Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
-use llfm::backend::{self, StepRates, TrainRows, TrainTargets};
+use llfm::backend::{Device, StepRates, TrainRows, TrainTargets};
 use llfm::config::defaults::{self, DataShape};
 use llfm::config::{Method, TrainConfig};
 use llfm::data::{
@@ -139,7 +139,7 @@ fn check(rows: &Dataset, config: &TrainConfig, classes: usize) -> (Parameters, V
     let data =
         TrainData { train: rows, valid: None, test: None, n_classes: classes, never_seen: &[] };
     let mut losses = Vec::new();
-    let trained = train(&data, config, &mut |event| {
+    let trained = train(&data, config, &Device::Cpu, &mut |event| {
         if let Event::Epoch(report) = event {
             losses.push(report.train_loss);
         }
@@ -182,7 +182,8 @@ fn epochs(criterion: &mut Criterion) {
                 Targets::Values(_) => TrainTargets::Values(&values),
             };
             let train_rows = TrainRows { features: &rows.features, targets };
-            let mut backend = backend::cpu(&parameters, &config, train_rows);
+            let mut backend =
+                Device::Cpu.trainer(&parameters, &config, train_rows).expect("a backend");
             let order: Vec<u32> = (0..rows.features.n_rows() as u32).collect();
             // A step as costly as any that hardly moves: every epoch does the same work.
             let rates = StepRates { step: 1_000, rate: 1e-7, anchor_rate: 1e-7 };

@@ -6,6 +6,7 @@
 
 use std::path::Path;
 
+use llfm::backend::Device;
 use llfm::config::Method;
 use llfm::config::defaults::{self, DataShape};
 use llfm::data::{
@@ -137,14 +138,14 @@ impl Run {
 
         // Training tells what happens, and asks after each step whether to go on.
         let mut epochs = Vec::new();
-        let trained = train(&data, &config, &mut |event| {
+        let trained = train(&data, &config, &Device::Cpu, &mut |event| {
             if let Event::Epoch(report) = event {
                 epochs.push((*report).clone());
             }
             Flow::Continue
         })?;
 
-        let mut scorer = Scorer::new(&trained.members, &config, shape.sparse);
+        let mut scorer = Scorer::new(&trained.members, &config, shape.sparse, &Device::Cpu)?;
         let scores = scorer.score(&rows.test.features)?;
         let outcome =
             Outcome { loss: config.loss, target_scale: trained.target_scale, range: None };

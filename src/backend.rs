@@ -2,13 +2,46 @@
 
 pub(crate) mod cpu;
 
+use std::sync::Arc;
+
+use clap::ValueEnum;
 use ndarray::Array2;
+use serde::{Deserialize, Serialize};
 
 use crate::config::TrainConfig;
 use crate::data::Features;
 use crate::error::Result;
+use crate::gpu::Gpu;
 use crate::model::Parameters;
 pub use crate::optimizer::StepRates;
+
+/// What backends run on.
+#[derive(Debug, Clone, Default)]
+pub enum Device {
+    /// The CPU, on every thread of rayon's pool.
+    #[default]
+    Cpu,
+    /// A GPU.
+    Gpu {
+        /// The open device.
+        gpu: Arc<Gpu>,
+        /// Where the training rows lie.
+        placement: Placement,
+    },
+}
+
+/// Where the training rows of a GPU run lie.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Placement {
+    /// On the device where they fit, else streamed.
+    #[default]
+    Auto,
+    /// On the device: uploaded once, only the order of the rows travels.
+    Resident,
+    /// On the host: batches are gathered and uploaded while the device works on earlier ones.
+    Stream,
+}
 
 /// Runs training steps and scores rows with one model's parameters, wherever those live.
 pub trait Backend {
@@ -65,25 +98,54 @@ pub struct TrainRows<'a> {
     pub targets: TrainTargets<'a>,
 }
 
-/// The CPU backend for the given rows' storage.
-pub fn cpu<'a>(
-    parameters: &Parameters,
-    config: &TrainConfig,
-    rows: TrainRows<'a>,
-) -> Box<dyn Backend + 'a> {
-    match rows.features {
-        Features::Dense(_) => Box::new(cpu::Cpu::<cpu::Dense>::new(parameters, config, Some(rows))),
-        Features::Sparse(_) => {
-            Box::new(cpu::Cpu::<cpu::Sparse>::new(parameters, config, Some(rows)))
+impl Device {
+    /// A backend that trains on `rows`, starting at `parameters`.
+    ///
+    /// # Errors
+    /// [`Error::Device`](crate::Error::Device) where the model or the rows do not fit the GPU.
+    pub fn trainer<'a>(
+        &self,
+        parameters: &Parameters,
+        config: &TrainConfig,
+        rows: TrainRows<'a>,
+    ) -> Result<Box<dyn Backend + 'a>> {
+        match self {
+            Self::Cpu => Ok(cpu(
+                parameters,
+                config,
+                matches!(rows.features, Features::Sparse(_)),
+                Some(rows),
+            )),
+            Self::Gpu { .. } => todo!(),
+        }
+    }
+
+    /// A backend that only scores rows of one storage.
+    ///
+    /// # Errors
+    /// [`Error::Device`](crate::Error::Device) where the model does not fit the GPU.
+    pub fn scorer(
+        &self,
+        parameters: &Parameters,
+        config: &TrainConfig,
+        sparse: bool,
+    ) -> Result<Box<dyn Backend>> {
+        match self {
+            Self::Cpu => Ok(cpu(parameters, config, sparse, None)),
+            Self::Gpu { .. } => todo!(),
         }
     }
 }
 
-/// A backend that only scores.
-pub fn cpu_scorer(parameters: &Parameters, config: &TrainConfig, sparse: bool) -> Box<dyn Backend> {
+fn cpu<'a>(
+    parameters: &Parameters,
+    config: &TrainConfig,
+    sparse: bool,
+    rows: Option<TrainRows<'a>>,
+) -> Box<dyn Backend + 'a> {
     if sparse {
-        Box::new(cpu::Cpu::<cpu::Sparse>::new(parameters, config, None))
+        Box::new(cpu::Cpu::<cpu::Sparse>::new(parameters, config, rows))
     } else {
-        Box::new(cpu::Cpu::<cpu::Dense>::new(parameters, config, None))
+        Box::new(cpu::Cpu::<cpu::Dense>::new(parameters, config, rows))
     }
 }

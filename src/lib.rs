@@ -16,6 +16,7 @@
 //! go straight into [`train()`](train::train); the example `quickstart` starts from a file.
 //!
 //! ```
+//! use llfm::backend::Device;
 //! use llfm::config::defaults::{self, DataShape};
 //! use llfm::data::{Dataset, Features, Targets, Task};
 //! use llfm::event::Flow;
@@ -46,10 +47,10 @@
 //! let config = defaults::resolve(&Settings::default(), &shape)?;
 //!
 //! let data = TrainData { train: &rows, valid: None, test: None, n_classes: 2, never_seen: &[] };
-//! let trained = train(&data, &config, &mut |_event| Flow::Continue)?;
+//! let trained = train(&data, &config, &Device::Cpu, &mut |_event| Flow::Continue)?;
 //!
 //! // A score above 0 predicts class 1.
-//! let scores = Scorer::new(&trained.members, &config, shape.sparse).score(&rows.features)?;
+//! let scores = Scorer::new(&trained.members, &config, shape.sparse, &Device::Cpu)?.score(&rows.features)?;
 //! let right = (0..400).filter(|&i| (scores.outputs[[i, 0]] > 0.0) == (class(i) == 1)).count();
 //! assert!(right > 395, "{right} of 400");
 //! # Ok::<(), llfm::Error>(())
@@ -105,6 +106,7 @@ pub mod config;
 pub mod data;
 pub mod error;
 pub mod event;
+pub mod gpu;
 mod kernel;
 mod loss;
 mod math;

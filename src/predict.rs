@@ -2,7 +2,7 @@
 
 use ndarray::Array2;
 
-use crate::backend::{Backend, Scores, cpu_scorer};
+use crate::backend::{Backend, Device, Scores};
 use crate::config::{Loss, TrainConfig};
 use crate::data::{Features, Targets, UNKNOWN_CLASS};
 use crate::error::Result;
@@ -16,8 +16,17 @@ pub struct Scorer {
 
 impl Scorer {
     /// A scorer for rows stored as the training rows were.
-    pub fn new(members: &[Parameters], config: &TrainConfig, sparse: bool) -> Self {
-        Self { members: members.iter().map(|m| cpu_scorer(m, config, sparse)).collect() }
+    ///
+    /// # Errors
+    /// [`Error::Device`](crate::Error::Device) where the model does not fit the GPU.
+    pub fn new(
+        members: &[Parameters],
+        config: &TrainConfig,
+        sparse: bool,
+        device: &Device,
+    ) -> Result<Self> {
+        let members = members.iter().map(|member| device.scorer(member, config, sparse));
+        Ok(Self { members: members.collect::<Result<_>>()? })
     }
 
     /// Mean raw scores ŷ `[n, C]` over the members, with the first member's use of its anchors.

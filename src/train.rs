@@ -4,7 +4,7 @@ mod watch;
 
 use std::time::{Duration, Instant};
 
-use crate::backend::{self, Backend, TrainRows, TrainTargets};
+use crate::backend::{Backend, Device, TrainRows, TrainTargets};
 use crate::config::TrainConfig;
 use crate::data::{Dataset, Targets};
 use crate::error::Result;
@@ -59,6 +59,7 @@ pub struct Trained {
 pub fn train(
     data: &TrainData<'_>,
     config: &TrainConfig,
+    device: &Device,
     on_event: &mut dyn FnMut(&Event<'_>) -> Flow,
 ) -> Result<Trained> {
     let (target_scale, values) = standardise(&data.train.targets);
@@ -77,7 +78,7 @@ pub fn train(
         diverged: None,
     };
     for member in 0..config.ensemble {
-        let run = Run { data, config, member, target_scale };
+        let run = Run { data, config, device, member, target_scale };
         run.fit(targets, &mut trained, on_event)?;
         if trained.stopped || trained.diverged.is_some() {
             break;
@@ -90,6 +91,7 @@ pub fn train(
 struct Run<'a> {
     data: &'a TrainData<'a>,
     config: &'a TrainConfig,
+    device: &'a Device,
     member: usize,
     target_scale: TargetScale,
 }
@@ -106,7 +108,7 @@ impl Run<'_> {
         let initial = self.initial_parameters(on_event);
         trained.seed_seconds += start.elapsed().as_secs_f64();
         let rows = TrainRows { features: &self.data.train.features, targets };
-        let mut backend = backend::cpu(&initial, config, rows);
+        let mut backend = self.device.trainer(&initial, config, rows)?;
         let mut order: Vec<u32> = (0..n as u32).collect();
         let mut generator = stream(config.seed, self.member, Purpose::Order);
         let mut scheduler = Scheduler::new(config, n);

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use llfm::Result;
+use llfm::backend::Device;
 use llfm::data::{Notes, Reader, Targets};
 use llfm::metrics::{self, Metrics};
 use llfm::model::Model;
@@ -44,7 +45,8 @@ fn evaluate(args: &EvaluateArgs, notes: &mut Notes) -> Result<Evaluated> {
     let preprocess = &model.preprocess;
     let options = args.read.options(args.read.labels.as_deref());
     let mut reader = Reader::open(&args.data, &options, Some(preprocess.schema()), true)?;
-    let mut scorer = Scorer::new(&model.members, &model.config, preprocess.is_sparse());
+    let mut scorer =
+        Scorer::new(&model.members, &model.config, preprocess.is_sparse(), &Device::Cpu)?;
     let (mut outputs, mut targets) = (Vec::new(), None);
     let (mut nonzeros, mut pairs, mut evaluating) = (0, 0, 0.0);
     while let Some(rows) = reader.next(CHUNK, notes)? {

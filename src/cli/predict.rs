@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use llfm::backend::Device;
 use llfm::data::{Features, Notes, Reader};
 use llfm::model::Model;
 use llfm::outcome::Outcome;
@@ -59,7 +60,8 @@ fn each_chunk(
     let preprocess = &model.preprocess;
     let options = args.read.options(args.read.labels.as_deref());
     let mut reader = Reader::open(&args.data, &options, Some(preprocess.schema()), false)?;
-    let mut scorer = Scorer::new(&model.members, &model.config, preprocess.is_sparse());
+    let mut scorer =
+        Scorer::new(&model.members, &model.config, preprocess.is_sparse(), &Device::Cpu)?;
     while let Some(rows) = reader.next(CHUNK, notes)? {
         let features = preprocess.apply(rows, &args.data, notes)?;
         with(&mut scorer, &features)?;

@@ -5,6 +5,7 @@ mod talk;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use llfm::backend::Device;
 use llfm::config::defaults::{self, DataShape};
 use llfm::config::{Loss, TrainConfig};
 use llfm::data::Task;
@@ -147,7 +148,7 @@ impl<'a> Job<'a> {
         };
         let (signals, console) = (&self.signals, &mut self.console);
         let mut failed = None;
-        let trained = train(&data, &self.config, &mut |event| {
+        let trained = train(&data, &self.config, &Device::Cpu, &mut |event| {
             if let Err(error) = progress.show(event, console) {
                 failed.get_or_insert(error);
             }
@@ -224,7 +225,8 @@ impl<'a> Job<'a> {
             },
         };
         let outcome = Outcome::of(&model);
-        let mut scorer = Scorer::new(&model.members, &model.config, model.preprocess.is_sparse());
+        let mut scorer =
+            Scorer::new(&model.members, &model.config, model.preprocess.is_sparse(), &Device::Cpu)?;
         let loaded = &self.loaded;
         let parts = [
             ("train", Some(&loaded.train)),

@@ -1,6 +1,6 @@
 //! The same problem in the oracle's words and in the crate's.
 
-use llfm::backend::{Backend, TrainRows, TrainTargets, cpu};
+use llfm::backend::{Backend, Device, TrainRows, TrainTargets};
 use llfm::config::{self, Learn, Method, Schedule, TrainConfig};
 use llfm::data::{Csr, Features, Task};
 use llfm::model::Parameters;
@@ -130,7 +130,7 @@ impl Problem {
             TrainTargets::Values(&values)
         };
         let rows = TrainRows { features: &features, targets };
-        body(cpu(&self.parameters(), config, rows).as_mut())
+        body(Device::Cpu.trainer(&self.parameters(), config, rows).unwrap().as_mut())
     }
 
     /// The model in the crate's arrays.

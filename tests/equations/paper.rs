@@ -1,6 +1,6 @@
 //! Batches of one row, SGD and the inverse schedule: the paper's loop, by `train` and by steps.
 
-use llfm::backend::StepRates;
+use llfm::backend::{Device, StepRates};
 use llfm::config::{self, Learn, Schedule, TrainConfig};
 use llfm::data::{Dataset, Targets};
 use llfm::event::{EpochReport, Event, Flow};
@@ -103,7 +103,7 @@ fn run(problem: &Problem, config: &TrainConfig) -> (Trained, Vec<EpochReport>) {
     };
     let data = TrainData { train: &rows, valid: None, test: None, n_classes: 2, never_seen: &[] };
     let mut reports = Vec::new();
-    let trained = train(&data, config, &mut |event| {
+    let trained = train(&data, config, &Device::Cpu, &mut |event| {
         if let Event::Epoch(report) = event {
             reports.push((*report).clone());
         }

@@ -1,5 +1,6 @@
 //! Small data sets, settings spelled out, and a run with everything it told.
 
+use llfm::backend::Device;
 use llfm::config::{Coding, Distance, Learn, Loss, Method, Optimizer, Schedule, TrainConfig};
 use llfm::data::{Csr, Dataset, Features, Targets, Task};
 use llfm::event::{EpochReport, Event, Flow};
@@ -149,7 +150,7 @@ pub(crate) fn start(data: &TrainData<'_>, config: &TrainConfig) -> Run {
 
 fn run_unchecked(data: &TrainData<'_>, config: &TrainConfig, last: u64) -> Run {
     let (mut epochs, mut warnings, mut steps) = (Vec::new(), Vec::new(), 0);
-    let trained = train(data, config, &mut |event| {
+    let trained = train(data, config, &Device::Cpu, &mut |event| {
         match event {
             Event::Epoch(report) => epochs.push((*report).clone()),
             Event::Warning(text) => warnings.push(text.clone()),
@@ -168,7 +169,8 @@ impl Run {
     /// Scores of some rows under all members.
     pub(crate) fn scores(&self, config: &TrainConfig, data: &Dataset) -> Array2<f32> {
         let sparse = matches!(data.features, Features::Sparse(_));
-        let mut scorer = Scorer::new(&self.trained.members, config, sparse);
+        let mut scorer = Scorer::new(&self.trained.members, config, sparse, &Device::Cpu)
+            .expect("the CPU takes any model");
         scorer.score(&data.features).expect("the backend works").outputs
     }
 

@@ -1,6 +1,6 @@
 //! Rows of any storage and number: dense and sparse, repeated, few, with features never seen.
 
-use llfm::backend::cpu_scorer;
+use llfm::backend::Device;
 use llfm::config::{Coding, Distance, Method, Optimizer, TrainConfig};
 use llfm::data::{Csr, Dataset, Features, Targets};
 use llfm::train::TrainData;
@@ -38,7 +38,8 @@ fn the_reported_mean_of_active_anchors_is_that_of_the_pairs() {
             let config = config(method);
             let still = start(&only(data), &config);
             let sparse = matches!(data.features, Features::Sparse(_));
-            let mut scorer = cpu_scorer(&still.trained.members[0], &config, sparse);
+            let mut scorer =
+                Device::Cpu.scorer(&still.trained.members[0], &config, sparse).expect("a scorer");
             let scores = scorer.score(&data.features).expect("the backend works");
             assert_eq!(still.epochs[0].mean_active, scores.pairs as f64 / 200.0, "{method:?}");
             assert!((scores.gamma.iter().sum::<f64>() - 200.0).abs() < 1e-3);
