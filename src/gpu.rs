@@ -1,8 +1,10 @@
 //! The GPU as the backend uses it: adapters, device, buffers, pipelines, the kernels' text.
 
 pub mod adapter;
+pub(crate) mod buffer;
 mod device;
-mod shaders;
+pub(crate) mod pipeline;
+pub(crate) mod shaders;
 
 pub use adapter::Adapter;
 pub use device::Gpu;
