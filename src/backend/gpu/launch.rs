@@ -16,7 +16,7 @@ pub(crate) struct Launch {
     /// What it is bound to.
     pub(crate) buffers: Buffers,
     kernel: Kernel,
-    group: Group,
+    pub(crate) group: Group,
 }
 
 impl Launch {
