@@ -19,6 +19,8 @@ pub struct Gpu {
     /// Bytes written since the last submission.
     pub(super) staged: AtomicU64,
     name: String,
+    /// Of the kernel of that name, the text that is replaced, and by what.
+    pub(super) edit: Option<(String, String, String)>,
     /// The first thing that went wrong outside an error scope.
     trouble: Arc<Mutex<Option<String>>>,
 }
@@ -29,6 +31,20 @@ impl Gpu {
     /// # Errors
     /// [`Error::Device`] where the driver refuses.
     pub fn open(adapter: &Adapter) -> Result<Arc<Self>> {
+        Self::open_with(adapter, None)
+    }
+
+    /// The same, with a text in the source of one kernel replaced before it is compiled: a fault for
+    /// the comparison to find.
+    #[cfg(test)]
+    pub(crate) fn open_edited(
+        adapter: &Adapter,
+        edit: (String, String, String),
+    ) -> Result<Arc<Self>> {
+        Self::open_with(adapter, Some(edit))
+    }
+
+    fn open_with(adapter: &Adapter, edit: Option<(String, String, String)>) -> Result<Arc<Self>> {
         let name = adapter.inner.get_info().name;
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("llfm"),
@@ -56,6 +72,7 @@ impl Gpu {
             allocated: Arc::default(),
             staged: AtomicU64::new(0),
             name,
+            edit,
             trouble,
         }))
     }
