@@ -2,6 +2,8 @@
 
 pub mod adapter;
 mod device;
+#[allow(dead_code, reason = "the device is yet to read it")]
+mod fault;
 mod shaders;
 
 pub use adapter::Adapter;
