@@ -48,7 +48,8 @@ fn by_name(adapters: &[&Facts], name: &str, source: &str) -> Result<Pick> {
     let fitting: Vec<usize> = (0..adapters.len()).filter(fits).collect();
     let Some(&first) = fitting.first() else {
         return Err(Error::Device(format!(
-            "no GPU `{name}` ({source}); there {}: {}",
+            "no GPU `{name}` ({source}); there {}: {}; name one by its number or a part of its name, or use \
+             --device cpu",
             if adapters.len() == 1 { "is" } else { "are" },
             list(adapters)
         )));
