@@ -143,16 +143,12 @@ impl<'a> TrainSet<'a> {
         self.buffers.add(gpu, "column_entries", 2 * self.entries)
     }
 
-    /// Whether batches of these rows fit one submission.
-    pub(super) fn has_room(&self, batches: &[Vec<u32>], rows: &[u32]) -> bool {
-        let fits = match self.rows.features {
-            Features::Dense(_) => true,
-            Features::Sparse(csr) => {
-                let all = batches.iter().flatten().chain(rows);
-                all.map(|&r| csr.row(r as usize).0.len()).sum::<usize>() <= self.entries
-            }
-        };
-        batches.len() < self.steps && fits
+    /// Entries of a batch of sparse rows.
+    pub(super) fn entries_of(&self, rows: &[u32]) -> usize {
+        match self.rows.features {
+            Features::Dense(_) => 0,
+            Features::Sparse(csr) => rows.iter().map(|&r| csr.row(r as usize).0.len()).sum(),
+        }
     }
 
     /// Brings the batches to the device, while it works on those of earlier submissions.
