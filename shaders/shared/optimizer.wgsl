@@ -24,45 +24,45 @@ struct Learned4 {
 
 // One step along `gradient` with step size `rate`.
 fn updated(old: Learned, gradient: f32, rate: f32) -> Learned {
-    var new = old;
+    var next = old;
     switch rule {
         case 0u: {
-            new.theta = fma(rate, -gradient, old.theta);
+            next.theta = fma(rate, -gradient, old.theta);
         }
         case 1u: {
-            new.second = fma(gradient, gradient, old.second);
-            new.theta = fma(rate, -(gradient / (sqrt(new.second) + EPSILON)), old.theta);
+            next.second = fma(gradient, gradient, old.second);
+            next.theta = fma(rate, -(gradient / (sqrt(next.second) + EPSILON)), old.theta);
         }
         default: {
-            new.first = fma(BETA1, old.first, (1.0 - BETA1) * gradient);
-            new.second = fma(BETA2, old.second, (1.0 - BETA2) * (gradient * gradient));
-            let root = fma(sqrt(new.second), step.second_up, EPSILON);
-            new.theta = fma(rate, -(new.first * step.first_up / root), old.theta);
+            next.first = fma(BETA1, old.first, (1.0 - BETA1) * gradient);
+            next.second = fma(BETA2, old.second, (1.0 - BETA2) * (gradient * gradient));
+            let root = fma(sqrt(next.second), step.second_up, EPSILON);
+            next.theta = fma(rate, -(next.first * step.first_up / root), old.theta);
         }
     }
-    return new;
+    return next;
 }
 
 // The same for four parameters of the local models, with L2 in the gradient and decay beside it.
 fn updated_model(old: Learned4, slope: vec4<f32>) -> Learned4 {
-    var new = old;
+    var next = old;
     let gradient = fma(vec4(step.l2), old.theta, slope);
     let kept = old.theta * step.keep;
     let rate = vec4(step.rate);
     switch rule {
         case 0u: {
-            new.theta = fma(rate, -gradient, kept);
+            next.theta = fma(rate, -gradient, kept);
         }
         case 1u: {
-            new.second = fma(gradient, gradient, old.second);
-            new.theta = fma(rate, -(gradient / (sqrt(new.second) + EPSILON)), kept);
+            next.second = fma(gradient, gradient, old.second);
+            next.theta = fma(rate, -(gradient / (sqrt(next.second) + EPSILON)), kept);
         }
         default: {
-            new.first = fma(vec4(BETA1), old.first, (1.0 - BETA1) * gradient);
-            new.second = fma(vec4(BETA2), old.second, (1.0 - BETA2) * (gradient * gradient));
-            let root = fma(sqrt(new.second), vec4(step.second_up), vec4(EPSILON));
-            new.theta = fma(rate, -(new.first * step.first_up / root), kept);
+            next.first = fma(vec4(BETA1), old.first, (1.0 - BETA1) * gradient);
+            next.second = fma(vec4(BETA2), old.second, (1.0 - BETA2) * (gradient * gradient));
+            let root = fma(sqrt(next.second), vec4(step.second_up), vec4(EPSILON));
+            next.theta = fma(rate, -(next.first * step.first_up / root), kept);
         }
     }
-    return new;
+    return next;
 }
