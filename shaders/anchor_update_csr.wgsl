@@ -77,14 +77,14 @@ fn anchor_update_csr(
 fn move_parameter(place: u32, gradient: f32, rate: f32) {
     var old: Learned;
     old.theta = anchors[place];
-    if (rule != 0u) {
+    if (rule != SGD) {
         let moments = anchor_moments[place];
         old.first = moments.x;
         old.second = moments.y;
     }
     let moved = updated(old, gradient, rate);
     anchors[place] = moved.theta;
-    if (rule != 0u) {
+    if (rule != SGD) {
         anchor_moments[place] = vec2(moved.first, moved.second);
     }
 }

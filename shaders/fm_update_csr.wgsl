@@ -6,7 +6,8 @@
 //
 // One invocation a (column of the batch, anchor of the group, channel), the only writer of that
 // record, sums the rows in order; channels fastest, then anchors, as records lie. The column is
-// read once for every four quads, which stay in registers. O(entries + pairs that have it · (d + 2)).
+// read once for every four quads, which stay in registers. O(entries), and O(d + 2) for each of
+// them that has a pair.
 
 override n_anchors: u32;
 override n_features: u32;
@@ -100,18 +101,18 @@ fn step_quad(slope: vec4<f32>, own: f32, r: f32, record: u32, quad: u32) -> f32 
         // With no gradient either, the lane of r stays 0 under every rule.
         old.theta.w = 0.0;
     }
-    if (rule != 0u) {
+    if (rule != SGD) {
         old.second = record_moments[place];
     }
-    if (rule == 2u) {
+    if (rule == ADAM) {
         old.first = record_moments[first_moments + place];
     }
     let gradient = fma(vec4(-own), only_v(old.theta, last), slope);
     let moved = updated_model(old, gradient);
-    if (rule != 0u) {
+    if (rule != SGD) {
         record_moments[place] = moved.second;
     }
-    if (rule == 2u) {
+    if (rule == ADAM) {
         record_moments[first_moments + place] = moved.first;
     }
     let v = only_v(moved.theta, last);

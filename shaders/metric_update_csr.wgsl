@@ -30,7 +30,7 @@ fn metric_update_csr(
     var old: Learned;
     old.theta = metric[j];
     // SGD keeps no moments: their buffer may then be empty.
-    if (rule != 0u) {
+    if (rule != SGD) {
         let moments = metric_moments[j];
         old.first = moments.x;
         old.second = moments.y;
@@ -38,7 +38,7 @@ fn metric_update_csr(
     let moved = updated(old, gradient, step.rate);
     metric[j] = moved.theta;
     metric[n_features + j] = exp_f32(moved.theta);
-    if (rule != 0u) {
+    if (rule != SGD) {
         metric_moments[j] = vec2(moved.first, moved.second);
     }
 }

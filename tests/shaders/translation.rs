@@ -10,12 +10,11 @@ use naga::{Module, Scalar, TypeInner};
 use crate::shaders::source::{Shader, shaders};
 
 /// Sizes of a small model, and of one whose channels exceed a block of quads.
-const SIZES: [[(&str, f64); 8]; 2] = [
+const SIZES: [[(&str, f64); 7]; 2] = [
     [
         ("n_anchors", 5.0),
         ("n_features", 3.0),
         ("n_outputs", 1.0),
-        ("n_factors", 0.0),
         ("row_quads", 1.0),
         ("channel_quads", 1.0),
         ("capacity", 1.0),
@@ -25,7 +24,6 @@ const SIZES: [[(&str, f64); 8]; 2] = [
         ("n_anchors", 2000.0),
         ("n_features", 784.0),
         ("n_outputs", 26.0),
-        ("n_factors", 40.0),
         ("row_quads", 196.0),
         ("channel_quads", 11.0),
         ("capacity", 8192.0),
