@@ -3,6 +3,7 @@
 pub mod adapter;
 pub(crate) mod buffer;
 mod device;
+mod fault;
 pub(crate) mod pipeline;
 pub(crate) mod shaders;
 

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::Adapter;
+use super::fault::Faults;
 use super::pipeline::Pipeline;
 use crate::error::{Error, Result};
 
@@ -18,6 +19,10 @@ pub struct Gpu {
     pub(super) allocated: Arc<AtomicU64>,
     /// Bytes written since the last submission.
     pub(super) staged: AtomicU64,
+    pub(super) faults: Faults,
+    /// Allocations and submissions so far.
+    pub(super) allocations: AtomicU64,
+    submissions: AtomicU64,
     name: String,
     /// The first thing that went wrong outside an error scope.
     trouble: Arc<Mutex<Option<String>>>,
@@ -55,6 +60,9 @@ impl Gpu {
             pipelines: Mutex::default(),
             allocated: Arc::default(),
             staged: AtomicU64::new(0),
+            faults: Faults::from_env()?,
+            allocations: AtomicU64::new(0),
+            submissions: AtomicU64::new(0),
             name,
             trouble,
         }))
@@ -104,6 +112,9 @@ impl Gpu {
 
     /// Hands recorded work to the device.
     pub(crate) fn submit(&self, encoder: wgpu::CommandEncoder) -> Result<wgpu::SubmissionIndex> {
+        if self.faults.lose == Some(self.submissions.fetch_add(1, Ordering::Relaxed)) {
+            self.device.destroy();
+        }
         let index = self.queue.submit([encoder.finish()]);
         self.staged.store(0, Ordering::Relaxed);
         self.check()?;

@@ -86,7 +86,7 @@ impl Binding {
 impl Gpu {
     /// The kernel compiled for these constants; compiled once.
     pub(crate) fn pipeline(&self, kernel: &Kernel, all: &Constants) -> Result<Arc<Pipeline>> {
-        let source = kernel.source;
+        let source = &*self.faults.inject(kernel.name, kernel.source)?;
         let broken = |message: String| {
             self.error(format!("kernel `{}` does not compile: {message}", kernel.name))
         };

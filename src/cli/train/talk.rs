@@ -60,7 +60,7 @@ impl Job<'_> {
             counted(config.epochs, "epoch"),
             config.seed
         );
-        let device = format!("cpu, {}", counted(facts.threads, "thread"));
+        let device = self.compute.describe();
         for (name, text) in [("data", data), ("training", learning), ("device", device)] {
             let name = console.dim(&format!("{name:<9}"));
             console.line(&format!("  {name}{text}"))?;
@@ -105,6 +105,9 @@ impl Job<'_> {
     }
 
     pub(super) fn why_stopped(&self, trained: &Trained) -> Option<&'static str> {
+        if trained.failed.is_some() {
+            return Some("device");
+        }
         if trained.diverged.is_some() {
             return Some("diverged");
         }
@@ -137,9 +140,9 @@ impl Job<'_> {
             },
         );
         let epochs = match self.why_stopped(trained) {
-            Some(why) => {
-                format!(" (ended by {})", if why == "patience" { "--patience" } else { why })
-            }
+            Some("patience") => " (ended by --patience)".into(),
+            Some("device") => " (ended by the device)".into(),
+            Some(why) => format!(" (ended by {why})"),
             None => String::new(),
         };
         let time =
