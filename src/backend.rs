@@ -1,6 +1,8 @@
 //! What a training backend does, whatever it runs on.
 
+mod batch;
 pub(crate) mod cpu;
+pub(crate) mod gpu;
 
 use std::sync::Arc;
 
@@ -55,7 +57,10 @@ pub trait Backend {
     fn score(&mut self, features: &Features) -> Result<Scores>;
 
     /// The current parameters.
-    fn parameters(&self) -> Result<Parameters>;
+    fn parameters(&mut self) -> Result<Parameters>;
+
+    /// What it runs with, for the log.
+    fn describe(&self) -> String;
 }
 
 /// Sums over the rows of some steps.
@@ -116,7 +121,9 @@ impl Device {
                 matches!(rows.features, Features::Sparse(_)),
                 Some(rows),
             )),
-            Self::Gpu { .. } => todo!(),
+            Self::Gpu { gpu, placement } => {
+                Ok(Box::new(gpu::Trainer::new(gpu, parameters, config, rows, *placement)?))
+            }
         }
     }
 
@@ -132,7 +139,9 @@ impl Device {
     ) -> Result<Box<dyn Backend>> {
         match self {
             Self::Cpu => Ok(cpu(parameters, config, sparse, None)),
-            Self::Gpu { .. } => todo!(),
+            Self::Gpu { gpu, .. } => {
+                Ok(Box::new(gpu::Scorer::new(gpu, parameters, config, sparse)?))
+            }
         }
     }
 }

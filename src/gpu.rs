@@ -1,10 +1,11 @@
 //! The GPU as the backend uses it: adapters, device, buffers, pipelines, the kernels' text.
 
 pub mod adapter;
+pub(crate) mod buffer;
 mod device;
-#[allow(dead_code, reason = "the device is yet to read it")]
 mod fault;
-mod shaders;
+pub(crate) mod pipeline;
+pub(crate) mod shaders;
 
 pub use adapter::Adapter;
 pub use device::Gpu;

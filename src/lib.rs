@@ -103,6 +103,7 @@
 //! Neighbors: From Global to Local*, NIPS 2016. The README tells where this crate differs.
 
 pub mod backend;
+pub mod compare;
 pub mod config;
 pub mod data;
 pub mod error;

@@ -19,11 +19,11 @@ pub(crate) struct Update {
     rule: Optimizer,
     rate: f32,
     /// Gradient gains `l2 · θ`.
-    l2: f32,
+    pub(crate) l2: f32,
     /// θ is first multiplied by this.
-    keep: f32,
+    pub(crate) keep: f32,
     /// Adam: 1 / (1 − β₁ᵗ) and 1 / √(1 − β₂ᵗ).
-    correction: (f32, f32),
+    pub(crate) correction: (f32, f32),
 }
 
 const BETA1: f32 = 0.9;

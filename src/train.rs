@@ -255,6 +255,7 @@ impl Run<'_> {
         let rows = totals.rows.max(1) as f64;
         let unit = self.loss_unit();
         let train_loss = totals.loss / rows * unit;
+        let penalty = self.penalty(backend)?;
         let mut loss_of = |part: Option<&Dataset>| match part {
             Some(part) if train_loss.is_finite() => {
                 let scores = backend.score(&part.features)?.outputs;
@@ -270,7 +271,7 @@ impl Run<'_> {
             train_loss,
             valid_loss: loss_of(self.data.valid)?,
             test_loss: loss_of(self.data.test)?,
-            objective: train_loss + self.penalty(backend)? * unit,
+            objective: train_loss + penalty * unit,
             mean_active: totals.pairs.iter().sum::<u64>() as f64 / rows,
             dead_anchors: totals.pairs.iter().filter(|&&pairs| pairs == 0).count(),
             learning_rate: course.scheduler.last_rate(),
@@ -284,7 +285,7 @@ impl Run<'_> {
     }
 
     /// ½·l2·‖θ‖² over linear weights and factors.
-    fn penalty(&self, backend: &dyn Backend) -> Result<f64> {
+    fn penalty(&self, backend: &mut dyn Backend) -> Result<f64> {
         if self.config.l2 == 0.0 {
             return Ok(0.0);
         }

@@ -1,4 +1,5 @@
-// Elementary functions, written out: the built-in `exp` and `log` may be wrong in most of their bits.
+// Elementary functions, written out: the built-in `exp` and `log` may be wrong in most of their
+// bits.
 // Rust twin, with the error bounds: src/math.rs.
 
 // e^x, within 1.3 units in the last place; 0 below -87.3. Above 88.7, where f32 ends, the largest

@@ -1,7 +1,11 @@
 // Update rules, elementwise. Rust twin: src/optimizer.rs.
 
-// 0 SGD, 1 AdaGrad, 2 Adam.
+// SGD keeps no memory, AdaGrad only the second.
 override rule: u32;
+
+const SGD: u32 = 0u;
+const ADA_GRAD: u32 = 1u;
+const ADAM: u32 = 2u;
 
 const BETA1: f32 = 0.9;
 const BETA2: f32 = 0.999;
@@ -24,45 +28,45 @@ struct Learned4 {
 
 // One step along `gradient` with step size `rate`.
 fn updated(old: Learned, gradient: f32, rate: f32) -> Learned {
-    var new = old;
+    var moved = old;
     switch rule {
-        case 0u: {
-            new.theta = fma(rate, -gradient, old.theta);
+        case SGD: {
+            moved.theta = fma(rate, -gradient, old.theta);
         }
-        case 1u: {
-            new.second = fma(gradient, gradient, old.second);
-            new.theta = fma(rate, -(gradient / (sqrt(new.second) + EPSILON)), old.theta);
+        case ADA_GRAD: {
+            moved.second = fma(gradient, gradient, old.second);
+            moved.theta = fma(rate, -(gradient / (sqrt(moved.second) + EPSILON)), old.theta);
         }
         default: {
-            new.first = fma(BETA1, old.first, (1.0 - BETA1) * gradient);
-            new.second = fma(BETA2, old.second, (1.0 - BETA2) * (gradient * gradient));
-            let root = fma(sqrt(new.second), step.second_up, EPSILON);
-            new.theta = fma(rate, -(new.first * step.first_up / root), old.theta);
+            moved.first = fma(BETA1, old.first, (1.0 - BETA1) * gradient);
+            moved.second = fma(BETA2, old.second, (1.0 - BETA2) * (gradient * gradient));
+            let root = fma(sqrt(moved.second), step.second_up, EPSILON);
+            moved.theta = fma(rate, -(moved.first * step.first_up / root), old.theta);
         }
     }
-    return new;
+    return moved;
 }
 
 // The same for four parameters of the local models, with L2 in the gradient and decay beside it.
 fn updated_model(old: Learned4, slope: vec4<f32>) -> Learned4 {
-    var new = old;
+    var moved = old;
     let gradient = fma(vec4(step.l2), old.theta, slope);
     let kept = old.theta * step.keep;
     let rate = vec4(step.rate);
     switch rule {
-        case 0u: {
-            new.theta = fma(rate, -gradient, kept);
+        case SGD: {
+            moved.theta = fma(rate, -gradient, kept);
         }
-        case 1u: {
-            new.second = fma(gradient, gradient, old.second);
-            new.theta = fma(rate, -(gradient / (sqrt(new.second) + EPSILON)), kept);
+        case ADA_GRAD: {
+            moved.second = fma(gradient, gradient, old.second);
+            moved.theta = fma(rate, -(gradient / (sqrt(moved.second) + EPSILON)), kept);
         }
         default: {
-            new.first = fma(vec4(BETA1), old.first, (1.0 - BETA1) * gradient);
-            new.second = fma(vec4(BETA2), old.second, (1.0 - BETA2) * (gradient * gradient));
-            let root = fma(sqrt(new.second), vec4(step.second_up), vec4(EPSILON));
-            new.theta = fma(rate, -(new.first * step.first_up / root), kept);
+            moved.first = fma(vec4(BETA1), old.first, (1.0 - BETA1) * gradient);
+            moved.second = fma(vec4(BETA2), old.second, (1.0 - BETA2) * (gradient * gradient));
+            let root = fma(sqrt(moved.second), vec4(step.second_up), vec4(EPSILON));
+            moved.theta = fma(rate, -(moved.first * step.first_up / root), kept);
         }
     }
-    return new;
+    return moved;
 }

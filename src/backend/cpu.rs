@@ -278,8 +278,12 @@ impl<S: Store> Backend for Cpu<'_, S> {
         Ok(Scores { outputs, pairs: scores.0, gamma: scores.1 })
     }
 
-    fn parameters(&self) -> Result<Parameters> {
+    fn parameters(&mut self) -> Result<Parameters> {
         Ok(self.store.parameters())
+    }
+
+    fn describe(&self) -> String {
+        "cpu".into()
     }
 }
 

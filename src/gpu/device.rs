@@ -1,15 +1,31 @@
-//! An open device.
+//! An open device: errors turned into [`Error::Device`], work submitted and waited for.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
+use super::Adapter;
+use super::fault::Faults;
+use super::pipeline::Pipeline;
 use crate::error::{Error, Result};
-use crate::gpu::Adapter;
 
 /// A device ready for work, and its queue.
 #[derive(Debug)]
 pub struct Gpu {
     pub(crate) device: wgpu::Device,
     pub(crate) queue: wgpu::Queue,
+    pub(crate) limits: wgpu::Limits,
+    pub(super) pipelines: Mutex<HashMap<String, Arc<Pipeline>>>,
+    pub(super) allocated: Arc<AtomicU64>,
+    /// Bytes written since the last submission.
+    pub(super) staged: AtomicU64,
+    pub(super) faults: Faults,
+    /// Allocations and submissions so far.
+    pub(super) allocations: AtomicU64,
+    submissions: AtomicU64,
+    name: String,
+    /// The first thing that went wrong outside an error scope.
+    trouble: Arc<Mutex<Option<String>>>,
 }
 
 impl Gpu {
@@ -18,13 +34,110 @@ impl Gpu {
     /// # Errors
     /// [`Error::Device`] where the driver refuses.
     pub fn open(adapter: &Adapter) -> Result<Arc<Self>> {
+        let name = adapter.inner.get_info().name;
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("llfm"),
+            // The defaults of the standard are far below what adapters bind.
             required_limits: adapter.inner.limits(),
             ..Default::default()
         };
         let (device, queue) = pollster::block_on(adapter.inner.request_device(&descriptor))
-            .map_err(|error| Error::Device(error.to_string()))?;
-        Ok(Arc::new(Self { device, queue }))
+            .map_err(|error| Error::Device(format!("{name}: {error}")))?;
+        let trouble = Arc::new(Mutex::new(None));
+        let note = |kind: &'static str| {
+            let trouble = Arc::clone(&trouble);
+            move |message: String| {
+                trouble.lock().expect("no panic inside").get_or_insert(format!("{kind}{message}"));
+            }
+        };
+        let (lost, failed) = (note("the device was lost: "), note(""));
+        device.set_device_lost_callback(move |_reason, message| lost(message));
+        device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| failed(error.to_string())));
+        Ok(Arc::new(Self {
+            limits: device.limits(),
+            device,
+            queue,
+            pipelines: Mutex::default(),
+            allocated: Arc::default(),
+            staged: AtomicU64::new(0),
+            faults: Faults::from_env()?,
+            allocations: AtomicU64::new(0),
+            submissions: AtomicU64::new(0),
+            name,
+            trouble,
+        }))
     }
+
+    /// The adapter's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Bytes of all buffers that are alive.
+    pub fn allocated_bytes(&self) -> u64 {
+        self.allocated.load(Ordering::Relaxed)
+    }
+
+    /// The most bytes of one buffer a kernel can reach.
+    pub(crate) fn largest_binding(&self) -> u64 {
+        self.limits.max_storage_buffer_binding_size.min(self.limits.max_buffer_size)
+    }
+
+    /// Fails if anything went wrong since the device was opened.
+    pub(crate) fn check(&self) -> Result<()> {
+        match &*self.trouble.lock().expect("no panic inside") {
+            None => Ok(()),
+            Some(message) => Err(self.error(message)),
+        }
+    }
+
+    /// A device error that names the adapter.
+    pub(crate) fn error(&self, message: impl std::fmt::Display) -> Error {
+        Error::Device(format!("{}: {message}", self.name))
+    }
+
+    /// Runs `make` and turns whatever the device says against it into an error.
+    pub(super) fn guarded<T>(&self, make: impl FnOnce() -> T) -> std::result::Result<T, Refusal> {
+        let memory = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+        let validation = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
+        let made = make();
+        let invalid = pollster::block_on(validation.pop());
+        let out_of_memory = pollster::block_on(memory.pop());
+        match (out_of_memory, invalid) {
+            (Some(_), _) => Err(Refusal::OutOfMemory),
+            (None, Some(error)) => Err(Refusal::Invalid(error.to_string())),
+            (None, None) => Ok(made),
+        }
+    }
+
+    /// Hands recorded work to the device.
+    pub(crate) fn submit(&self, encoder: wgpu::CommandEncoder) -> Result<wgpu::SubmissionIndex> {
+        if self.faults.lose == Some(self.submissions.fetch_add(1, Ordering::Relaxed)) {
+            self.device.destroy();
+        }
+        let index = self.queue.submit([encoder.finish()]);
+        self.staged.store(0, Ordering::Relaxed);
+        self.check()?;
+        Ok(index)
+    }
+
+    /// Waits for a submission, or for all of them.
+    pub(crate) fn wait(&self, submission: Option<wgpu::SubmissionIndex>) -> Result<()> {
+        let poll = wgpu::PollType::Wait { submission_index: submission, timeout: None };
+        let polled = self.device.poll(poll);
+        self.check()?;
+        polled.map(|_| ()).map_err(|error| self.error(error))
+    }
+
+    /// An encoder for commands.
+    pub(crate) fn encoder(&self) -> wgpu::CommandEncoder {
+        self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default())
+    }
+}
+
+/// What a device says to a request.
+#[derive(Debug)]
+pub(super) enum Refusal {
+    OutOfMemory,
+    Invalid(String),
 }

@@ -1,5 +1,7 @@
 //! Faults of a device on request: no driver can be made to fail at will, and tests need one that does.
 
+use std::borrow::Cow;
+
 use crate::error::{Error, Result};
 
 /// The environment variable tests set, as `allocate:3` or `lose:20,shader:blend`.
@@ -14,6 +16,16 @@ pub(crate) struct Faults {
     pub(crate) lose: Option<u64>,
     /// The kernel whose source does not compile.
     pub(crate) shader: Option<String>,
+    /// A text of a kernel's source that is replaced.
+    pub(crate) edit: Option<Edit>,
+}
+
+/// A text of a kernel's source, and what stands in its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Edit {
+    pub(crate) kernel: String,
+    pub(crate) from: String,
+    pub(crate) to: String,
 }
 
 impl Faults {
@@ -31,8 +43,8 @@ impl Faults {
     fn parse(text: &str) -> Result<Self> {
         let unknown = || {
             Error::Usage(format!(
-                "{VARIABLE}={text}: expected allocate:N, lose:N or shader:KERNEL, comma-separated, N \
-                 from 1"
+                "{VARIABLE}={text}: expected allocate:N, lose:N, shader:KERNEL or edit:KERNEL:FROM:TO, \
+                 comma-separated, N from 1"
             ))
         };
         let mut faults = Self::default();
@@ -43,10 +55,38 @@ impl Faults {
                 "allocate" => faults.allocate = Some(number()?),
                 "lose" => faults.lose = Some(number()?),
                 "shader" if !value.is_empty() => faults.shader = Some(value.to_owned()),
+                "edit" => faults.edit = Some(Edit::parse(value).ok_or_else(unknown)?),
                 _ => return Err(unknown()),
             }
         }
         Ok(faults)
+    }
+
+    /// A kernel's source with its faults.
+    ///
+    /// # Errors
+    /// The text that was to be replaced does not occur.
+    pub(super) fn inject(&self, kernel: &str, source: &'static str) -> Result<Cow<'static, str>> {
+        if self.shader.as_deref() == Some(kernel) {
+            return Ok(format!("{source}\nan injected fault\n").into());
+        }
+        match &self.edit {
+            Some(edit) if edit.kernel == kernel => {
+                if !source.contains(&edit.from) {
+                    let from = &edit.from;
+                    return Err(Error::Usage(format!("{VARIABLE}: no `{from}` in `{kernel}`")));
+                }
+                Ok(source.replace(&edit.from, &edit.to).into())
+            }
+            _ => Ok(source.into()),
+        }
+    }
+}
+
+impl Edit {
+    fn parse(text: &str) -> Option<Self> {
+        let mut parts = text.splitn(3, ':').map(str::to_owned);
+        Some(Self { kernel: parts.next()?, from: parts.next()?, to: parts.next()? })
     }
 }
 

@@ -22,8 +22,9 @@ pub(crate) struct ColumnBatch<'a> {
     pub(crate) weighted: &'a [f32],
 }
 
-/// One (row, value) of a column.
-#[derive(Debug, Clone, Copy, Default)]
+/// One (row, value) of a column, as the device has it too.
+#[derive(Debug, Clone, Copy, Default, bytemuck::Pod, bytemuck::Zeroable)]
+#[repr(C)]
 pub(crate) struct Entry {
     pub(crate) row: u32,
     pub(crate) value: f32,

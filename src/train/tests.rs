@@ -29,8 +29,12 @@ impl Backend for Failing<'_> {
         self.inner.score(features)
     }
 
-    fn parameters(&self) -> Result<Parameters> {
+    fn parameters(&mut self) -> Result<Parameters> {
         self.inner.parameters()
+    }
+
+    fn describe(&self) -> String {
+        self.inner.describe()
     }
 }
 

@@ -1,9 +1,8 @@
 //! Parameters and batch for sparse rows: feature-major, so that a column's anchors lie together.
 
-mod batch;
-
 use ndarray::Array2;
 
+use crate::backend::batch::Batch;
 use crate::config::TrainConfig;
 use crate::data::Features;
 use crate::kernel::Shape;
@@ -19,7 +18,6 @@ use super::heads::Heads;
 use super::records::{self, Logical};
 use super::runs::{Run, run_tasks};
 use super::{Step, Store};
-use batch::Batch;
 
 /// Records are many and read one at a time: they are padded less than those of dense rows.
 const RECORD_LANES: usize = 4;

@@ -1,0 +1,265 @@
+//! The GPU backend: the kernels in order, many steps a submission.
+//!
+//! Rows, parameters and everything between kernels stay on the device. Of a step the host decides
+//! which rows it takes and the rates, and nothing that depends on what the device computed: it
+//! records the same dispatches whatever comes out of them. Losses are read once an epoch.
+
+mod launch;
+mod rows;
+mod score;
+pub(crate) mod sizes;
+mod state;
+pub(crate) mod step;
+pub(crate) mod trace;
+mod work;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crate::backend::{Backend, Placement, Scores, StepRates, Totals, TrainRows};
+use crate::config::TrainConfig;
+use crate::data::Features;
+use crate::error::Result;
+use crate::gpu::Gpu;
+use crate::gpu::buffer::Buffers;
+use crate::model::Parameters;
+use launch::{Launch, Launcher};
+use rows::TrainSet;
+use score::Scoring;
+use sizes::Sizes;
+use step::{STEP_PITCH, Step};
+
+/// Operations that one submission may hold: some milliseconds of a GPU, a second of a software
+/// driver, after which an interrupt is heard.
+const SUBMISSION: usize = 1 << 33;
+/// Steps of a submission, beyond which nothing is gained.
+const MOST_STEPS: usize = 64;
+/// Submissions the host may be ahead of the device.
+const AHEAD: usize = 2;
+/// Rows whose pairs the device can count in 32 bits.
+const MOST_UNCOUNTED: usize = 1 << 31;
+
+/// Scores rows on a GPU.
+pub(crate) struct Scorer {
+    gpu: Arc<Gpu>,
+    sizes: Sizes,
+    state: Buffers,
+    scoring: Scoring,
+}
+
+impl Scorer {
+    /// A scorer with these parameters, for rows of one storage.
+    pub(crate) fn new(
+        gpu: &Arc<Gpu>,
+        parameters: &Parameters,
+        config: &TrainConfig,
+        sparse: bool,
+    ) -> Result<Self> {
+        let sizes = Sizes::new(parameters, config, sparse, false);
+        let state = state::upload(gpu, &sizes, parameters, 0)?;
+        let shared = state.with(&work::workspace(gpu, &sizes)?);
+        let scoring = Scoring::new(gpu, &sizes, config, &shared)?;
+        Ok(Self { gpu: Arc::clone(gpu), sizes, state, scoring })
+    }
+}
+
+impl Backend for Scorer {
+    fn step(&mut self, _rows: &[u32], _rates: StepRates) -> Result<()> {
+        unreachable!("a scoring backend is never stepped")
+    }
+
+    fn take_totals(&mut self) -> Result<Totals> {
+        Ok(Totals::default())
+    }
+
+    fn score(&mut self, features: &Features) -> Result<Scores> {
+        self.scoring.score(&self.gpu, &self.sizes, features)
+    }
+
+    fn parameters(&mut self) -> Result<Parameters> {
+        state::download(&self.gpu, &self.sizes, &self.state)
+    }
+
+    fn describe(&self) -> String {
+        self.gpu.name().to_owned()
+    }
+}
+
+/// Trains on a GPU.
+pub(crate) struct Trainer<'a> {
+    gpu: Arc<Gpu>,
+    config: TrainConfig,
+    sizes: Sizes,
+    /// Parameters and the optimizer's memory.
+    state: Buffers,
+    /// What the kernels of a training step are bound to.
+    buffers: Buffers,
+    set: TrainSet<'a>,
+    launches: Vec<Launch>,
+    scoring: Scoring,
+    /// Batches that wait for the next submission.
+    batches: Vec<Vec<u32>>,
+    steps: Vec<Step>,
+    /// Their entries, where rows are sparse.
+    entries: usize,
+    submitted: VecDeque<wgpu::SubmissionIndex>,
+    /// Steps whose losses lie on the device.
+    losses: usize,
+    /// Rows of those steps.
+    uncounted: usize,
+    totals: Totals,
+    /// The parameters as they were read last, if no step was taken since.
+    current: Option<Parameters>,
+}
+
+impl<'a> Trainer<'a> {
+    /// A backend that trains on `rows`, from `parameters` on.
+    pub(crate) fn new(
+        gpu: &Arc<Gpu>,
+        parameters: &Parameters,
+        config: &TrainConfig,
+        rows: TrainRows<'a>,
+        placement: Placement,
+    ) -> Result<Self> {
+        let sparse = matches!(rows.features, Features::Sparse(_));
+        let sizes = Sizes::new(parameters, config, sparse, true);
+        let steps = (SUBMISSION / step_operations(&sizes, config)).clamp(1, MOST_STEPS);
+        let set = TrainSet::new(gpu, &sizes, rows, placement, steps)?;
+        let shares = match (config.learn.metric && sizes.slopes, sparse) {
+            (false, _) => 0,
+            (true, false) => sizes.anchor_section(),
+            (true, true) => set.most_columns * sizes.anchors,
+        };
+        let mut state = state::upload(gpu, &sizes, parameters, shares)?;
+        state::add_moments(gpu, &sizes, config, &mut state)?;
+        let shared = state.with(&work::workspace(gpu, &sizes)?);
+        let mut own = set.buffers.clone();
+        own.add(gpu, "anchor_totals", 2 * sizes.anchors)?;
+        own.add_steps(gpu, set.steps)?;
+        let buffers = shared.with(&own);
+        let groups = work::groups(gpu, &sizes)?;
+        let launches = Launcher { gpu, sizes: &sizes, config }.training(&buffers, &groups)?;
+        Ok(Self {
+            scoring: Scoring::new(gpu, &sizes, config, &shared)?,
+            gpu: Arc::clone(gpu),
+            config: config.clone(),
+            totals: Totals { pairs: vec![0; sizes.anchors], ..Totals::default() },
+            sizes,
+            state,
+            buffers,
+            set,
+            launches,
+            batches: Vec::new(),
+            steps: Vec::new(),
+            entries: 0,
+            submitted: VecDeque::new(),
+            losses: 0,
+            uncounted: 0,
+            current: None,
+        })
+    }
+
+    /// Submits the steps that wait.
+    fn flush(&mut self) -> Result<()> {
+        if self.steps.is_empty() {
+            return Ok(());
+        }
+        let spans = self.set.load(&self.gpu, &self.sizes, &self.batches)?;
+        for (step, span) in self.steps.iter_mut().zip(spans) {
+            step.first_row = span.first_row as u32;
+            step.first_column = span.first_column as u32;
+            step.n_columns = span.n_columns as u32;
+        }
+        if self.submitted.len() >= AHEAD {
+            let earliest = self.submitted.pop_front();
+            self.gpu.wait(earliest)?;
+        }
+        self.gpu.write(self.buffers.get("step"), 0, &Step::spread(&self.steps))?;
+        let mut encoder = self.gpu.encoder();
+        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+        for (i, step) in self.steps.iter().enumerate() {
+            for launch in &self.launches {
+                launch.record(&mut pass, &self.sizes, step, i as u32 * STEP_PITCH as u32);
+            }
+        }
+        drop(pass);
+        self.submitted.push_back(self.gpu.submit(encoder)?);
+        self.batches.clear();
+        self.steps.clear();
+        self.entries = 0;
+        Ok(())
+    }
+
+    /// Adds what the device has counted to the totals.
+    fn fetch_totals(&mut self) -> Result<()> {
+        self.flush()?;
+        let losses: Vec<f32> = self.gpu.read(self.buffers.get("step_losses"), self.losses)?;
+        self.totals.loss += losses.iter().map(|&loss| f64::from(loss)).sum::<f64>();
+        self.losses = 0;
+        self.uncounted = 0;
+        let totals = self.buffers.get("anchor_totals");
+        let counted: Vec<[u32; 2]> = self.gpu.read(totals, self.sizes.anchors)?;
+        for (total, [pairs, _]) in self.totals.pairs.iter_mut().zip(counted) {
+            *total += u64::from(pairs);
+        }
+        let mut encoder = self.gpu.encoder();
+        encoder.clear_buffer(&totals.raw, 0, None);
+        self.gpu.submit(encoder)?;
+        self.submitted.clear();
+        Ok(())
+    }
+}
+
+impl Backend for Trainer<'_> {
+    fn step(&mut self, rows: &[u32], rates: StepRates) -> Result<()> {
+        let entries = self.set.entries_of(rows);
+        if self.steps.len() == self.set.steps || self.entries + entries > self.set.entries {
+            self.flush()?;
+        }
+        if self.losses == work::LOSS_SLOTS || self.uncounted + rows.len() > MOST_UNCOUNTED {
+            self.fetch_totals()?;
+        }
+        let step = Step::new(rows.len(), rates, &self.config);
+        self.steps.push(Step { loss_slot: self.losses as u32, ..step });
+        self.batches.push(rows.to_vec());
+        self.losses += 1;
+        self.entries += entries;
+        self.uncounted += rows.len();
+        self.totals.rows += rows.len() as u64;
+        self.current = None;
+        Ok(())
+    }
+
+    fn take_totals(&mut self) -> Result<Totals> {
+        self.fetch_totals()?;
+        let empty = Totals { pairs: vec![0; self.sizes.anchors], ..Totals::default() };
+        Ok(std::mem::replace(&mut self.totals, empty))
+    }
+
+    fn score(&mut self, features: &Features) -> Result<Scores> {
+        self.flush()?;
+        self.scoring.score(&self.gpu, &self.sizes, features)
+    }
+
+    fn parameters(&mut self) -> Result<Parameters> {
+        self.flush()?;
+        if self.current.is_none() {
+            self.current = Some(state::download(&self.gpu, &self.sizes, &self.state)?);
+        }
+        Ok(self.current.clone().expect("just read"))
+    }
+
+    fn describe(&self) -> String {
+        let megabytes = self.gpu.allocated_bytes() as f64 / 1e6;
+        format!("{}, {}, {megabytes:.1} MB of buffers", self.gpu.name(), self.set.describe())
+    }
+}
+
+/// About how many operations a step takes.
+fn step_operations(sizes: &Sizes, config: &TrainConfig) -> usize {
+    let active = (config.target_active as usize + 1).min(sizes.most_active);
+    let features = if sizes.sparse { sizes.features.min(128) } else { sizes.features };
+    let models = active * sizes.record_quads() * 16;
+    let updates = sizes.all_record_quads() * if sizes.sparse { 0 } else { 12 };
+    sizes.batch * features * (3 * sizes.anchors + models) + updates
+}

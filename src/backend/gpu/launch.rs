@@ -1,0 +1,134 @@
+//! The kernels of a step in their order, with their buffers.
+
+use super::sizes::Sizes;
+use super::step::{Group, Step};
+use crate::config::TrainConfig;
+use crate::error::Result;
+use crate::gpu::Gpu;
+use crate::gpu::buffer::Buffers;
+use crate::gpu::pipeline::{Bound, Constants};
+use crate::gpu::shaders::{self, Kernel};
+
+/// A kernel of the step, ready to be recorded.
+#[derive(Debug)]
+pub(crate) struct Launch {
+    pub(crate) bound: Bound,
+    /// What it is bound to.
+    pub(crate) buffers: Buffers,
+    kernel: Kernel,
+    pub(crate) group: Group,
+}
+
+impl Launch {
+    /// Records the kernel for a step that lies `offset` bytes into its buffer.
+    pub(crate) fn record(
+        &self,
+        pass: &mut wgpu::ComputePass<'_>,
+        sizes: &Sizes,
+        step: &Step,
+        offset: u32,
+    ) {
+        self.bound.record(pass, (self.kernel.groups)(sizes, step, self.group), offset);
+    }
+}
+
+/// Makes launches for one model.
+pub(super) struct Launcher<'a> {
+    pub(super) gpu: &'a Gpu,
+    pub(super) sizes: &'a Sizes,
+    pub(super) config: &'a TrainConfig,
+}
+
+impl Launcher<'_> {
+    /// Scores of a batch: up to ŷ.
+    pub(super) fn scoring(&self, buffers: &Buffers) -> Result<Vec<Launch>> {
+        let constants = self.sizes.constants(self.config, false);
+        let all = self.everything();
+        let mut launches = self.coding(&constants, buffers)?;
+        launches.push(self.grouped(self.score_kernel(), &constants, buffers, all)?);
+        launches.push(self.launch(shaders::BLEND, &constants, buffers)?);
+        Ok(launches)
+    }
+
+    /// A training step, the sums of `groups` of anchors at a time.
+    pub(super) fn training(&self, buffers: &Buffers, groups: &[Group]) -> Result<Vec<Launch>> {
+        let constants = self.sizes.constants(self.config, true);
+        let mut launches = self.coding(&constants, buffers)?;
+        let score = |group, sums: bool, scores: bool| {
+            let mut constants = constants.clone();
+            constants.0.insert("write_sums", f64::from(u8::from(sums)));
+            constants.0.insert("write_scores", f64::from(u8::from(scores)));
+            self.grouped(self.score_kernel(), &constants, buffers, group)
+        };
+        // With one group the sums of all pairs stay; with more they are taken again before each
+        // update, as none of its anchors has moved by then.
+        let once = groups.len() == 1;
+        launches.push(score(self.everything(), once, true)?);
+        launches.push(self.launch(shaders::BLEND, &constants, buffers)?);
+        let update = if self.sizes.sparse { shaders::FM_UPDATE_CSR } else { shaders::FM_UPDATE };
+        for &group in groups {
+            if !once {
+                launches.push(score(group, true, false)?);
+            }
+            launches.push(self.grouped(update, &constants, buffers, group)?);
+        }
+        launches.push(self.launch(shaders::HEAD_UPDATE, &constants, buffers)?);
+        if self.sizes.slopes {
+            launches.extend(self.anchor_side(&constants, buffers)?);
+        }
+        Ok(launches)
+    }
+
+    /// Distances, coding and the list of pairs.
+    fn coding(&self, constants: &Constants, buffers: &Buffers) -> Result<Vec<Launch>> {
+        let mut kernels = Vec::new();
+        if self.sizes.anchors > 1 {
+            if self.sizes.sparse {
+                kernels.extend([shaders::ANCHOR_NORM_CSR, shaders::ANCHOR_DISTANCE_CSR]);
+            } else {
+                kernels.push(shaders::ANCHOR_DISTANCE);
+            }
+        }
+        kernels.extend([shaders::LOCAL_CODING, shaders::PAIR_COUNT, shaders::PAIR_FILL]);
+        kernels.into_iter().map(|kernel| self.launch(kernel, constants, buffers)).collect()
+    }
+
+    fn anchor_side(&self, constants: &Constants, buffers: &Buffers) -> Result<Vec<Launch>> {
+        let (anchors, metric) = if self.sizes.sparse {
+            (shaders::ANCHOR_UPDATE_CSR, shaders::METRIC_UPDATE_CSR)
+        } else {
+            (shaders::ANCHOR_UPDATE, shaders::METRIC_UPDATE)
+        };
+        let mut launches = vec![self.launch(anchors, constants, buffers)?];
+        if self.config.learn.metric {
+            launches.push(self.launch(metric, constants, buffers)?);
+        }
+        Ok(launches)
+    }
+
+    fn score_kernel(&self) -> Kernel {
+        if self.sizes.sparse { shaders::FM_SCORE_CSR } else { shaders::FM_SCORE }
+    }
+
+    fn everything(&self) -> Group {
+        Group { first_anchor: 0, end_anchor: self.sizes.anchors as u32 }
+    }
+
+    fn grouped(
+        &self,
+        kernel: Kernel,
+        constants: &Constants,
+        buffers: &Buffers,
+        group: Group,
+    ) -> Result<Launch> {
+        let mut own = Buffers::default();
+        own.add_uniform(self.gpu, "group", &group)?;
+        let launch = self.launch(kernel, constants, &buffers.with(&own))?;
+        Ok(Launch { group, ..launch })
+    }
+
+    fn launch(&self, kernel: Kernel, constants: &Constants, buffers: &Buffers) -> Result<Launch> {
+        let bound = self.gpu.pipeline(&kernel, constants)?.bind(self.gpu, buffers)?;
+        Ok(Launch { bound, buffers: buffers.clone(), kernel, group: self.everything() })
+    }
+}

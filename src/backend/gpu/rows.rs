@@ -1,0 +1,315 @@
+//! The training rows: on the device from the start, or gathered batch by batch.
+
+use rayon::prelude::*;
+
+use super::sizes::Sizes;
+use crate::backend::batch::Batch;
+use crate::backend::{Placement, TrainRows, TrainTargets};
+use crate::data::{Csr, Features};
+use crate::error::{Error, Result};
+use crate::gpu::Gpu;
+use crate::gpu::buffer::Buffers;
+
+/// Bytes of rows that one submission may bring along when they are streamed.
+const WINDOW_BYTES: usize = 32 << 20;
+
+/// The training rows of a run, and what of them the device has.
+pub(super) struct TrainSet<'a> {
+    rows: TrainRows<'a>,
+    resident: bool,
+    pub(super) buffers: Buffers,
+    /// Batches of one submission.
+    pub(super) steps: usize,
+    /// Most entries of the batches of one submission; sparse rows only.
+    pub(super) entries: usize,
+    /// Most columns that occur in a batch.
+    pub(super) most_columns: usize,
+    /// One for each thread that gathers.
+    batches: Vec<Batch>,
+    dense: Vec<f32>,
+}
+
+/// Where a batch lies in the buffers.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Span {
+    pub(super) first_row: usize,
+    pub(super) first_column: usize,
+    pub(super) n_columns: usize,
+}
+
+/// Sparse batches of one submission, one after the other.
+#[derive(Default)]
+struct Gathered {
+    row_starts: Vec<u32>,
+    entries: Vec<[u32; 2]>,
+    columns: Vec<[u32; 2]>,
+    column_entries: Vec<crate::kernel::fm_update_csr::Entry>,
+    spans: Vec<Span>,
+}
+
+impl<'a> TrainSet<'a> {
+    /// Uploads the rows where they are to be resident; `steps` is the most batches a submission
+    /// takes.
+    pub(super) fn new(
+        gpu: &Gpu,
+        sizes: &Sizes,
+        rows: TrainRows<'a>,
+        placement: Placement,
+        steps: usize,
+    ) -> Result<Self> {
+        let (most_columns, entries) = match rows.features {
+            Features::Dense(_) => (0, 0),
+            Features::Sparse(csr) => sparse_limits(csr, sizes, steps),
+        };
+        let mut set = Self {
+            rows,
+            resident: false,
+            buffers: Buffers::default(),
+            steps,
+            entries,
+            most_columns,
+            batches: Vec::new(),
+            dense: Vec::new(),
+        };
+        if let Features::Dense(_) = rows.features {
+            let batch = sizes.batch * sizes.row_quads * 16;
+            set.steps = steps.min(WINDOW_BYTES / batch).max(1);
+        } else {
+            let threads = rayon::current_num_threads().min(steps);
+            set.batches.resize_with(threads, || Batch::new(sizes.features));
+        }
+        set.buffers = match placement {
+            Placement::Stream => set.streamed(gpu, sizes)?,
+            Placement::Resident => set.resident(gpu, sizes, steps)?,
+            Placement::Auto => match set.resident(gpu, sizes, steps) {
+                Ok(buffers) => buffers,
+                // Too large for a buffer or for what is left of the memory: one batch always fits.
+                Err(Error::Device(_)) => set.streamed(gpu, sizes)?,
+                Err(error) => return Err(error),
+            },
+        };
+        set.add_columns(gpu)?;
+        Ok(set)
+    }
+
+    /// Where the rows lie, for the log.
+    pub(super) fn describe(&self) -> &'static str {
+        if self.resident { "rows resident" } else { "rows streamed" }
+    }
+
+    fn resident(&mut self, gpu: &Gpu, sizes: &Sizes, steps: usize) -> Result<Buffers> {
+        let mut buffers = Buffers::default();
+        match self.rows.features {
+            Features::Dense(all) => {
+                let words = all.nrows() * sizes.row_quads * 4;
+                buffers.add(gpu, "rows", words)?;
+                let cells = all.as_slice().expect("row-major rows");
+                upload_rows(gpu, &buffers, sizes, cells)?;
+            }
+            Features::Sparse(csr) => {
+                let starts: Vec<u32> = csr.offsets.iter().map(|&start| start as u32).collect();
+                buffers.add(gpu, "entries", 2 * csr.indices.len())?;
+                buffers.add_filled(gpu, "row_starts", &starts)?;
+                upload_entries(gpu, &buffers, csr)?;
+            }
+        }
+        buffers.add_filled(gpu, "targets", &self.targets(None))?;
+        buffers.add(gpu, "order", steps * sizes.batch)?;
+        self.steps = steps;
+        self.resident = true;
+        Ok(buffers)
+    }
+
+    fn streamed(&self, gpu: &Gpu, sizes: &Sizes) -> Result<Buffers> {
+        let rows = self.steps * sizes.batch;
+        let mut buffers = Buffers::default();
+        if sizes.sparse {
+            buffers.add(gpu, "row_starts", rows + 1)?;
+            buffers.add(gpu, "entries", 2 * self.entries)?;
+        } else {
+            buffers.add(gpu, "rows", rows * sizes.row_quads * 4)?;
+        }
+        buffers.add(gpu, "targets", rows)?;
+        let order: Vec<u32> = (0..rows as u32).collect();
+        buffers.add_filled(gpu, "order", &order)?;
+        Ok(buffers)
+    }
+
+    fn add_columns(&mut self, gpu: &Gpu) -> Result<()> {
+        // Each batch ends its columns with a mark.
+        let columns = (self.most_columns + 1) * self.steps;
+        let columns = columns.min(self.entries + self.steps);
+        self.buffers.add(gpu, "columns", 2 * columns)?;
+        self.buffers.add(gpu, "column_entries", 2 * self.entries)
+    }
+
+    /// Entries of a batch of sparse rows.
+    pub(super) fn entries_of(&self, rows: &[u32]) -> usize {
+        match self.rows.features {
+            Features::Dense(_) => 0,
+            Features::Sparse(csr) => rows.iter().map(|&r| csr.row(r as usize).0.len()).sum(),
+        }
+    }
+
+    /// Brings the batches to the device, while it works on those of earlier submissions.
+    pub(super) fn load(
+        &mut self,
+        gpu: &Gpu,
+        sizes: &Sizes,
+        batches: &[Vec<u32>],
+    ) -> Result<Vec<Span>> {
+        let order = batches.concat();
+        let spans = match self.rows.features {
+            Features::Dense(all) => {
+                if !self.resident {
+                    let cells = all.as_slice().expect("row-major rows");
+                    gather_rows(sizes, cells, &order, &mut self.dense);
+                    gpu.write(self.buffers.get("rows"), 0, &self.dense)?;
+                }
+                spans(batches)
+            }
+            Features::Sparse(csr) => self.load_sparse(gpu, csr, batches)?,
+        };
+        if self.resident {
+            gpu.write(self.buffers.get("order"), 0, &order)?;
+        } else {
+            gpu.write(self.buffers.get("targets"), 0, &self.targets(Some(&order)))?;
+        }
+        Ok(spans)
+    }
+
+    /// Threads gather and transpose the batches.
+    fn load_sparse(&mut self, gpu: &Gpu, csr: &Csr, batches: &[Vec<u32>]) -> Result<Vec<Span>> {
+        let share = batches.len().div_ceil(self.batches.len());
+        let parts: Vec<Gathered> = (batches.par_chunks(share).zip(&mut self.batches))
+            .map(|(batches, scratch)| {
+                let mut part = Gathered::default();
+                batches.iter().for_each(|rows| part.add(csr, rows, scratch));
+                part
+            })
+            .collect();
+        let mut all = Gathered::default();
+        parts.into_iter().for_each(|part| all.append(part));
+        if !self.resident {
+            all.row_starts.push(all.entries.len() as u32);
+            gpu.write(self.buffers.get("row_starts"), 0, &all.row_starts)?;
+            gpu.write(self.buffers.get("entries"), 0, &all.entries)?;
+        }
+        gpu.write(self.buffers.get("columns"), 0, &all.columns)?;
+        gpu.write(self.buffers.get("column_entries"), 0, &all.column_entries)?;
+        Ok(all.spans)
+    }
+
+    /// Targets of the given rows, or of all, as the kernels read them.
+    fn targets(&self, order: Option<&[u32]>) -> Vec<u32> {
+        let of = |r: usize| match self.rows.targets {
+            TrainTargets::Classes(classes) => classes[r],
+            TrainTargets::Values(values) => values[r].to_bits(),
+        };
+        match order {
+            Some(order) => order.iter().map(|&r| of(r as usize)).collect(),
+            None => (0..self.rows.features.n_rows()).map(of).collect(),
+        }
+    }
+}
+
+impl Gathered {
+    fn add(&mut self, csr: &Csr, rows: &[u32], batch: &mut Batch) {
+        batch.gather(csr, rows, true);
+        let span = Span {
+            first_row: self.row_starts.len(),
+            first_column: self.columns.len(),
+            n_columns: batch.columns().len(),
+        };
+        self.spans.push(span);
+        for r in 0..rows.len() {
+            self.row_starts.push(self.entries.len() as u32);
+            let (columns, values) = batch.row(r);
+            self.entries.extend(columns.iter().zip(values).map(|(&j, x)| [j, x.to_bits()]));
+        }
+        for (slot, &column) in batch.columns().iter().enumerate() {
+            self.columns.push([column, self.column_entries.len() as u32]);
+            self.column_entries.extend_from_slice(batch.entries(slot));
+        }
+        self.columns.push([u32::MAX, self.column_entries.len() as u32]);
+    }
+
+    fn append(&mut self, other: Self) {
+        let (rows, columns) = (self.row_starts.len(), self.columns.len());
+        let (entries, by_column) = (self.entries.len() as u32, self.column_entries.len() as u32);
+        self.row_starts.extend(other.row_starts.iter().map(|start| start + entries));
+        self.columns.extend(other.columns.iter().map(|&[j, start]| [j, start + by_column]));
+        self.entries.extend(other.entries);
+        self.column_entries.extend(other.column_entries);
+        self.spans.extend(other.spans.into_iter().map(|span| Span {
+            first_row: span.first_row + rows,
+            first_column: span.first_column + columns,
+            ..span
+        }));
+    }
+}
+
+fn spans(batches: &[Vec<u32>]) -> Vec<Span> {
+    let mut first_row = 0;
+    let starts = batches.iter().map(|rows| {
+        let span = Span { first_row, ..Span::default() };
+        first_row += rows.len();
+        span
+    });
+    starts.collect()
+}
+
+/// Most columns that occur in a batch, and most entries of a submission: those of any one batch
+/// always fit.
+fn sparse_limits(csr: &Csr, sizes: &Sizes, steps: usize) -> (usize, usize) {
+    let mut lengths: Vec<usize> = csr.offsets.windows(2).map(|ends| ends[1] - ends[0]).collect();
+    lengths.sort_unstable_by(|a, b| b.cmp(a));
+    let longest: usize = lengths.iter().take(sizes.batch).sum();
+    let usual = csr.indices.len().div_ceil(csr.n_rows().max(1)) * sizes.batch * steps;
+    (longest.min(sizes.features), longest.max(usual.min(WINDOW_BYTES / 8)))
+}
+
+/// Uploads dense rows, each padded with zeros to whole vectors of four.
+pub(super) fn upload_rows(
+    gpu: &Gpu,
+    buffers: &Buffers,
+    sizes: &Sizes,
+    cells: &[f32],
+) -> Result<()> {
+    let (p, stride) = (sizes.features, 4 * sizes.row_quads);
+    if p == stride {
+        return gpu.write(buffers.get("rows"), 0, cells);
+    }
+    let at_once = (WINDOW_BYTES / (4 * stride)).max(1);
+    let mut padded = Vec::new();
+    for (i, rows) in cells.chunks(at_once * p).enumerate() {
+        padded.clear();
+        padded.resize(rows.len() / p * stride, 0.0);
+        for (out, row) in padded.chunks_exact_mut(stride).zip(rows.chunks_exact(p)) {
+            out[..p].copy_from_slice(row);
+        }
+        gpu.write(buffers.get("rows"), (i * at_once * stride) as u64, &padded)?;
+    }
+    Ok(())
+}
+
+/// Uploads the entries of sparse rows as (column, bits of the value).
+pub(super) fn upload_entries(gpu: &Gpu, buffers: &Buffers, csr: &Csr) -> Result<()> {
+    let at_once = WINDOW_BYTES / 8;
+    let parts = csr.indices.chunks(at_once).zip(csr.values.chunks(at_once));
+    for (i, (columns, values)) in parts.enumerate() {
+        let entries: Vec<[u32; 2]> =
+            columns.iter().zip(values).map(|(&j, x)| [j, x.to_bits()]).collect();
+        gpu.write(buffers.get("entries"), (i * at_once) as u64, &entries)?;
+    }
+    Ok(())
+}
+
+fn gather_rows(sizes: &Sizes, cells: &[f32], order: &[u32], out: &mut Vec<f32>) {
+    let (p, stride) = (sizes.features, 4 * sizes.row_quads);
+    out.resize(order.len() * stride, 0.0);
+    out.par_chunks_mut(stride).zip(order).with_min_len(64).for_each(|(out, &r)| {
+        out[..p].copy_from_slice(&cells[r as usize * p..][..p]);
+        out[p..].fill(0.0);
+    });
+}

@@ -1,0 +1,142 @@
+//! Sizes of a model and its batches on the device, and the constants the kernels get.
+
+use std::collections::BTreeMap;
+
+use crate::config::{Coding, Distance, Loss, Optimizer, TrainConfig};
+use crate::gpu::pipeline::Constants;
+use crate::model::Parameters;
+
+/// Numbers that the pairs of a batch of rows to be scored may take.
+const SCORE_NUMBERS: usize = 1 << 24;
+
+/// Columns whose norms are summed by one workgroup are a 64th of all (`anchor_norm_csr`).
+pub(crate) const NORM_PARTS: usize = 64;
+
+/// Sizes of a model and its batches.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sizes {
+    /// Anchors m.
+    pub(crate) anchors: usize,
+    /// Features p.
+    pub(crate) features: usize,
+    /// Output channels C.
+    pub(crate) outputs: usize,
+    /// Factors d.
+    pub(crate) factors: usize,
+    /// A dense row in vectors of four, ⌈p/4⌉.
+    pub(crate) row_quads: usize,
+    /// A channel of a record in vectors of four, ⌈(d + 2)/4⌉.
+    pub(crate) channel_quads: usize,
+    /// Most anchors that a row can use.
+    pub(crate) most_active: usize,
+    /// Most rows of a training batch.
+    pub(crate) batch: usize,
+    /// Most rows of any batch: the pitch of arrays by (anchor, row).
+    pub(crate) capacity: usize,
+    /// Whether rows are stored sparse.
+    pub(crate) sparse: bool,
+    /// Whether each anchor has its own scales.
+    pub(crate) has_scales: bool,
+    /// Whether anything beside the local models is learned.
+    pub(crate) slopes: bool,
+}
+
+impl Sizes {
+    /// Sizes for training in batches as `config` says, or for scoring alone.
+    pub(crate) fn new(
+        parameters: &Parameters,
+        config: &TrainConfig,
+        sparse: bool,
+        train: bool,
+    ) -> Self {
+        let (anchors, outputs) = (parameters.n_anchors(), parameters.n_outputs());
+        let most_active = match config.coding {
+            Coding::Single => 1,
+            Coding::Adaptive => anchors,
+            Coding::Soft | Coding::Inverse => config.neighbors.min(anchors),
+        };
+        let batch = if train { config.batch_size } else { 0 };
+        let row = 8 * anchors + most_active * (outputs + 5);
+        let scored = (SCORE_NUMBERS / row).clamp(64, 4096) / 64 * 64;
+        Self {
+            anchors,
+            features: parameters.n_features(),
+            outputs,
+            factors: parameters.n_factors(),
+            row_quads: parameters.n_features().div_ceil(4),
+            channel_quads: (parameters.n_factors() + 2).div_ceil(4),
+            most_active,
+            batch,
+            capacity: scored.max(batch),
+            sparse,
+            has_scales: parameters.anchor_scale.is_some() || train && config.learn.scale,
+            slopes: train && config.learn.any() && anchors > 1,
+        }
+    }
+
+    /// Vectors of four in the records of one anchor's feature.
+    pub(crate) fn record_quads(&self) -> usize {
+        self.outputs * self.channel_quads
+    }
+
+    /// Vectors of four in all records.
+    pub(crate) fn all_record_quads(&self) -> usize {
+        self.anchors * self.features * self.record_quads()
+    }
+
+    /// Elements of one section (z or t) of `anchors`.
+    pub(crate) fn anchor_section(&self) -> usize {
+        self.anchors * if self.sparse { self.features } else { 4 * self.row_quads }
+    }
+
+    /// Most pairs of a batch.
+    pub(crate) fn most_pairs(&self) -> usize {
+        self.capacity * self.most_active
+    }
+
+    /// Values of every `override` constant, but those that differ from pipeline to pipeline.
+    pub(crate) fn constants(&self, config: &TrainConfig, train: bool) -> Constants {
+        let coding = match config.coding {
+            Coding::Single => 0.0,
+            Coding::Adaptive => 1.0,
+            Coding::Soft => 2.0,
+            Coding::Inverse => 3.0,
+        };
+        let loss = match config.loss {
+            Loss::Logistic => 0.0,
+            Loss::Softmax => 1.0,
+            Loss::Ovr => 2.0,
+            Loss::Squared => 3.0,
+            Loss::Hinge => 4.0,
+        };
+        let rule = match config.optimizer {
+            Optimizer::Sgd => 0.0,
+            Optimizer::AdaGrad => 1.0,
+            Optimizer::Adam => 2.0,
+        };
+        let learn = config.learn;
+        let flag = |on: bool| f64::from(u8::from(on));
+        Constants(BTreeMap::from([
+            ("n_anchors", self.anchors as f64),
+            ("n_features", self.features as f64),
+            ("n_outputs", self.outputs as f64),
+            ("row_quads", self.row_quads as f64),
+            ("channel_quads", self.channel_quads as f64),
+            ("capacity", self.capacity as f64),
+            ("neighbors", config.neighbors as f64),
+            ("coding", coding),
+            ("loss", loss),
+            ("rule", rule),
+            ("plain_distance", flag(config.distance == Distance::Euclidean)),
+            ("has_scales", flag(self.has_scales)),
+            ("slopes", flag(self.slopes)),
+            ("learn_anchors", flag(learn.anchors)),
+            ("learn_lipschitz", flag(learn.lipschitz)),
+            ("learn_metric", flag(learn.metric)),
+            ("learn_scales", flag(learn.scale)),
+            ("train", flag(train)),
+            ("write_sums", flag(train)),
+            ("write_scores", 1.0),
+        ]))
+    }
+}

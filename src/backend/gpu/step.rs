@@ -1,0 +1,71 @@
+//! What changes from step to step: the uniforms of the kernels.
+
+use bytemuck::{Pod, Zeroable};
+
+use crate::config::TrainConfig;
+use crate::optimizer::{StepRates, Update};
+
+/// Twin of `Step` in `shaders/shared/step.wgsl`.
+#[derive(Debug, Clone, Copy, Default, Pod, Zeroable)]
+#[repr(C)]
+pub(crate) struct Step {
+    pub(crate) rows: u32,
+    pub(crate) first_row: u32,
+    pub(crate) first_column: u32,
+    pub(crate) n_columns: u32,
+    pub(crate) loss_slot: u32,
+    pub(crate) rate: f32,
+    pub(crate) anchor_rate: f32,
+    pub(crate) l2: f32,
+    pub(crate) keep: f32,
+    pub(crate) first_up: f32,
+    pub(crate) second_up: f32,
+    pub(crate) inverse_batch: f32,
+}
+
+/// Twin of `Group` in `shaders/shared/step.wgsl`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+pub(crate) struct Group {
+    pub(crate) first_anchor: u32,
+    pub(crate) end_anchor: u32,
+}
+
+/// Bytes from one step to the next in their buffer: what every device can begin a binding at.
+pub(crate) const STEP_PITCH: u64 = 256;
+
+impl Step {
+    /// A step on `rows` rows with these rates.
+    pub(crate) fn new(rows: usize, rates: StepRates, config: &TrainConfig) -> Self {
+        let update = Update::new(config.optimizer, rates.step, rates.rate)
+            .with_penalty(config.l2 as f32, config.weight_decay as f32);
+        let (first_up, second_up) = update.correction;
+        Self {
+            rows: rows as u32,
+            rate: rates.rate,
+            anchor_rate: rates.anchor_rate,
+            l2: update.l2,
+            keep: update.keep,
+            first_up,
+            second_up,
+            inverse_batch: 1.0 / rows as f32,
+            ..Self::default()
+        }
+    }
+
+    /// The steps as they lie in their buffer.
+    pub(crate) fn spread(steps: &[Self]) -> Vec<u8> {
+        let mut bytes = vec![0; steps.len() * STEP_PITCH as usize];
+        for (place, step) in bytes.chunks_exact_mut(STEP_PITCH as usize).zip(steps) {
+            place[..size_of::<Self>()].copy_from_slice(bytemuck::bytes_of(step));
+        }
+        bytes
+    }
+}
+
+impl Group {
+    /// Number of anchors.
+    pub(crate) fn len(self) -> usize {
+        (self.end_anchor - self.first_anchor) as usize
+    }
+}

@@ -1,0 +1,30 @@
+//! What one kernel wrote, beside what it should have written.
+
+/// One output of one kernel.
+#[derive(Debug, Clone)]
+pub(crate) struct Checked {
+    /// Entry point.
+    pub(crate) kernel: &'static str,
+    /// What is compared: a buffer's name, or what was derived from it.
+    pub(crate) output: &'static str,
+    pub(crate) found: Vec<f64>,
+    pub(crate) expected: Vec<f64>,
+}
+
+impl Checked {
+    /// The largest difference relative to the largest magnitude expected; infinite where a number
+    /// is not finite or the lengths differ.
+    pub(crate) fn error(&self) -> f64 {
+        if self.found.len() != self.expected.len() {
+            return f64::INFINITY;
+        }
+        let scale = self.expected.iter().fold(f64::MIN_POSITIVE, |max, x| max.max(x.abs()));
+        let mut worst = 0.0_f64;
+        for (found, expected) in self.found.iter().zip(&self.expected) {
+            let difference = (found - expected).abs() / scale;
+            // NaN is no smaller than anything.
+            worst = if difference.is_finite() { worst.max(difference) } else { f64::INFINITY };
+        }
+        worst
+    }
+}

@@ -1,0 +1,202 @@
+//! Buffers: labelled, counted, and read back.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytemuck::Pod;
+
+use super::device::{Gpu, Refusal};
+use crate::backend::gpu::step::STEP_PITCH;
+use crate::error::Result;
+
+/// Bytes that one upload or readback moves at a time, so that the staging beside it stays small.
+const STAGING: u64 = 64 << 20;
+
+/// A buffer of the device, filled with zeros at first.
+#[derive(Debug)]
+pub(crate) struct Buffer {
+    pub(crate) raw: wgpu::Buffer,
+    allocated: Arc<AtomicU64>,
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        self.allocated.fetch_sub(self.raw.size(), Ordering::Relaxed);
+    }
+}
+
+/// Buffers by the names that the kernels have for them.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Buffers(HashMap<&'static str, Arc<Buffer>>);
+
+impl Buffers {
+    /// Adds a storage buffer of `words` four-byte elements.
+    pub(crate) fn add(&mut self, gpu: &Gpu, name: &'static str, words: usize) -> Result<()> {
+        self.0.insert(name, Arc::new(gpu.storage(name, words as u64 * 4)?));
+        Ok(())
+    }
+
+    /// Adds a storage buffer with these contents.
+    pub(crate) fn add_filled<T: Pod>(
+        &mut self,
+        gpu: &Gpu,
+        name: &'static str,
+        contents: &[T],
+    ) -> Result<()> {
+        let bytes: &[u8] = bytemuck::cast_slice(contents);
+        let buffer = gpu.storage(name, bytes.len() as u64)?;
+        gpu.write(&buffer, 0, contents)?;
+        self.0.insert(name, Arc::new(buffer));
+        Ok(())
+    }
+
+    /// Adds a uniform buffer with these contents.
+    pub(crate) fn add_uniform<T: Pod>(
+        &mut self,
+        gpu: &Gpu,
+        name: &'static str,
+        contents: &T,
+    ) -> Result<()> {
+        let buffer = gpu.uniform(name, size_of::<T>() as u64)?;
+        gpu.write(&buffer, 0, std::slice::from_ref(contents))?;
+        self.0.insert(name, Arc::new(buffer));
+        Ok(())
+    }
+
+    /// Adds the uniform buffer of `steps` steps.
+    pub(crate) fn add_steps(&mut self, gpu: &Gpu, steps: usize) -> Result<()> {
+        self.0.insert("step", Arc::new(gpu.uniform("step", steps as u64 * STEP_PITCH)?));
+        Ok(())
+    }
+
+    /// The buffer of that name, if there is one.
+    pub(crate) fn find(&self, name: &str) -> Option<&Arc<Buffer>> {
+        self.0.get(name)
+    }
+
+    /// The buffer of that name.
+    pub(crate) fn get(&self, name: &'static str) -> &Buffer {
+        self.0.get(name).unwrap_or_else(|| panic!("no buffer `{name}`"))
+    }
+
+    /// These and `others`, which win where names meet.
+    pub(crate) fn with(&self, others: &Self) -> Self {
+        let mut all = self.clone();
+        all.0.extend(others.0.iter().map(|(name, buffer)| (*name, Arc::clone(buffer))));
+        all
+    }
+}
+
+impl Gpu {
+    /// A storage buffer of at least one element.
+    pub(crate) fn storage(&self, name: &str, bytes: u64) -> Result<Buffer> {
+        let most = self.largest_binding();
+        if bytes > most {
+            return Err(self.error(format!(
+                "`{name}` takes {:.1} MB, and the device reaches {:.1} MB of one buffer: use fewer \
+                 --anchors or --factors, a smaller --batch-size, or --device cpu",
+                megabytes(bytes),
+                megabytes(most)
+            )));
+        }
+        self.allocate(name, bytes, wgpu::BufferUsages::STORAGE)
+    }
+
+    /// A uniform buffer.
+    pub(crate) fn uniform(&self, name: &str, bytes: u64) -> Result<Buffer> {
+        self.allocate(name, bytes, wgpu::BufferUsages::UNIFORM)
+    }
+
+    fn allocate(&self, name: &str, bytes: u64, usage: wgpu::BufferUsages) -> Result<Buffer> {
+        let usage = usage | wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC;
+        let size = bytes.next_multiple_of(16).max(16);
+        let label = format!("llfm.{name}");
+        let descriptor =
+            wgpu::BufferDescriptor { label: Some(&label), size, usage, mapped_at_creation: false };
+        let allocation = self.allocations.fetch_add(1, Ordering::Relaxed) + 1;
+        let raw = if self.faults.allocate == Some(allocation) {
+            Err(Refusal::OutOfMemory)
+        } else {
+            self.guarded(|| self.device.create_buffer(&descriptor))
+        };
+        let raw = raw.map_err(|refusal| {
+            let there = megabytes(self.allocated_bytes());
+            let needed = megabytes(size);
+            match refusal {
+                Refusal::OutOfMemory => self.error(format!(
+                    "out of device memory: `{name}` needs {needed:.1} MB beside the {there:.1} MB in \
+                     use; use --data-placement stream, fewer --anchors, a smaller --batch-size, or \
+                     --device cpu"
+                )),
+                Refusal::Invalid(message) => self.error(message),
+            }
+        })?;
+        // After a loss the device makes buffers of nothing without a word.
+        self.check()?;
+        self.allocated.fetch_add(size, Ordering::Relaxed);
+        Ok(Buffer { raw, allocated: Arc::clone(&self.allocated) })
+    }
+
+    /// Writes `contents` at element `first`, before the work submitted next.
+    pub(crate) fn write<T: Pod>(&self, buffer: &Buffer, first: u64, contents: &[T]) -> Result<()> {
+        let bytes: &[u8] = bytemuck::cast_slice(contents);
+        let offset = first * size_of::<T>() as u64;
+        for (i, part) in bytes.chunks(STAGING as usize).enumerate() {
+            // What is written waits on the host for the next submission.
+            let waiting = self.staged.fetch_add(part.len() as u64, Ordering::Relaxed);
+            if waiting + part.len() as u64 > STAGING {
+                let submission = self.submit(self.encoder())?;
+                self.wait(Some(submission))?;
+            }
+            self.queue.write_buffer(&buffer.raw, offset + i as u64 * STAGING, part);
+        }
+        Ok(())
+    }
+
+    /// Reads the first `len` elements, after all work submitted before.
+    pub(crate) fn read<T: Pod>(&self, buffer: &Buffer, len: usize) -> Result<Vec<T>> {
+        let bytes = (len * size_of::<T>()) as u64;
+        let mut contents = Vec::with_capacity(len);
+        for first in (0..bytes).step_by(STAGING as usize) {
+            let part = STAGING.min(bytes - first);
+            self.read_part(buffer, first, part, &mut contents)?;
+        }
+        Ok(contents)
+    }
+
+    fn read_part<T: Pod>(
+        &self,
+        buffer: &Buffer,
+        first: u64,
+        bytes: u64,
+        contents: &mut Vec<T>,
+    ) -> Result<()> {
+        let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
+        let descriptor = wgpu::BufferDescriptor {
+            label: Some("llfm.readback"),
+            size: bytes.next_multiple_of(4),
+            usage,
+            mapped_at_creation: false,
+        };
+        let staging = self.guarded(|| self.device.create_buffer(&descriptor));
+        let staging = staging.map_err(|_| self.error("out of memory while reading results"))?;
+        let mut encoder = self.encoder();
+        encoder.copy_buffer_to_buffer(&buffer.raw, first, &staging, 0, bytes.next_multiple_of(4));
+        self.submit(encoder)?;
+        let (send, receive) = std::sync::mpsc::channel();
+        staging.slice(..).map_async(wgpu::MapMode::Read, move |result| {
+            let _ = send.send(result);
+        });
+        self.wait(None)?;
+        let mapped = receive.recv().map_err(|_| self.error("the device gave no answer"))?;
+        mapped.map_err(|error| self.error(error))?;
+        let view = staging.slice(..).get_mapped_range().map_err(|error| self.error(error))?;
+        contents.extend(bytemuck::pod_collect_to_vec::<u8, T>(&view[..bytes as usize]));
+        Ok(())
+    }
+}
+
+fn megabytes(bytes: u64) -> f64 {
+    bytes as f64 / 1e6
+}
