@@ -157,6 +157,9 @@ impl Run<'_> {
         trained.seed_seconds += start.elapsed().as_secs_f64();
         let rows = TrainRows { features: &self.data.train.features, targets };
         let mut backend = self.device.trainer(&initial, config, rows)?;
+        if let Some(device_use) = backend.device_use() {
+            on_event(&Event::Device(device_use));
+        }
         let mut course = Course {
             watch: Watch::new(config, self.data.n_classes, self.loss_unit(), initial),
             scheduler: Scheduler::new(config, n),

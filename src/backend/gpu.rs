@@ -16,7 +16,7 @@ mod work;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crate::backend::{Backend, Placement, Scores, StepRates, Totals, TrainRows};
+use crate::backend::{Backend, DeviceUse, Placement, Scores, StepRates, Totals, TrainRows};
 use crate::config::TrainConfig;
 use crate::data::Features;
 use crate::error::Result;
@@ -78,10 +78,6 @@ impl Backend for Scorer {
 
     fn parameters(&mut self) -> Result<Parameters> {
         state::download(&self.gpu, &self.sizes, &self.state)
-    }
-
-    fn describe(&self) -> String {
-        self.gpu.name().to_owned()
     }
 }
 
@@ -249,9 +245,9 @@ impl Backend for Trainer<'_> {
         Ok(self.current.clone().expect("just read"))
     }
 
-    fn describe(&self) -> String {
-        let megabytes = self.gpu.allocated_bytes() as f64 / 1e6;
-        format!("{}, {}, {megabytes:.1} MB of buffers", self.gpu.name(), self.set.describe())
+    fn device_use(&self) -> Option<DeviceUse> {
+        let placement = self.set.placement();
+        Some(DeviceUse { placement, bytes: self.gpu.allocated_bytes() })
     }
 }
 

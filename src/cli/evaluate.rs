@@ -115,6 +115,8 @@ impl Evaluated {
             rows_per_second: self.rows as f64 / self.seconds.evaluate.max(1e-9),
             mean_active: self.mean_active,
             peak_memory_bytes: None,
+            data_placement: None,
+            device_memory_bytes: None,
             stopped: None,
             epochs_run: 0.0,
             best_epochs: &self.model.summary.best_epochs,

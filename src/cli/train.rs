@@ -181,7 +181,7 @@ impl<'a> Job<'a> {
         // What cannot be written must not take the results with it: they are printed first.
         let written = self.write(&mut measured, &progress);
         if self.args.talk.json {
-            self.print_result(facts, &trained, &measured)?;
+            self.print_result(facts, &progress, &trained, &measured)?;
         } else if self.talks() {
             self.print_summary(&progress, &trained, &measured)?;
         }

@@ -32,10 +32,6 @@ impl Backend for Failing<'_> {
     fn parameters(&mut self) -> Result<Parameters> {
         self.inner.parameters()
     }
-
-    fn describe(&self) -> String {
-        self.inner.describe()
-    }
 }
 
 /// Gives every member the CPU, one of them until it fails.

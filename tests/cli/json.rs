@@ -26,6 +26,8 @@ const RESULT: [&str; 24] = [
     "rows_per_second",
     "mean_active",
     "peak_memory_bytes",
+    "data_placement",
+    "device_memory_bytes",
     "train",
     "valid",
     "test",

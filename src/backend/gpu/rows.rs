@@ -92,9 +92,9 @@ impl<'a> TrainSet<'a> {
         Ok(set)
     }
 
-    /// Where the rows lie, for the log.
-    pub(super) fn describe(&self) -> &'static str {
-        if self.resident { "rows resident" } else { "rows streamed" }
+    /// Where the rows lie.
+    pub(super) fn placement(&self) -> Placement {
+        if self.resident { Placement::Resident } else { Placement::Stream }
     }
 
     fn resident(&mut self, gpu: &Gpu, sizes: &Sizes, steps: usize) -> Result<Buffers> {

@@ -79,6 +79,7 @@ impl Job<'_> {
     pub(super) fn print_result(
         &mut self,
         facts: Facts,
+        progress: &Progress,
         trained: &Trained,
         measured: &Measured,
     ) -> Result<()> {
@@ -94,6 +95,8 @@ impl Job<'_> {
             rows_per_second: self.rows_per_second(trained),
             mean_active: measured.model.summary.mean_active,
             peak_memory_bytes: None,
+            data_placement: progress.device_use.map(|found| found.placement),
+            device_memory_bytes: progress.device_use.map(|found| found.bytes),
             stopped: self.why_stopped(trained),
             epochs_run: trained.epochs_run,
             best_epochs: &trained.best_epochs,
