@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::bench::{Bench, clouds};
 
-const RESULT: [&str; 24] = [
+const RESULT: [&str; 26] = [
     "event",
     "command",
     "method",
