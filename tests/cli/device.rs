@@ -123,7 +123,6 @@ fn an_adapter_that_is_not_there_is_refused_with_those_that_are() {
 }
 
 #[test]
-#[ignore = "the GPU backend is yet to come"]
 fn an_unknown_fault_is_a_usage_error() {
     let Some(_) = gpu_or_skip() else { return };
     let line = "train data.csv --device gpu";
@@ -131,7 +130,6 @@ fn an_unknown_fault_is_a_usage_error() {
 }
 
 #[test]
-#[ignore = "the GPU backend is yet to come"]
 fn a_gpu_trains_predicts_and_evaluates() {
     let Some(adapter) = gpu_or_skip() else { return };
     let (bench, name) = (bench(), adapter.facts().name.as_str());
@@ -161,18 +159,22 @@ fn a_gpu_trains_predicts_and_evaluates() {
 }
 
 #[test]
-#[ignore = "the GPU backend is yet to come"]
 fn an_allocation_that_fails_says_how_much_was_needed() {
-    let Some(_) = gpu_or_skip() else { return };
+    let Some(adapter) = gpu_or_skip() else { return };
     let bench = bench();
-    let line = "train data.csv --device gpu --model m.llfm";
-    with(&bench, ("LLFM_FAULT", "allocate:3"), line).fails(5, &["MB"]);
-    // Nothing was trained yet.
-    assert_eq!(bench.names(), ["data.csv"], "no litter");
+    let line = "train data.csv --device gpu --epochs 1 --model m.llfm";
+    let words = ["MB", &adapter.facts().name, "--device cpu"];
+    for (fault, placement) in [("allocate:1", "resident"), ("allocate:5", "stream")] {
+        let line = format!("{line} --data-placement {placement}");
+        with(&bench, ("LLFM_FAULT", fault), &line).fails(5, &words);
+        // Nothing was trained yet.
+        assert_eq!(bench.names(), ["data.csv"], "no litter");
+    }
+    // Rows that do not fit are streamed.
+    with(&bench, ("LLFM_FAULT", "allocate:1"), line).succeeds();
 }
 
 #[test]
-#[ignore = "the GPU backend is yet to come"]
 fn a_lost_device_leaves_the_model_so_far() {
     let Some(_) = gpu_or_skip() else { return };
     let bench = bench();
@@ -189,17 +191,15 @@ fn a_lost_device_leaves_the_model_so_far() {
 }
 
 #[test]
-#[ignore = "the GPU backend is yet to come"]
 fn a_lost_device_fails_predictions_without_a_file_left_half() {
-    let Some(_) = gpu_or_skip() else { return };
+    let Some(adapter) = gpu_or_skip() else { return };
     let bench = Bench::with_model();
     let line = "predict m.llfm train.csv --device gpu --output p.txt";
-    with(&bench, ("LLFM_FAULT", "lose:1"), line).fails(5, &["lost"]);
+    with(&bench, ("LLFM_FAULT", "lose:1"), line).fails(5, &[&adapter.facts().name]);
     assert!(!bench.path("p.txt").exists());
 }
 
 #[test]
-#[ignore = "the GPU backend is yet to come"]
 fn a_shader_that_does_not_compile_is_named_with_the_adapter() {
     let Some(adapter) = gpu_or_skip() else { return };
     let bench = bench();
