@@ -24,8 +24,14 @@ pub struct Gpu {
     pub(super) allocations: AtomicU64,
     submissions: AtomicU64,
     name: String,
-    /// The first thing that went wrong outside an error scope.
-    trouble: Arc<Mutex<Option<String>>>,
+    trouble: Arc<Mutex<Trouble>>,
+}
+
+/// What went wrong outside an error scope, the first of each kind.
+#[derive(Debug, Default)]
+struct Trouble {
+    lost: Option<String>,
+    failed: Option<String>,
 }
 
 impl Gpu {
@@ -43,16 +49,14 @@ impl Gpu {
         };
         let (device, queue) = pollster::block_on(adapter.inner.request_device(&descriptor))
             .map_err(|error| Error::Device(format!("{name}: {error}")))?;
-        let trouble = Arc::new(Mutex::new(None));
-        let note = |kind: &'static str| {
-            let trouble = Arc::clone(&trouble);
-            move |message: String| {
-                trouble.lock().expect("no panic inside").get_or_insert(format!("{kind}{message}"));
-            }
-        };
-        let (lost, failed) = (note("the device was lost: "), note(""));
-        device.set_device_lost_callback(move |_reason, message| lost(message));
-        device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| failed(error.to_string())));
+        let trouble = Arc::new(Mutex::new(Trouble::default()));
+        let (lost, failed) = (Arc::clone(&trouble), Arc::clone(&trouble));
+        device.set_device_lost_callback(move |_reason, message| {
+            lost.lock().expect("no panic inside").lost.get_or_insert(message);
+        });
+        device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
+            failed.lock().expect("no panic inside").failed.get_or_insert(error.to_string());
+        }));
         Ok(Arc::new(Self {
             limits: device.limits(),
             device,
@@ -85,9 +89,17 @@ impl Gpu {
 
     /// Fails if anything went wrong since the device was opened.
     pub(crate) fn check(&self) -> Result<()> {
-        match &*self.trouble.lock().expect("no panic inside") {
-            None => Ok(()),
-            Some(message) => Err(self.error(message)),
+        let trouble = || self.trouble.lock().expect("no panic inside");
+        if trouble().failed.is_some() {
+            // Whatever fails on a lost device fails for that: the word of it may not be here yet.
+            let _ = self.device.poll(wgpu::PollType::Poll);
+        }
+        let trouble = trouble();
+        match (&trouble.lost, &trouble.failed) {
+            (Some(why), _) if why.is_empty() => Err(self.error("the device was lost")),
+            (Some(why), _) => Err(self.error(format!("the device was lost: {why}"))),
+            (None, Some(message)) => Err(self.error(message)),
+            (None, None) => Ok(()),
         }
     }
 
