@@ -80,7 +80,9 @@ impl<'a> TrainSet<'a> {
         }
         set.buffers = match placement {
             Placement::Stream => set.streamed(gpu, sizes)?,
-            Placement::Resident => set.resident(gpu, sizes, steps)?,
+            Placement::Resident => set.resident(gpu, sizes, steps).map_err(|error| {
+                Error::Device(format!("{error}, or leave the rows to --data-placement stream"))
+            })?,
             Placement::Auto => match set.resident(gpu, sizes, steps) {
                 Ok(buffers) => buffers,
                 // Too large for a buffer or for what is left of the memory: one batch always fits.
