@@ -59,8 +59,19 @@ pub trait Backend {
     /// The current parameters.
     fn parameters(&mut self) -> Result<Parameters>;
 
-    /// What it runs with, for the log.
-    fn describe(&self) -> String;
+    /// What it takes of a GPU; nothing on the CPU.
+    fn device_use(&self) -> Option<DeviceUse> {
+        None
+    }
+}
+
+/// What a backend takes of a GPU.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct DeviceUse {
+    /// Where the training rows lie: [`Placement::Resident`] or [`Placement::Stream`].
+    pub placement: Placement,
+    /// Bytes of all its buffers, the rows' among them; none is made later in the run.
+    pub bytes: u64,
 }
 
 /// Sums over the rows of some steps.

@@ -3,6 +3,8 @@
 mod args;
 mod config_file;
 mod console;
+mod device;
+mod devices;
 mod evaluate;
 mod inspect;
 mod load;
@@ -40,6 +42,7 @@ Examples:
   llfm evaluate letter.llfm letter.t.libsvm
   llfm predict letter.llfm new.libsvm --proba > probabilities.csv
   llfm inspect letter.llfm
+  llfm devices
 
 `llfm train --help` explains every setting. Exit codes: 0 done, 2 usage, 3 data, 4 model file,
 5 device, 6 input/output, 7 training diverged, 130/143 interrupted (after saving).";
@@ -50,6 +53,7 @@ enum Command {
     Predict(args::PredictArgs),
     Evaluate(args::EvaluateArgs),
     Inspect(args::InspectArgs),
+    Devices(args::DevicesArgs),
     /// Print a completion script for a shell
     Completions {
         /// Shell to complete in
@@ -89,6 +93,7 @@ fn dispatch(command: Command) -> Result<()> {
         Command::Predict(args) => predict::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),
         Command::Inspect(args) => inspect::run(&args),
+        Command::Devices(args) => devices::run(&args),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "llfm", &mut script);

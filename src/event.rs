@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use crate::backend::DeviceUse;
+
 /// Something that happened in a run.
 #[derive(Debug, Clone)]
 pub enum Event<'a> {
@@ -14,6 +16,8 @@ pub enum Event<'a> {
         /// Anchors after seeding (fewer than asked for when rows repeat).
         anchors: usize,
     },
+    /// The GPU is ready for a member's steps.
+    Device(DeviceUse),
     /// A step ended. Frequent: keep the handler cheap.
     Step {
         /// Steps done over the whole run, all members.

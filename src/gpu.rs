@@ -3,6 +3,7 @@
 pub mod adapter;
 pub(crate) mod buffer;
 mod device;
+mod fault;
 pub(crate) mod pipeline;
 pub(crate) mod shaders;
 
@@ -22,12 +23,19 @@ pub(crate) fn test_gpu() -> Option<std::sync::Arc<Gpu>> {
             let _ = writeln!(std::io::stderr(), "\n*** LLFM_GPU=off: GPU TESTS ARE SKIPPED ***");
             return None;
         }
-        Some(adapter::first().and_then(|adapter| Gpu::open(&adapter)).unwrap_or_else(|error| {
-            panic!(
-                "{error}: install a Vulkan driver (Debian and Ubuntu: mesa-vulkan-drivers, which \
-                 has a software one), or skip these tests by LLFM_GPU=off"
-            )
-        }))
+        let opened = Gpu::open(&test_adapter());
+        Some(opened.unwrap_or_else(|error| panic!("{error} (LLFM_GPU=off skips these tests)")))
     });
     shared.clone()
+}
+
+/// The adapter of the tests; `LLFM_ADAPTER` names another.
+#[cfg(test)]
+#[track_caller]
+pub(crate) fn test_adapter() -> Adapter {
+    match adapter::choose(&adapter::Request::Gpu(None)) {
+        Ok(adapter::Choice::Gpu(adapter)) => adapter,
+        Ok(adapter::Choice::Cpu { .. }) => unreachable!("a GPU was asked for"),
+        Err(error) => panic!("{error} (LLFM_GPU=off skips the tests that need one)"),
+    }
 }

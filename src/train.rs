@@ -1,13 +1,15 @@
 //! The training loop: epochs of mini-batches, the best model kept.
 
+#[cfg(test)]
+mod tests;
 mod watch;
 
 use std::time::{Duration, Instant};
 
-use crate::backend::{Backend, Device, TrainRows, TrainTargets};
+use crate::backend::{Backend, Device, Totals, TrainRows, TrainTargets};
 use crate::config::TrainConfig;
 use crate::data::{Dataset, Targets};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::event::{EpochReport, Event, Flow};
 use crate::model::{Parameters, TargetScale};
 use crate::predict::mean_loss;
@@ -50,16 +52,49 @@ pub struct Trained {
     pub stopped: bool,
     /// Advice, where the loss diverged; `members` hold the best parameters before.
     pub diverged: Option<String>,
+    /// What the device said when it failed; `members` hold the best parameters before.
+    pub failed: Option<String>,
 }
 
 /// Trains every member of the ensemble `config` asks for.
 ///
 /// # Errors
-/// Whatever the backend reports; a diverging loss is no error here but [`Trained::diverged`].
+/// Whatever the backend reports before the first step. Later a diverging loss is no error here but
+/// [`Trained::diverged`], and a device that fails [`Trained::failed`].
 pub fn train(
     data: &TrainData<'_>,
     config: &TrainConfig,
     device: &Device,
+    on_event: &mut dyn FnMut(&Event<'_>) -> Flow,
+) -> Result<Trained> {
+    train_on(data, config, device, on_event)
+}
+
+/// Makes the backend of a member; in tests one that fails.
+trait Trainers {
+    fn trainer<'a>(
+        &self,
+        initial: &Parameters,
+        config: &TrainConfig,
+        rows: TrainRows<'a>,
+    ) -> Result<Box<dyn Backend + 'a>>;
+}
+
+impl Trainers for Device {
+    fn trainer<'a>(
+        &self,
+        initial: &Parameters,
+        config: &TrainConfig,
+        rows: TrainRows<'a>,
+    ) -> Result<Box<dyn Backend + 'a>> {
+        self.trainer(initial, config, rows)
+    }
+}
+
+fn train_on(
+    data: &TrainData<'_>,
+    config: &TrainConfig,
+    device: &dyn Trainers,
     on_event: &mut dyn FnMut(&Event<'_>) -> Flow,
 ) -> Result<Trained> {
     let (target_scale, values) = standardise(&data.train.targets);
@@ -76,11 +111,16 @@ pub fn train(
         epochs_run: 0.0,
         stopped: false,
         diverged: None,
+        failed: None,
     };
     for member in 0..config.ensemble {
         let run = Run { data, config, device, member, target_scale };
-        run.fit(targets, &mut trained, on_event)?;
-        if trained.stopped || trained.diverged.is_some() {
+        match run.fit(targets, &mut trained, on_event) {
+            // A later member that cannot begin leaves those before it.
+            Err(Error::Device(message)) if member > 0 => trained.failed = Some(message),
+            done => done?,
+        }
+        if trained.stopped || trained.diverged.is_some() || trained.failed.is_some() {
             break;
         }
     }
@@ -91,9 +131,17 @@ pub fn train(
 struct Run<'a> {
     data: &'a TrainData<'a>,
     config: &'a TrainConfig,
-    device: &'a Device,
+    device: &'a dyn Trainers,
     member: usize,
     target_scale: TargetScale,
+}
+
+/// How far a member's training is.
+struct Course {
+    watch: Watch,
+    scheduler: Scheduler,
+    /// Time of the steps.
+    clock: Duration,
 }
 
 impl Run<'_> {
@@ -109,33 +157,58 @@ impl Run<'_> {
         trained.seed_seconds += start.elapsed().as_secs_f64();
         let rows = TrainRows { features: &self.data.train.features, targets };
         let mut backend = self.device.trainer(&initial, config, rows)?;
-        let mut order: Vec<u32> = (0..n as u32).collect();
-        let mut generator = stream(config.seed, self.member, Purpose::Order);
-        let mut scheduler = Scheduler::new(config, n);
-        let mut watch = Watch::new(config, self.data.n_classes, self.loss_unit(), initial);
-        let mut clock = Duration::ZERO;
-        while watch.goes_on(config) {
-            let start = Instant::now();
-            shuffle(&mut order, &mut generator);
-            let before = scheduler.step();
-            let flow = self.run_epoch(&order, &mut scheduler, backend.as_mut(), on_event)?;
-            clock += start.elapsed();
-            trained.epochs_run +=
-                (scheduler.step() - before) as f64 / n.div_ceil(config.batch_size) as f64;
-            let report = self.report(&watch, backend.as_mut(), &scheduler, clock)?;
-            watch.observe(&report, || backend.parameters())?;
-            if watch.diverged.is_none() && on_event(&Event::Epoch(&report)) == Flow::Stop
-                || flow == Flow::Stop
-            {
-                trained.stopped = true;
-                break;
-            }
+        if let Some(device_use) = backend.device_use() {
+            on_event(&Event::Device(device_use));
         }
+        let mut course = Course {
+            watch: Watch::new(config, self.data.n_classes, self.loss_unit(), initial),
+            scheduler: Scheduler::new(config, n),
+            clock: Duration::ZERO,
+        };
+        let ended = self.run_epochs(&mut course, backend.as_mut(), on_event);
+        let Course { watch, scheduler, clock } = course;
+        trained.epochs_run += scheduler.step() as f64 / n.div_ceil(config.batch_size) as f64;
         trained.train_seconds += clock.as_secs_f64();
-        trained.best_epochs.push(watch.best_epoch);
-        trained.members.push(watch.best);
+        match ended {
+            Ok(flow) => trained.stopped = flow == Flow::Stop,
+            Err(Error::Device(message)) => trained.failed = Some(message),
+            Err(error) => return Err(error),
+        }
+        // The start of a member is no model, unless there is no other.
+        if trained.failed.is_none() || watch.best_epoch > 0 || trained.members.is_empty() {
+            trained.best_epochs.push(watch.best_epoch);
+            trained.members.push(watch.best);
+        }
         trained.diverged = watch.diverged;
         Ok(())
+    }
+
+    /// Epochs until the last one, or a reason to stop.
+    fn run_epochs(
+        &self,
+        course: &mut Course,
+        backend: &mut dyn Backend,
+        on_event: &mut dyn FnMut(&Event<'_>) -> Flow,
+    ) -> Result<Flow> {
+        let mut order: Vec<u32> = (0..self.data.train.features.n_rows() as u32).collect();
+        let mut generator = stream(self.config.seed, self.member, Purpose::Order);
+        while course.watch.goes_on(self.config) {
+            let start = Instant::now();
+            shuffle(&mut order, &mut generator);
+            // A device may be behind: its steps are done when their totals are there.
+            let done = self
+                .run_epoch(&order, &mut course.scheduler, backend, on_event)
+                .and_then(|flow| Ok((flow, backend.take_totals()?)));
+            course.clock += start.elapsed();
+            let (flow, totals) = done?;
+            let report = self.report(course, &totals, backend)?;
+            course.watch.observe(&report, || backend.parameters())?;
+            let wish = course.watch.diverged.is_none().then(|| on_event(&Event::Epoch(&report)));
+            if flow == Flow::Stop || wish == Some(Flow::Stop) {
+                return Ok(Flow::Stop);
+            }
+        }
+        Ok(Flow::Continue)
     }
 
     fn initial_parameters(&self, on_event: &mut dyn FnMut(&Event<'_>) -> Flow) -> Parameters {
@@ -178,12 +251,10 @@ impl Run<'_> {
 
     fn report(
         &self,
-        watch: &Watch,
+        course: &Course,
+        totals: &Totals,
         backend: &mut dyn Backend,
-        scheduler: &Scheduler,
-        clock: Duration,
     ) -> Result<EpochReport> {
-        let totals = backend.take_totals()?;
         let rows = totals.rows.max(1) as f64;
         let unit = self.loss_unit();
         let train_loss = totals.loss / rows * unit;
@@ -198,7 +269,7 @@ impl Run<'_> {
         };
         Ok(EpochReport {
             member: self.member,
-            epoch: watch.epoch + 1,
+            epoch: course.watch.epoch + 1,
             epochs: self.config.epochs,
             train_loss,
             valid_loss: loss_of(self.data.valid)?,
@@ -206,8 +277,8 @@ impl Run<'_> {
             objective: train_loss + penalty * unit,
             mean_active: totals.pairs.iter().sum::<u64>() as f64 / rows,
             dead_anchors: totals.pairs.iter().filter(|&&pairs| pairs == 0).count(),
-            learning_rate: scheduler.last_rate(),
-            seconds: clock.as_secs_f64(),
+            learning_rate: course.scheduler.last_rate(),
+            seconds: course.clock.as_secs_f64(),
         })
     }
 

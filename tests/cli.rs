@@ -6,8 +6,12 @@ mod agreement;
 mod bench;
 #[path = "cli/config_file.rs"]
 mod config_file;
+#[path = "cli/device.rs"]
+mod device;
 #[path = "cli/ending.rs"]
 mod ending;
+#[path = "common/gpu.rs"]
+mod gpu;
 #[path = "cli/json.rs"]
 mod json;
 #[path = "cli/predict.rs"]

@@ -281,10 +281,6 @@ impl<S: Store> Backend for Cpu<'_, S> {
     fn parameters(&mut self) -> Result<Parameters> {
         Ok(self.store.parameters())
     }
-
-    fn describe(&self) -> String {
-        "cpu".into()
-    }
 }
 
 fn gather<T: Copy>(all: &[T], rows: &[u32], out: &mut Vec<T>) {

@@ -16,7 +16,7 @@ mod work;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crate::backend::{Backend, Placement, Scores, StepRates, Totals, TrainRows};
+use crate::backend::{Backend, DeviceUse, Placement, Scores, StepRates, Totals, TrainRows};
 use crate::config::TrainConfig;
 use crate::data::Features;
 use crate::error::Result;
@@ -36,6 +36,8 @@ const SUBMISSION: usize = 1 << 33;
 const MOST_STEPS: usize = 64;
 /// Submissions the host may be ahead of the device.
 const AHEAD: usize = 2;
+/// Rows whose pairs the device can count in 32 bits.
+const MOST_UNCOUNTED: usize = 1 << 31;
 
 /// Scores rows on a GPU.
 pub(crate) struct Scorer {
@@ -77,10 +79,6 @@ impl Backend for Scorer {
     fn parameters(&mut self) -> Result<Parameters> {
         state::download(&self.gpu, &self.sizes, &self.state)
     }
-
-    fn describe(&self) -> String {
-        self.gpu.name().to_owned()
-    }
 }
 
 /// Trains on a GPU.
@@ -98,9 +96,13 @@ pub(crate) struct Trainer<'a> {
     /// Batches that wait for the next submission.
     batches: Vec<Vec<u32>>,
     steps: Vec<Step>,
+    /// Their entries, where rows are sparse.
+    entries: usize,
     submitted: VecDeque<wgpu::SubmissionIndex>,
     /// Steps whose losses lie on the device.
     losses: usize,
+    /// Rows of those steps.
+    uncounted: usize,
     totals: Totals,
     /// The parameters as they were read last, if no step was taken since.
     current: Option<Parameters>,
@@ -119,7 +121,12 @@ impl<'a> Trainer<'a> {
         let sizes = Sizes::new(parameters, config, sparse, true);
         let steps = (SUBMISSION / step_operations(&sizes, config)).clamp(1, MOST_STEPS);
         let set = TrainSet::new(gpu, &sizes, rows, placement, steps)?;
-        let mut state = state::upload(gpu, &sizes, parameters, set.most_columns)?;
+        let shares = match (config.learn.metric && sizes.slopes, sparse) {
+            (false, _) => 0,
+            (true, false) => sizes.anchor_section(),
+            (true, true) => set.most_columns * sizes.anchors,
+        };
+        let mut state = state::upload(gpu, &sizes, parameters, shares)?;
         state::add_moments(gpu, &sizes, config, &mut state)?;
         let shared = state.with(&work::workspace(gpu, &sizes)?);
         let mut own = set.buffers.clone();
@@ -140,8 +147,10 @@ impl<'a> Trainer<'a> {
             launches,
             batches: Vec::new(),
             steps: Vec::new(),
+            entries: 0,
             submitted: VecDeque::new(),
             losses: 0,
+            uncounted: 0,
             current: None,
         })
     }
@@ -173,6 +182,7 @@ impl<'a> Trainer<'a> {
         self.submitted.push_back(self.gpu.submit(encoder)?);
         self.batches.clear();
         self.steps.clear();
+        self.entries = 0;
         Ok(())
     }
 
@@ -182,6 +192,7 @@ impl<'a> Trainer<'a> {
         let losses: Vec<f32> = self.gpu.read(self.buffers.get("step_losses"), self.losses)?;
         self.totals.loss += losses.iter().map(|&loss| f64::from(loss)).sum::<f64>();
         self.losses = 0;
+        self.uncounted = 0;
         let totals = self.buffers.get("anchor_totals");
         let counted: Vec<[u32; 2]> = self.gpu.read(totals, self.sizes.anchors)?;
         for (total, [pairs, _]) in self.totals.pairs.iter_mut().zip(counted) {
@@ -197,16 +208,19 @@ impl<'a> Trainer<'a> {
 
 impl Backend for Trainer<'_> {
     fn step(&mut self, rows: &[u32], rates: StepRates) -> Result<()> {
-        if !self.set.has_room(&self.batches, rows) {
+        let entries = self.set.entries_of(rows);
+        if self.steps.len() == self.set.steps || self.entries + entries > self.set.entries {
             self.flush()?;
         }
-        if self.losses == work::LOSS_SLOTS {
+        if self.losses == work::LOSS_SLOTS || self.uncounted + rows.len() > MOST_UNCOUNTED {
             self.fetch_totals()?;
         }
         let step = Step::new(rows.len(), rates, &self.config);
         self.steps.push(Step { loss_slot: self.losses as u32, ..step });
         self.batches.push(rows.to_vec());
         self.losses += 1;
+        self.entries += entries;
+        self.uncounted += rows.len();
         self.totals.rows += rows.len() as u64;
         self.current = None;
         Ok(())
@@ -231,9 +245,9 @@ impl Backend for Trainer<'_> {
         Ok(self.current.clone().expect("just read"))
     }
 
-    fn describe(&self) -> String {
-        let megabytes = self.gpu.allocated_bytes() as f64 / 1e6;
-        format!("{}, {}, {megabytes:.1} MB of buffers", self.gpu.name(), self.set.describe())
+    fn device_use(&self) -> Option<DeviceUse> {
+        let placement = self.set.placement();
+        Some(DeviceUse { placement, bytes: self.gpu.allocated_bytes() })
     }
 }
 

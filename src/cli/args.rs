@@ -1,12 +1,12 @@
 //! The flags of each command. Those of the model and its training are in `llfm::settings`.
 
 use std::path::PathBuf;
-use std::str::FromStr;
 
 use clap::{Args, ValueEnum, ValueHint};
+use llfm::backend::Placement;
 use llfm::data::{Format, Missing, Scale};
+use llfm::gpu::adapter::Request;
 use llfm::settings::Settings;
-use llfm::{Error, Result};
 
 use super::memory::parse_size;
 
@@ -34,6 +34,9 @@ pub(crate) struct TrainArgs {
     pub(crate) output: TrainOutput,
     #[command(flatten)]
     pub(crate) run: RunArgs,
+    /// Where the training rows of a GPU lie
+    #[arg(long, value_enum, default_value = "auto", help_heading = "Run")]
+    pub(crate) data_placement: Placement,
     #[command(flatten)]
     pub(crate) talk: TalkArgs,
 }
@@ -152,9 +155,10 @@ pub(crate) struct RunArgs {
     /// Threads, 1 to 1024; the result is the same for any number [default: one a core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) threads: Option<u16>,
-    /// Device to compute on: auto, cpu, gpu or gpu:NAME
+    /// Device to compute on: auto (a hardware GPU, else the CPU), cpu, gpu (software too) or gpu:NAME,
+    /// a part of a name, a number or an interface that `llfm devices` lists
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
-    pub(crate) device: Device,
+    pub(crate) device: Request,
 }
 
 /// How much is said, and to whom.
@@ -239,6 +243,14 @@ pub(crate) struct InspectArgs {
     pub(crate) json: bool,
 }
 
+/// List the adapters to compute on, and which one `--device auto` takes.
+#[derive(Debug, Args)]
+pub(crate) struct DevicesArgs {
+    /// Print one JSON object an adapter, and the choice as the last one
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
 /// A plain answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum YesNo {
@@ -259,46 +271,6 @@ pub(crate) enum IndexBase {
     /// 1
     #[value(name = "1")]
     One,
-}
-
-/// What the user wants to compute on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Device {
-    Auto,
-    Cpu,
-    Gpu(Option<String>),
-}
-
-impl FromStr for Device {
-    type Err = String;
-
-    fn from_str(text: &str) -> std::result::Result<Self, String> {
-        match text.split_once(':').unwrap_or((text, "")) {
-            ("auto", "") => Ok(Self::Auto),
-            ("cpu", "") => Ok(Self::Cpu),
-            ("gpu", name) => Ok(Self::Gpu((!name.is_empty()).then(|| name.to_owned()))),
-            _ => Err("expected auto, cpu, gpu or gpu:NAME".into()),
-        }
-    }
-}
-
-impl RunArgs {
-    /// Sets up the threads; fails where the device asked for is not to be had.
-    pub(crate) fn start(&self) -> Result<()> {
-        if let Device::Gpu(name) = &self.device {
-            let name = name.as_ref().map_or_else(String::new, |name| format!(" `{name}`"));
-            return Err(Error::Device(format!(
-                "no GPU{name}: this build of llfm has no GPU backend yet; use --device cpu"
-            )));
-        }
-        if let Some(threads) = self.threads {
-            rayon::ThreadPoolBuilder::new()
-                .num_threads(usize::from(threads))
-                .build_global()
-                .map_err(|e| Error::Device(format!("cannot start {threads} threads: {e}")))?;
-        }
-        Ok(())
-    }
 }
 
 fn fraction(text: &str) -> std::result::Result<f64, String> {

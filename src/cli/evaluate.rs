@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use llfm::Result;
-use llfm::backend::Device;
+use llfm::backend::Placement;
 use llfm::data::{Notes, Reader, Targets};
 use llfm::metrics::{self, Metrics};
 use llfm::model::Model;
@@ -13,6 +13,7 @@ use ndarray::Array2;
 
 use super::args::EvaluateArgs;
 use super::console::{Console, show_notes};
+use super::device::Compute;
 use super::load::dataset;
 use super::memory::default_limit;
 use super::predict::CHUNK;
@@ -20,11 +21,11 @@ use super::report::{self, Facts, Seconds, counted};
 
 /// Runs the command.
 pub(crate) fn run(args: &EvaluateArgs) -> Result<()> {
-    args.run.start()?;
+    let compute = args.run.start(Placement::Auto, args.quiet)?;
     let mut notes = Notes::new();
-    let evaluated = evaluate(args, &mut notes);
+    let evaluated = evaluate(args, &compute, &mut notes);
     show_notes(&mut notes, args.quiet);
-    evaluated?.print(args)
+    evaluated?.print(args, &compute)
 }
 
 /// What was measured, and on how much.
@@ -38,7 +39,7 @@ struct Evaluated {
 }
 
 /// Only scores and targets are kept of the rows, which are read in chunks.
-fn evaluate(args: &EvaluateArgs, notes: &mut Notes) -> Result<Evaluated> {
+fn evaluate(args: &EvaluateArgs, compute: &Compute, notes: &mut Notes) -> Result<Evaluated> {
     let start = Instant::now();
     let mut model = Model::load(&args.model)?;
     model.preprocess.set_max_memory(args.read.max_memory.unwrap_or_else(default_limit));
@@ -46,7 +47,7 @@ fn evaluate(args: &EvaluateArgs, notes: &mut Notes) -> Result<Evaluated> {
     let options = args.read.options(args.read.labels.as_deref());
     let mut reader = Reader::open(&args.data, &options, Some(preprocess.schema()), true)?;
     let mut scorer =
-        Scorer::new(&model.members, &model.config, preprocess.is_sparse(), &Device::Cpu)?;
+        Scorer::new(&model.members, &model.config, preprocess.is_sparse(), &compute.device)?;
     let (mut outputs, mut targets) = (Vec::new(), None);
     let (mut nonzeros, mut pairs, mut evaluating) = (0, 0, 0.0);
     while let Some(rows) = reader.next(CHUNK, notes)? {
@@ -88,10 +89,10 @@ fn append(all: &mut Option<Targets>, more: Targets) {
 }
 
 impl Evaluated {
-    fn print(&self, args: &EvaluateArgs) -> Result<()> {
+    fn print(&self, args: &EvaluateArgs, compute: &Compute) -> Result<()> {
         let mut console = Console::new(false);
         if args.json {
-            return self.outcome().print(&mut console);
+            return self.outcome(compute).print(&mut console);
         }
         let title = format!("{} of {}", counted(self.rows, "row"), args.data.display());
         console.line(&format!(
@@ -104,16 +105,18 @@ impl Evaluated {
         console.flush()
     }
 
-    fn outcome(&self) -> report::Outcome<'_> {
+    fn outcome(&self, compute: &Compute) -> report::Outcome<'_> {
         let (config, p) = (&self.model.config, self.model.preprocess.n_features());
         let sizes = (self.rows, p, self.nonzeros);
-        let facts = Facts::new("evaluate", config, self.model.labels.n_classes(), sizes);
+        let facts = Facts::new("evaluate", config, compute, self.model.labels.n_classes(), sizes);
         report::Outcome {
             facts: Facts { anchors: self.model.members[0].n_anchors(), ..facts },
             seconds: self.seconds,
             rows_per_second: self.rows as f64 / self.seconds.evaluate.max(1e-9),
             mean_active: self.mean_active,
             peak_memory_bytes: None,
+            data_placement: None,
+            device_memory_bytes: None,
             stopped: None,
             epochs_run: 0.0,
             best_epochs: &self.model.summary.best_epochs,

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use llfm::backend::Device;
+use llfm::backend::{Device, Placement};
 use llfm::data::{Features, Notes, Reader};
 use llfm::model::Model;
 use llfm::outcome::Outcome;
@@ -27,7 +27,7 @@ pub(crate) fn run(args: &PredictArgs) -> Result<()> {
         let inputs: Vec<&Path> = inputs.into_iter().flatten().map(PathBuf::as_path).collect();
         outputs::check(&[("--output", path)], &inputs, args.force)?;
     }
-    args.run.start()?;
+    let compute = args.run.start(Placement::Auto, args.quiet)?;
     let mut model = Model::load(&args.model)?;
     model.preprocess.set_max_memory(args.read.max_memory.unwrap_or_else(default_limit));
     let printer = Printer::new(&model, args.proba)?;
@@ -37,7 +37,7 @@ pub(crate) fn run(args: &PredictArgs) -> Result<()> {
     };
     let signals = args.output.as_ref().map(|_| Signals::install()).transpose()?;
     let mut notes = Notes::new();
-    let outcome = each_chunk(&model, args, &mut notes, |scorer, features| {
+    let outcome = each_chunk(&model, args, &compute.device, &mut notes, |scorer, features| {
         signals.as_ref().map_or(Ok(()), Signals::check)?;
         let scores = scorer.score(features)?.outputs;
         let mut text = String::new();
@@ -54,14 +54,14 @@ pub(crate) fn run(args: &PredictArgs) -> Result<()> {
 fn each_chunk(
     model: &Model,
     args: &PredictArgs,
+    device: &Device,
     notes: &mut Notes,
     mut with: impl FnMut(&mut Scorer, &Features) -> Result<()>,
 ) -> Result<()> {
     let preprocess = &model.preprocess;
     let options = args.read.options(args.read.labels.as_deref());
     let mut reader = Reader::open(&args.data, &options, Some(preprocess.schema()), false)?;
-    let mut scorer =
-        Scorer::new(&model.members, &model.config, preprocess.is_sparse(), &Device::Cpu)?;
+    let mut scorer = Scorer::new(&model.members, &model.config, preprocess.is_sparse(), device)?;
     while let Some(rows) = reader.next(CHUNK, notes)? {
         let features = preprocess.apply(rows, &args.data, notes)?;
         with(&mut scorer, &features)?;

@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use llfm::Result;
+use llfm::backend::{DeviceUse, Placement};
 use llfm::event::{EpochReport, Event};
 use serde::Serialize;
 
 use super::args::TalkArgs;
 use super::console::{Console, complain, tell};
+use super::memory::show_size;
 
 /// Watches a run and keeps its epochs.
 pub(crate) struct Progress {
@@ -23,6 +25,7 @@ pub(crate) struct Progress {
     pub(crate) epochs: Vec<EpochReport>,
     pub(crate) lipschitz: f64,
     pub(crate) anchors: usize,
+    pub(crate) device_use: Option<DeviceUse>,
 }
 
 #[derive(Serialize)]
@@ -30,6 +33,14 @@ struct EpochEvent<'a> {
     event: &'static str,
     #[serde(flatten)]
     report: &'a EpochReport,
+}
+
+fn device_line(device_use: &DeviceUse) -> String {
+    let rows = match device_use.placement {
+        Placement::Stream => "streamed from the host",
+        _ => "resident on the device",
+    };
+    format!("training rows {rows}, {} of device buffers", show_size(device_use.bytes))
 }
 
 impl Progress {
@@ -46,6 +57,7 @@ impl Progress {
             epochs: Vec::new(),
             lipschitz: 0.0,
             anchors: 0,
+            device_use: None,
         }
     }
 
@@ -60,6 +72,12 @@ impl Progress {
                     self.lipschitz = *lipschitz;
                     self.anchors = *anchors;
                 }
+            }
+            Event::Device(device_use) => {
+                if self.device_use.is_none() && !self.quiet && !self.json {
+                    self.aside(|| tell(&device_line(device_use)));
+                }
+                self.device_use = Some(*device_use);
             }
             Event::Step { done, total } => self.step(*done, *total),
             Event::Epoch(report) => self.epoch(report, console)?,

@@ -1,11 +1,13 @@
 //! What a run comes to: one JSON object, or a table for people.
 
+use llfm::backend::Placement;
 use llfm::config::{TrainConfig, name_of};
 use llfm::metrics::Metrics;
 use serde::Serialize;
 use serde_json::Value;
 
 use super::console::Console;
+use super::device::Compute;
 use super::memory;
 use llfm::Result;
 
@@ -42,7 +44,10 @@ pub(crate) struct Outcome<'a> {
     pub(crate) rows_per_second: f64,
     pub(crate) mean_active: f64,
     pub(crate) peak_memory_bytes: Option<u64>,
-    /// Why training ended early: `patience`, `interrupted`, `diverged`.
+    /// Where the training rows lay, and what all device buffers took; null on the CPU.
+    pub(crate) data_placement: Option<Placement>,
+    pub(crate) device_memory_bytes: Option<u64>,
+    /// Why training ended early: `patience`, `interrupted`, `diverged`, `device`.
     pub(crate) stopped: Option<&'static str>,
     /// Epochs run, all members together; an interrupted epoch counts in part.
     pub(crate) epochs_run: f64,
@@ -62,10 +67,11 @@ pub(crate) struct Seconds {
 }
 
 impl Facts {
-    /// The facts of a model's settings and of the rows it meets.
+    /// The facts of a model's settings, of what computes, and of the rows it meets.
     pub(crate) fn new(
         command: &'static str,
         config: &TrainConfig,
+        compute: &Compute,
         n_classes: usize,
         (rows, features, nonzeros): (usize, usize, usize),
     ) -> Self {
@@ -75,8 +81,8 @@ impl Facts {
             method: name_of(config.method),
             task: name_of(config.task),
             loss: name_of(config.loss),
-            device: "cpu",
-            adapter: None,
+            device: compute.kind(),
+            adapter: compute.adapter().map(str::to_owned),
             threads: rayon::current_num_threads(),
             rows,
             features,

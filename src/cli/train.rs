@@ -21,6 +21,7 @@ use llfm::{Error, Result, plot};
 
 use super::args::TrainArgs;
 use super::console::{Console, complain};
+use super::device::Compute;
 use super::load::Loaded;
 use super::memory::{check_model, default_limit};
 use super::outputs::{self, Output, is_special};
@@ -33,7 +34,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<()> {
     check_outputs(args)?;
     check_settings(&args.settings)?;
     check_patience(args, args.parts.valid.is_some() || args.parts.valid_fraction > 0.0)?;
-    args.run.start()?;
+    let compute = args.run.start(args.data_placement, args.talk.quiet)?;
     let lock = args.output.model.as_deref().filter(|path| !is_special(path));
     let lock = lock.map(OutputLock::acquire).transpose()?;
     // Another run may have finished the file between the first look and the lock.
@@ -47,7 +48,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<()> {
     check_patience(args, loaded.valid.is_some())?;
     let config = defaults::resolve(&args.settings, &loaded.shape())?;
     check_model(&config, &loaded.shape(), args.read.max_memory.unwrap_or_else(default_limit))?;
-    let mut job = Job::new(args, config, loaded, signals);
+    let mut job = Job::new(args, config, compute, loaded, signals);
     job.introduce()?;
     let trained = job.train()?;
     job.conclude(trained)
@@ -110,6 +111,7 @@ fn check_patience(args: &TrainArgs, has_valid: bool) -> Result<()> {
 struct Job<'a> {
     args: &'a TrainArgs,
     config: TrainConfig,
+    compute: Compute,
     loaded: Loaded,
     signals: Signals,
     console: Console,
@@ -125,13 +127,19 @@ struct Measured {
 }
 
 impl<'a> Job<'a> {
-    fn new(args: &'a TrainArgs, config: TrainConfig, loaded: Loaded, signals: Signals) -> Self {
+    fn new(
+        args: &'a TrainArgs,
+        config: TrainConfig,
+        compute: Compute,
+        loaded: Loaded,
+        signals: Signals,
+    ) -> Self {
         let shape = loaded.shape();
         let sizes = (shape.rows, shape.features, shape.nonzeros);
-        let facts = Facts::new("train", &config, loaded.labels.n_classes(), sizes);
+        let facts = Facts::new("train", &config, &compute, loaded.labels.n_classes(), sizes);
         // With nothing to save, training for a closed pipe is for nobody.
         let console = Console::new(args.output.model.is_some() || args.output.plot.is_some());
-        Self { args, config, loaded, signals, console, facts }
+        Self { args, config, compute, loaded, signals, console, facts }
     }
 
     /// Trains with the progress shown; a signal ends it after the step.
@@ -148,7 +156,7 @@ impl<'a> Job<'a> {
         };
         let (signals, console) = (&self.signals, &mut self.console);
         let mut failed = None;
-        let trained = train(&data, &self.config, &Device::Cpu, &mut |event| {
+        let trained = train(&data, &self.config, &self.compute.device, &mut |event| {
             if let Err(error) = progress.show(event, console) {
                 failed.get_or_insert(error);
             }
@@ -164,30 +172,33 @@ impl<'a> Job<'a> {
     }
 
     /// Measures, saves and reports; then fails where training did not end well.
-    fn conclude(mut self, (trained, progress): (Trained, Progress)) -> Result<()> {
+    fn conclude(mut self, (mut trained, progress): (Trained, Progress)) -> Result<()> {
         if trained.members.is_empty() {
             self.signals.check()?;
         }
         let facts = Facts { anchors: progress.anchors.max(1), ..self.facts.clone() };
-        let mut measured = self.measure(&trained)?;
+        let mut measured = self.measure(&mut trained)?;
         // What cannot be written must not take the results with it: they are printed first.
         let written = self.write(&mut measured, &progress);
         if self.args.talk.json {
-            self.print_result(facts, &trained, &measured)?;
+            self.print_result(facts, &progress, &trained, &measured)?;
         } else if self.talks() {
             self.print_summary(&progress, &trained, &measured)?;
         }
         written?;
-        let ended_early = trained.diverged.is_some() || self.signals.received().is_some();
+        let ended_early = trained.diverged.is_some()
+            || trained.failed.is_some()
+            || self.signals.received().is_some();
         if let (true, false, Some(path)) =
             (ended_early, self.args.talk.quiet, &self.args.output.model)
         {
             complain("note", &format!("the best model so far is in {}", path.display()));
         }
-        match (trained.diverged, self.signals.received()) {
-            (Some(advice), _) => Err(Error::Diverged(advice)),
-            (None, Some(signal)) => Err(Error::Interrupted { signal }),
-            (None, None) => Ok(()),
+        match (trained.failed, trained.diverged, self.signals.received()) {
+            (Some(message), _, _) => Err(Error::Device(message)),
+            (None, Some(advice), _) => Err(Error::Diverged(advice)),
+            (None, None, Some(signal)) => Err(Error::Interrupted { signal }),
+            (None, None, None) => Ok(()),
         }
     }
 
@@ -207,8 +218,22 @@ impl<'a> Job<'a> {
         Ok(())
     }
 
+    /// Measures the model, on the CPU where the device failed before or fails now.
+    fn measure(&mut self, trained: &mut Trained) -> Result<Measured> {
+        if trained.failed.is_none() {
+            match self.measure_on(&self.compute.device, trained) {
+                Err(Error::Device(message)) => trained.failed = Some(message),
+                measured => return measured,
+            }
+        }
+        if !self.args.talk.quiet {
+            complain("note", "the device failed; the model so far is measured on the CPU");
+        }
+        self.measure_on(&Device::Cpu, trained)
+    }
+
     /// Scores every part with the finished model.
-    fn measure(&mut self, trained: &Trained) -> Result<Measured> {
+    fn measure_on(&self, device: &Device, trained: &Trained) -> Result<Measured> {
         let start = Instant::now();
         let mut model = Model {
             config: self.config.clone(),
@@ -226,7 +251,7 @@ impl<'a> Job<'a> {
         };
         let outcome = Outcome::of(&model);
         let mut scorer =
-            Scorer::new(&model.members, &model.config, model.preprocess.is_sparse(), &Device::Cpu)?;
+            Scorer::new(&model.members, &model.config, model.preprocess.is_sparse(), device)?;
         let loaded = &self.loaded;
         let parts = [
             ("train", Some(&loaded.train)),

@@ -114,7 +114,13 @@ impl Gpu {
         let label = format!("llfm.{name}");
         let descriptor =
             wgpu::BufferDescriptor { label: Some(&label), size, usage, mapped_at_creation: false };
-        let raw = self.guarded(|| self.device.create_buffer(&descriptor)).map_err(|refusal| {
+        let allocation = self.allocations.fetch_add(1, Ordering::Relaxed) + 1;
+        let raw = if self.faults.allocate == Some(allocation) {
+            Err(Refusal::OutOfMemory)
+        } else {
+            self.guarded(|| self.device.create_buffer(&descriptor))
+        };
+        let raw = raw.map_err(|refusal| {
             let there = megabytes(self.allocated_bytes());
             let needed = megabytes(size);
             match refusal {

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::Adapter;
+use super::fault::Faults;
 use super::pipeline::Pipeline;
 use crate::error::{Error, Result};
 
@@ -18,11 +19,19 @@ pub struct Gpu {
     pub(super) allocated: Arc<AtomicU64>,
     /// Bytes written since the last submission.
     pub(super) staged: AtomicU64,
+    pub(super) faults: Faults,
+    /// Allocations and submissions so far.
+    pub(super) allocations: AtomicU64,
+    submissions: AtomicU64,
     name: String,
-    /// Of the kernel of that name, the text that is replaced, and by what.
-    pub(super) edit: Option<(String, String, String)>,
-    /// The first thing that went wrong outside an error scope.
-    trouble: Arc<Mutex<Option<String>>>,
+    trouble: Arc<Mutex<Trouble>>,
+}
+
+/// What went wrong outside an error scope, the first of each kind.
+#[derive(Debug, Default)]
+struct Trouble {
+    lost: Option<String>,
+    failed: Option<String>,
 }
 
 impl Gpu {
@@ -31,20 +40,20 @@ impl Gpu {
     /// # Errors
     /// [`Error::Device`] where the driver refuses.
     pub fn open(adapter: &Adapter) -> Result<Arc<Self>> {
-        Self::open_with(adapter, None)
+        Self::open_with(adapter, Faults::from_env()?)
     }
 
-    /// The same, with a text in the source of one kernel replaced before it is compiled: a fault for
-    /// the comparison to find.
+    /// The same, with a text in the source of one kernel replaced: for the comparison to find.
     #[cfg(test)]
     pub(crate) fn open_edited(
         adapter: &Adapter,
-        edit: (String, String, String),
+        (kernel, from, to): (String, String, String),
     ) -> Result<Arc<Self>> {
-        Self::open_with(adapter, Some(edit))
+        let edit = Some(super::fault::Edit { kernel, from, to });
+        Self::open_with(adapter, Faults { edit, ..Faults::default() })
     }
 
-    fn open_with(adapter: &Adapter, edit: Option<(String, String, String)>) -> Result<Arc<Self>> {
+    fn open_with(adapter: &Adapter, faults: Faults) -> Result<Arc<Self>> {
         let name = adapter.inner.get_info().name;
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("llfm"),
@@ -54,16 +63,14 @@ impl Gpu {
         };
         let (device, queue) = pollster::block_on(adapter.inner.request_device(&descriptor))
             .map_err(|error| Error::Device(format!("{name}: {error}")))?;
-        let trouble = Arc::new(Mutex::new(None));
-        let note = |kind: &'static str| {
-            let trouble = Arc::clone(&trouble);
-            move |message: String| {
-                trouble.lock().expect("no panic inside").get_or_insert(format!("{kind}{message}"));
-            }
-        };
-        let (lost, failed) = (note("the device was lost: "), note(""));
-        device.set_device_lost_callback(move |_reason, message| lost(message));
-        device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| failed(error.to_string())));
+        let trouble = Arc::new(Mutex::new(Trouble::default()));
+        let (lost, failed) = (Arc::clone(&trouble), Arc::clone(&trouble));
+        device.set_device_lost_callback(move |_reason, message| {
+            lost.lock().expect("no panic inside").lost.get_or_insert(message);
+        });
+        device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
+            failed.lock().expect("no panic inside").failed.get_or_insert(error.to_string());
+        }));
         Ok(Arc::new(Self {
             limits: device.limits(),
             device,
@@ -71,8 +78,10 @@ impl Gpu {
             pipelines: Mutex::default(),
             allocated: Arc::default(),
             staged: AtomicU64::new(0),
+            faults,
+            allocations: AtomicU64::new(0),
+            submissions: AtomicU64::new(0),
             name,
-            edit,
             trouble,
         }))
     }
@@ -94,9 +103,17 @@ impl Gpu {
 
     /// Fails if anything went wrong since the device was opened.
     pub(crate) fn check(&self) -> Result<()> {
-        match &*self.trouble.lock().expect("no panic inside") {
-            None => Ok(()),
-            Some(message) => Err(self.error(message)),
+        let trouble = || self.trouble.lock().expect("no panic inside");
+        if trouble().failed.is_some() {
+            // Whatever fails on a lost device fails for that: the word of it may not be here yet.
+            let _ = self.device.poll(wgpu::PollType::Poll);
+        }
+        let trouble = trouble();
+        match (&trouble.lost, &trouble.failed) {
+            (Some(why), _) if why.is_empty() => Err(self.error("the device was lost")),
+            (Some(why), _) => Err(self.error(format!("the device was lost: {why}"))),
+            (None, Some(message)) => Err(self.error(message)),
+            (None, None) => Ok(()),
         }
     }
 
@@ -121,6 +138,9 @@ impl Gpu {
 
     /// Hands recorded work to the device.
     pub(crate) fn submit(&self, encoder: wgpu::CommandEncoder) -> Result<wgpu::SubmissionIndex> {
+        if self.faults.lose == Some(self.submissions.fetch_add(1, Ordering::Relaxed)) {
+            self.device.destroy();
+        }
         let index = self.queue.submit([encoder.finish()]);
         self.staged.store(0, Ordering::Relaxed);
         self.check()?;

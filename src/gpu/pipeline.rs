@@ -86,8 +86,7 @@ impl Binding {
 impl Gpu {
     /// The kernel compiled for these constants; compiled once.
     pub(crate) fn pipeline(&self, kernel: &Kernel, all: &Constants) -> Result<Arc<Pipeline>> {
-        let edited = self.edited(kernel);
-        let source = edited.as_deref().unwrap_or(kernel.source);
+        let source = &*self.faults.inject(kernel.name, kernel.source)?;
         let broken = |message: String| {
             self.error(format!("kernel `{}` does not compile: {message}", kernel.name))
         };
@@ -105,13 +104,6 @@ impl Gpu {
         let pipeline = Arc::new(pipeline);
         compiled.insert(key, Arc::clone(&pipeline));
         Ok(pipeline)
-    }
-
-    /// The kernel's source with the fault that was asked for.
-    fn edited(&self, kernel: &Kernel) -> Option<String> {
-        let (_, from, to) = self.edit.as_ref().filter(|(name, ..)| *name == kernel.name)?;
-        assert!(kernel.source.contains(from), "`{from}` is not in kernel `{}`", kernel.name);
-        Some(kernel.source.replace(from, to))
     }
 
     fn compile(

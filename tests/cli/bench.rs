@@ -96,9 +96,17 @@ impl Bench {
         names
     }
 
+    /// Runs on the CPU but where `args` say otherwise: the tests mean the same on every machine.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(assert_cmd::cargo::cargo_bin!("llfm"));
-        command.args(args).current_dir(self.dir.path()).stdin(Stdio::null());
+        let computes = args.first().is_some_and(|c| ["train", "predict", "evaluate"].contains(c));
+        let at = usize::from(computes && !args.contains(&"--device"));
+        let (name, rest) = args.split_at(at);
+        command.args(name);
+        if at > 0 {
+            command.args(["--device", "cpu"]);
+        }
+        command.args(rest).current_dir(self.dir.path()).stdin(Stdio::null());
         command
     }
 

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::bench::{Bench, clouds};
 
-const RESULT: [&str; 24] = [
+const RESULT: [&str; 26] = [
     "event",
     "command",
     "method",
@@ -26,6 +26,8 @@ const RESULT: [&str; 24] = [
     "rows_per_second",
     "mean_active",
     "peak_memory_bytes",
+    "data_placement",
+    "device_memory_bytes",
     "train",
     "valid",
     "test",

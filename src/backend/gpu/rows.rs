@@ -80,7 +80,9 @@ impl<'a> TrainSet<'a> {
         }
         set.buffers = match placement {
             Placement::Stream => set.streamed(gpu, sizes)?,
-            Placement::Resident => set.resident(gpu, sizes, steps)?,
+            Placement::Resident => set.resident(gpu, sizes, steps).map_err(|error| {
+                Error::Device(format!("{error}, or leave the rows to --data-placement stream"))
+            })?,
             Placement::Auto => match set.resident(gpu, sizes, steps) {
                 Ok(buffers) => buffers,
                 // Too large for a buffer or for what is left of the memory: one batch always fits.
@@ -92,9 +94,9 @@ impl<'a> TrainSet<'a> {
         Ok(set)
     }
 
-    /// Where the rows lie, for the log.
-    pub(super) fn describe(&self) -> &'static str {
-        if self.resident { "rows resident" } else { "rows streamed" }
+    /// Where the rows lie.
+    pub(super) fn placement(&self) -> Placement {
+        if self.resident { Placement::Resident } else { Placement::Stream }
     }
 
     fn resident(&mut self, gpu: &Gpu, sizes: &Sizes, steps: usize) -> Result<Buffers> {
@@ -143,16 +145,12 @@ impl<'a> TrainSet<'a> {
         self.buffers.add(gpu, "column_entries", 2 * self.entries)
     }
 
-    /// Whether batches of these rows fit one submission.
-    pub(super) fn has_room(&self, batches: &[Vec<u32>], rows: &[u32]) -> bool {
-        let fits = match self.rows.features {
-            Features::Dense(_) => true,
-            Features::Sparse(csr) => {
-                let all = batches.iter().flatten().chain(rows);
-                all.map(|&r| csr.row(r as usize).0.len()).sum::<usize>() <= self.entries
-            }
-        };
-        batches.len() < self.steps && fits
+    /// Entries of a batch of sparse rows.
+    pub(super) fn entries_of(&self, rows: &[u32]) -> usize {
+        match self.rows.features {
+            Features::Dense(_) => 0,
+            Features::Sparse(csr) => rows.iter().map(|&r| csr.row(r as usize).0.len()).sum(),
+        }
     }
 
     /// Brings the batches to the device, while it works on those of earlier submissions.

@@ -120,7 +120,6 @@ impl Sizes {
             ("n_anchors", self.anchors as f64),
             ("n_features", self.features as f64),
             ("n_outputs", self.outputs as f64),
-            ("n_factors", self.factors as f64),
             ("row_quads", self.row_quads as f64),
             ("channel_quads", self.channel_quads as f64),
             ("capacity", self.capacity as f64),

@@ -10,19 +10,17 @@ use crate::gpu::buffer::Buffers;
 use crate::math::exp;
 use crate::model::Parameters;
 
-/// Uploads the parameters; `most_columns` is the most columns a training batch of sparse rows has.
+/// Uploads the parameters, with room for `shares` shares of the metric's gradient.
 pub(super) fn upload(
     gpu: &Gpu,
     sizes: &Sizes,
     parameters: &Parameters,
-    most_columns: usize,
+    shares: usize,
 ) -> Result<Buffers> {
     let mut state = Buffers::default();
     state.add_filled(gpu, "records", &records(sizes, parameters))?;
     state.add_filled(gpu, "heads", &heads(parameters))?;
     state.add_filled(gpu, "anchors", &anchors(sizes, parameters))?;
-    let shares = if sizes.sparse { most_columns * sizes.anchors } else { sizes.anchor_section() };
-    let shares = if sizes.slopes { shares } else { 0 };
     state.add_filled(gpu, "metric", &metric(sizes, parameters, shares))?;
     Ok(state)
 }

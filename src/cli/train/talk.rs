@@ -60,7 +60,7 @@ impl Job<'_> {
             counted(config.epochs, "epoch"),
             config.seed
         );
-        let device = format!("cpu, {}", counted(facts.threads, "thread"));
+        let device = self.compute.describe();
         for (name, text) in [("data", data), ("training", learning), ("device", device)] {
             let name = console.dim(&format!("{name:<9}"));
             console.line(&format!("  {name}{text}"))?;
@@ -79,6 +79,7 @@ impl Job<'_> {
     pub(super) fn print_result(
         &mut self,
         facts: Facts,
+        progress: &Progress,
         trained: &Trained,
         measured: &Measured,
     ) -> Result<()> {
@@ -94,6 +95,8 @@ impl Job<'_> {
             rows_per_second: self.rows_per_second(trained),
             mean_active: measured.model.summary.mean_active,
             peak_memory_bytes: None,
+            data_placement: progress.device_use.map(|found| found.placement),
+            device_memory_bytes: progress.device_use.map(|found| found.bytes),
             stopped: self.why_stopped(trained),
             epochs_run: trained.epochs_run,
             best_epochs: &trained.best_epochs,
@@ -105,6 +108,9 @@ impl Job<'_> {
     }
 
     pub(super) fn why_stopped(&self, trained: &Trained) -> Option<&'static str> {
+        if trained.failed.is_some() {
+            return Some("device");
+        }
         if trained.diverged.is_some() {
             return Some("diverged");
         }
@@ -137,9 +143,9 @@ impl Job<'_> {
             },
         );
         let epochs = match self.why_stopped(trained) {
-            Some(why) => {
-                format!(" (ended by {})", if why == "patience" { "--patience" } else { why })
-            }
+            Some("patience") => " (ended by --patience)".into(),
+            Some("device") => " (ended by the device)".into(),
+            Some(why) => format!(" (ended by {why})"),
             None => String::new(),
         };
         let time =

@@ -1,0 +1,124 @@
+//! What is kept when a device fails in the middle of a run.
+
+use std::cell::Cell;
+
+use super::*;
+use crate::backend::{Scores, StepRates};
+use crate::config::defaults::{self, DataShape};
+use crate::data::{Features, Task};
+use crate::settings::Settings;
+use ndarray::Array2;
+
+/// The CPU, until it has done a number of steps.
+struct Failing<'a> {
+    inner: Box<dyn Backend + 'a>,
+    steps: usize,
+}
+
+impl Backend for Failing<'_> {
+    fn step(&mut self, rows: &[u32], rates: StepRates) -> Result<()> {
+        self.steps = self.steps.checked_sub(1).ok_or_else(lost)?;
+        self.inner.step(rows, rates)
+    }
+
+    fn take_totals(&mut self) -> Result<Totals> {
+        self.inner.take_totals()
+    }
+
+    fn score(&mut self, features: &Features) -> Result<Scores> {
+        self.inner.score(features)
+    }
+
+    fn parameters(&mut self) -> Result<Parameters> {
+        self.inner.parameters()
+    }
+}
+
+/// Gives every member the CPU, one of them until it fails.
+struct FailingDevice {
+    begun: Cell<usize>,
+    failing: usize,
+    steps: Option<usize>,
+}
+
+impl Trainers for FailingDevice {
+    fn trainer<'a>(
+        &self,
+        initial: &Parameters,
+        config: &TrainConfig,
+        rows: TrainRows<'a>,
+    ) -> Result<Box<dyn Backend + 'a>> {
+        let fails = self.begun.replace(self.begun.get() + 1) == self.failing;
+        let steps = if fails { self.steps.ok_or_else(lost)? } else { usize::MAX };
+        Ok(Box::new(Failing { inner: Device::Cpu.trainer(initial, config, rows)?, steps }))
+    }
+}
+
+fn lost() -> Error {
+    Error::Device("the device is lost".into())
+}
+
+/// Trains two members, 3 epochs of 4 steps each; the member `failing` fails after `steps` steps, or
+/// cannot begin where they are `None`.
+fn run(failing: usize, steps: Option<usize>) -> Result<Trained> {
+    let features = Array2::from_shape_fn((64, 2), |(i, j)| (i * (j + 3) % 17) as f32 / 8.0 - 1.0);
+    let rows = Dataset {
+        features: Features::Dense(features),
+        targets: Targets::Classes((0..64).map(|i| i % 2).collect()),
+    };
+    let settings = Settings {
+        ensemble: Some(2),
+        epochs: Some(3),
+        batch_size: Some(16),
+        anchors: Some(4),
+        ..Settings::default()
+    };
+    let shape = DataShape {
+        rows: 64,
+        features: 2,
+        nonzeros: 128,
+        sparse: false,
+        classes: 2,
+        task: Task::Binary,
+    };
+    let config = defaults::resolve(&settings, &shape)?;
+    let data = TrainData { train: &rows, valid: None, test: None, n_classes: 2, never_seen: &[] };
+    let device = FailingDevice { begun: Cell::new(0), failing, steps };
+    train_on(&data, &config, &device, &mut |_| Flow::Continue)
+}
+
+/// What was kept: the epoch each member is from, and the epochs run, the step that failed counted.
+fn kept(failing: usize, steps: Option<usize>) -> (Vec<usize>, f64) {
+    let trained = run(failing, steps).expect("a failing device loses nothing");
+    assert_eq!(trained.failed.as_deref(), Some("the device is lost"));
+    assert_eq!(trained.members.len(), trained.best_epochs.len());
+    assert!(!trained.stopped && trained.diverged.is_none());
+    (trained.best_epochs, trained.epochs_run)
+}
+
+#[test]
+fn a_device_that_fails_leaves_the_last_whole_epoch() {
+    assert_eq!(kept(0, Some(9)), (vec![2], 2.5));
+    let (whole, cut) = (run(9, None).expect("nothing fails"), run(0, Some(12)));
+    assert!(whole.failed.is_none() && whole.best_epochs == [3, 3]);
+    // Its steps suffice.
+    assert_eq!(cut.expect("nothing fails").members, whole.members);
+}
+
+#[test]
+fn the_start_is_kept_where_there_is_nothing_better() {
+    assert_eq!(kept(0, Some(2)), (vec![0], 0.75));
+}
+
+#[test]
+fn earlier_members_are_kept() {
+    assert_eq!(kept(1, Some(5)), (vec![3, 1], 4.5));
+    assert_eq!(kept(1, Some(2)), (vec![3], 3.75));
+    assert_eq!(kept(1, None), (vec![3], 3.0));
+}
+
+#[test]
+fn a_device_that_cannot_begin_is_an_error() {
+    let error = run(0, None).expect_err("there is nothing to keep");
+    assert_eq!(error.exit_code(), 5);
+}

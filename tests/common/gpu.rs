@@ -1,0 +1,27 @@
+//! The adapter that GPU tests run on.
+
+use std::io::Write;
+use std::sync::Once;
+
+use llfm::gpu::Adapter;
+use llfm::gpu::adapter::{Choice, Request, choose};
+
+/// The adapter, software included; `LLFM_ADAPTER` names another. `None` only where `LLFM_GPU=off`
+/// asks for the tests without a GPU: none at all is a failure, or tests would pass that checked
+/// nothing.
+#[track_caller]
+pub(crate) fn gpu_or_skip() -> Option<Adapter> {
+    static SAID: Once = Once::new();
+    if std::env::var_os("LLFM_GPU").is_some_and(|value| value == "off") {
+        // Past the test harness, which keeps what passing tests print to itself.
+        SAID.call_once(|| {
+            let _ = writeln!(std::io::stderr(), "\n*** LLFM_GPU=off: GPU TESTS ARE SKIPPED ***");
+        });
+        return None;
+    }
+    match choose(&Request::Gpu(None)) {
+        Ok(Choice::Gpu(adapter)) => Some(adapter),
+        Ok(Choice::Cpu { .. }) => unreachable!("a GPU was asked for"),
+        Err(error) => panic!("{error}\n(LLFM_GPU=off skips the tests that need one)"),
+    }
+}
