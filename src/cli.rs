@@ -1,6 +1,7 @@
 //! The command line: flags in, events out, errors to exit codes.
 
 mod args;
+mod compare;
 mod config_file;
 mod console;
 mod device;
@@ -43,8 +44,9 @@ Examples:
   llfm predict letter.llfm new.libsvm --proba > probabilities.csv
   llfm inspect letter.llfm
   llfm devices
+  llfm compare
 
-`llfm train --help` explains every setting. Exit codes: 0 done, 2 usage, 3 data, 4 model file,
+`llfm train --help` explains every setting. Exit codes: 0 done, 1 the GPU differs\n(compare), 2 usage, 3 data, 4 model file,
 5 device, 6 input/output, 7 training diverged, 130/143 interrupted (after saving).";
 
 #[derive(Debug, Subcommand)]
@@ -54,6 +56,7 @@ enum Command {
     Evaluate(args::EvaluateArgs),
     Inspect(args::InspectArgs),
     Devices(args::DevicesArgs),
+    Compare(Box<args::CompareArgs>),
     /// Print a completion script for a shell
     Completions {
         /// Shell to complete in
@@ -82,13 +85,15 @@ fn run(argv: Vec<std::ffi::OsString>) -> Result<ExitCode> {
     let parsed = config_file::parse(Cli::command(), argv)?
         .and_then(|matches| Cli::from_arg_matches(&matches));
     match parsed {
-        Ok(cli) => dispatch(cli.command).map(|()| ExitCode::SUCCESS),
+        Ok(cli) => dispatch(cli.command),
         Err(error) => Ok(show_clap(&error)),
     }
 }
 
-fn dispatch(command: Command) -> Result<()> {
-    match command {
+fn dispatch(command: Command) -> Result<ExitCode> {
+    let done = match command {
+        // The only command whose answer may be no.
+        Command::Compare(args) => return compare::run(&args),
         Command::Train(args) => train::run(&args),
         Command::Predict(args) => predict::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),
@@ -100,7 +105,8 @@ fn dispatch(command: Command) -> Result<()> {
             print_bytes(&script)
         }
         Command::Man => print_bytes(&manual()?),
-    }
+    };
+    done.map(|()| ExitCode::SUCCESS)
 }
 
 /// One page for the command and, as each has settings of its own, one section a subcommand.

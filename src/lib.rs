@@ -94,6 +94,7 @@
 //! | [`model`] | parameters, and the model file |
 //! | [`predict`], [`outcome`], [`metrics`] | scores; what they mean; how good they are |
 //! | [`plot`], [`output`] | pictures of learning curves; files written whole or not at all |
+//! | [`mod@compare`], [`gpu`] | the GPU beside the CPU; adapters and devices |
 //! | [`error`] | the one error type |
 //!
 //! # Reference

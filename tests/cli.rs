@@ -4,6 +4,8 @@
 mod agreement;
 #[path = "cli/bench.rs"]
 mod bench;
+#[path = "cli/compare.rs"]
+mod compare;
 #[path = "cli/config_file.rs"]
 mod config_file;
 #[path = "cli/device.rs"]

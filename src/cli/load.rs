@@ -11,7 +11,7 @@ use llfm::data::{
 use llfm::error::Place;
 use llfm::{Error, Result};
 
-use super::args::{IndexBase, PartArgs, ReadArgs, TrainArgs, YesNo};
+use super::args::{CompareArgs, IndexBase, PartArgs, PrepareArgs, ReadArgs, TrainArgs, YesNo};
 use super::console::show_notes;
 use super::memory::default_limit;
 
@@ -25,6 +25,44 @@ pub(crate) struct Loaded {
     pub(crate) preprocess: Preprocess,
     /// Seconds it took.
     pub(crate) seconds: f64,
+}
+
+/// What of a command line says which rows to read, and how.
+#[derive(Clone, Copy)]
+pub(crate) struct Source<'a> {
+    data: &'a Path,
+    parts: &'a PartArgs,
+    read: &'a ReadArgs,
+    prepare: &'a PrepareArgs,
+    task: Option<Task>,
+    quiet: bool,
+}
+
+impl<'a> From<&'a TrainArgs> for Source<'a> {
+    fn from(args: &'a TrainArgs) -> Self {
+        Self {
+            data: &args.data,
+            parts: &args.parts,
+            read: &args.read,
+            prepare: &args.prepare,
+            task: args.settings.task.flatten(),
+            quiet: args.talk.quiet,
+        }
+    }
+}
+
+impl<'a> Source<'a> {
+    /// What `llfm compare` names; nothing where it leaves the data to us.
+    pub(crate) fn of(args: &'a CompareArgs) -> Option<Self> {
+        Some(Self {
+            data: args.data.as_deref()?,
+            parts: &args.parts,
+            read: &args.read,
+            prepare: &args.prepare,
+            task: args.settings.task.flatten(),
+            quiet: args.talk.quiet,
+        })
+    }
 }
 
 /// The rows of each part, as read.
@@ -50,22 +88,22 @@ impl ReadArgs {
 
 impl Loaded {
     /// Reads and prepares what the command line names.
-    pub(crate) fn read(args: &TrainArgs) -> Result<Self> {
+    pub(crate) fn read<'a>(source: impl Into<Source<'a>>) -> Result<Self> {
+        let args = source.into();
         let start = Instant::now();
         let mut notes = Notes::new();
         let loaded = Self::read_with(args, start, &mut notes);
         // Also when reading failed: what was guessed before may be why.
-        show_notes(&mut notes, args.talk.quiet);
+        show_notes(&mut notes, args.quiet);
         loaded
     }
 
-    fn read_with(args: &TrainArgs, start: Instant, notes: &mut Notes) -> Result<Self> {
+    fn read_with(args: Source<'_>, start: Instant, notes: &mut Notes) -> Result<Self> {
         let parts = read_parts(args, notes)?;
-        let place = args.data.as_path();
+        let place = args.data;
         let raw_labels = parts.train.labels.as_ref().ok_or_else(|| unlabelled(place))?;
         let positive = args.prepare.positive.as_deref();
-        let (task, mut labels) =
-            LabelMap::fit(raw_labels, args.settings.task.flatten(), positive, place, notes)?;
+        let (task, mut labels) = LabelMap::fit(raw_labels, args.task, positive, place, notes)?;
         // Nobody can rate beyond the scale.
         labels.set_clamp(parts.train.schema.is_ratings());
         let options = PreprocessOptions {
@@ -122,20 +160,20 @@ pub(crate) fn dataset(
     Ok(Dataset { features: preprocess.apply(rows, place, notes)?, targets })
 }
 
-fn read_parts(args: &TrainArgs, notes: &mut Notes) -> Result<Parts> {
+fn read_parts(args: Source<'_>, notes: &mut Notes) -> Result<Parts> {
     let mut options = args.read.options(args.read.labels.as_deref());
     options.index_base = match args.prepare.index_base {
         Some(IndexBase::Zero) => Some(0),
         Some(IndexBase::One) => Some(1),
         Some(IndexBase::Auto) | None => None,
     };
-    let rows = data::read(&args.data, &options, notes)?;
-    let parts = &args.parts;
+    let rows = data::read(args.data, &options, notes)?;
+    let parts = args.parts;
     let [train, valid, test] = data::split_rows(rows.n_rows(), &split_options(parts))?;
     let (has_valid, has_test) = (!valid.is_empty(), !test.is_empty());
     let (train, valid, test) = if has_valid || has_test {
         let mut cut = rows.split(&[train, valid, test]).into_iter();
-        let mut next = || cut.next().ok_or_else(|| unlabelled(&args.data));
+        let mut next = || cut.next().ok_or_else(|| unlabelled(args.data));
         (next()?, Some(next()?).filter(|_| has_valid), Some(next()?).filter(|_| has_test))
     } else {
         (rows, None, None)

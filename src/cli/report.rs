@@ -194,6 +194,8 @@ pub(crate) fn counted(n: usize, word: &str) -> String {
 
 /// A duration as people read it.
 pub(crate) fn duration(seconds: f64) -> String {
+    // Else 119.6 seconds would be 1 min 60 s.
+    let seconds = if seconds < 99.95 { seconds } else { seconds.round() };
     match seconds {
         s if s < 0.0995 => format!("{:.0} ms", s * 1e3),
         s if s < 99.95 => format!("{s:.1} s"),
@@ -215,6 +217,7 @@ mod tests {
         assert_eq!(duration(0.0123), "12 ms");
         assert_eq!(duration(3.44), "3.4 s");
         assert_eq!(duration(125.2), "2 min 05 s");
+        assert_eq!(duration(179.6), "3 min 00 s");
         assert_eq!(duration(7300.0), "2 h 02 min");
     }
 }

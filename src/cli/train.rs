@@ -33,7 +33,8 @@ use super::signals::Signals;
 pub(crate) fn run(args: &TrainArgs) -> Result<()> {
     check_outputs(args)?;
     check_settings(&args.settings)?;
-    check_patience(args, args.parts.valid.is_some() || args.parts.valid_fraction > 0.0)?;
+    let has_valid = args.parts.valid.is_some() || args.parts.valid_fraction > 0.0;
+    check_patience(&args.settings, has_valid)?;
     let compute = args.run.start(args.data_placement, args.talk.quiet)?;
     let lock = args.output.model.as_deref().filter(|path| !is_special(path));
     let lock = lock.map(OutputLock::acquire).transpose()?;
@@ -45,7 +46,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<()> {
     let reading = signals.end_at_once(lock.as_ref().map(|lock| lock.path().to_owned()));
     let loaded = Loaded::read(args)?;
     drop(reading);
-    check_patience(args, loaded.valid.is_some())?;
+    check_patience(&args.settings, loaded.valid.is_some())?;
     let config = defaults::resolve(&args.settings, &loaded.shape())?;
     check_model(&config, &loaded.shape(), args.read.max_memory.unwrap_or_else(default_limit))?;
     let mut job = Job::new(args, config, compute, loaded, signals);
@@ -85,7 +86,7 @@ fn check_outputs(args: &TrainArgs) -> Result<()> {
 }
 
 /// Refuses settings that fit no data, rather than after minutes of reading.
-fn check_settings(settings: &Settings) -> Result<()> {
+pub(super) fn check_settings(settings: &Settings) -> Result<()> {
     let task = settings.task.flatten().unwrap_or(match settings.loss.flatten() {
         Some(Loss::Softmax | Loss::Ovr) => Task::Multiclass,
         Some(Loss::Squared) => Task::Regression,
@@ -97,8 +98,8 @@ fn check_settings(settings: &Settings) -> Result<()> {
 }
 
 /// Refuses a patience with no validation loss to wait for.
-fn check_patience(args: &TrainArgs, has_valid: bool) -> Result<()> {
-    match args.settings.patience {
+pub(super) fn check_patience(settings: &Settings, has_valid: bool) -> Result<()> {
+    match settings.patience {
         Some(patience) if !has_valid => Err(Error::Usage(format!(
             "--patience {patience} needs validation rows: name them by --valid, or hold some out by \
              --valid-fraction"

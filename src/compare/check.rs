@@ -27,4 +27,16 @@ impl Checked {
         }
         worst
     }
+
+    /// The root mean square of the differences, relative to that of the numbers expected; infinite
+    /// where [`Checked::error`] is.
+    pub(crate) fn mean_error(&self) -> f64 {
+        if !self.error().is_finite() {
+            return f64::INFINITY;
+        }
+        let pairs = self.found.iter().zip(&self.expected);
+        let squares: f64 = pairs.map(|(found, expected)| (found - expected).powi(2)).sum();
+        let scale: f64 = self.expected.iter().map(|x| x * x).sum();
+        (squares / scale.max(f64::MIN_POSITIVE)).sqrt()
+    }
 }

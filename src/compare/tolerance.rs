@@ -55,7 +55,7 @@ tolerances! {
     "head_update", "first moment", 2e-5, "follows the gradient";
     "head_update", "second moment", 2e-5, "follows its square";
     "head_update", "step", 1e-5, "one root and one quotient, against f64";
-    "head_update", "L", 1e-6, "exp, within 1.3 units in the last place on both sides";
+    "head_update", "L", 2e-6, "exp, within 1.3 units in the last place on both sides";
     "head_update", "kappa_totals", 2e-5, "a sum over the pairs of an anchor, against f64";
     "head_update", "step_losses", 1e-5, "a sum of b losses, against f64";
     "fm_update", "gradient", 2e-5, "sums over the pairs of an anchor";
@@ -82,16 +82,17 @@ tolerances! {
     "metric_update", "first moment", 2e-5, "follows the gradient";
     "metric_update", "second moment", 2e-5, "follows its square";
     "metric_update", "step", 1e-5, "one root and one quotient, against f64";
-    "metric_update", "weight", 1e-6, "exp, within 1.3 units in the last place on both sides";
+    "metric_update", "weight", 2e-6, "exp, within 1.3 units in the last place on both sides";
     "metric_update_csr", "gradient", 2e-5, "a sum over the anchors";
     "metric_update_csr", "first moment", 2e-5, "follows the gradient";
     "metric_update_csr", "second moment", 2e-5, "follows its square";
     "metric_update_csr", "step", 1e-5, "one root and one quotient, against f64";
-    "metric_update_csr", "weight", 1e-6, "exp, within 1.3 units in the last place on both sides";
-    "steps", "sgd", 1e-3, "20 steps pass on each other's rounding, and the coding enlarges it";
-    "steps", "adagrad", 2e-2, "the first step of a parameter is the sign of its gradient: a few gradients are smaller than their rounding, and step either way";
-    "steps", "adam", 2e-2, "the same for every step while a gradient stays near zero";
-    "steps", "loss", 1e-4, "a mean over the rows of 20 steps";
+    "metric_update_csr", "weight", 2e-6, "exp, within 1.3 units in the last place on both sides";
+    "steps", "sgd", 1e-4, "20 steps pass on each other's rounding, and the coding enlarges it";
+    "steps", "adagrad", 5e-2, "one element: the first step of a parameter is the sign of its gradient, and of many gradients a few are smaller than their rounding and go either way";
+    "steps", "adam", 5e-2, "one element: the same for every step while a gradient stays near zero";
+    "steps", "mean", 1e-2, "root mean square over the elements, whatever the rule: few go either way, but where all rows have the same value in a column, every anchor's gradient there is rounding alone";
+    "steps", "loss", 1e-5, "a mean over the rows of 20 steps";
     "run", "accuracy", 3e-3, "0.3 points, at least two rows: thousands of steps drift apart within the noise of training";
     "run", "rmse", 3e-3, "0.3 %, for the same reason";
 }

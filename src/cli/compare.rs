@@ -1,0 +1,226 @@
+//! `llfm compare`: the GPU beside the CPU, on the user's rows or on generated ones.
+
+mod page;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::ValueEnum;
+use llfm::backend::{Device, Placement};
+use llfm::compare::{self, Run};
+use llfm::config::defaults::{self, DataShape};
+use llfm::config::{Method, TrainConfig};
+use llfm::data::{Dataset, Task};
+use llfm::event::Flow;
+use llfm::gpu::Gpu;
+use llfm::gpu::adapter::Request;
+use llfm::settings::Settings;
+use llfm::train::TrainData;
+use llfm::{Error, Result};
+
+use super::args::{CompareArgs, RunArgs, TalkArgs};
+use super::console::Console;
+use super::device::Compute;
+use super::load::{Loaded, Source};
+use super::memory::{check_model, default_limit};
+use super::progress::Progress;
+use super::report::Facts;
+use super::signals::Signals;
+use super::train::{check_patience, check_settings};
+use page::Page;
+
+/// Rows of a generated set, and those its model is measured on: a row more or less right is then
+/// a twentieth of a point.
+const TRAIN_ROWS: usize = 600;
+const TEST_ROWS: usize = 2000;
+
+/// Rows to compare on.
+struct Set {
+    /// `dense` or `sparse` where there are both.
+    name: Option<&'static str>,
+    train: Dataset,
+    valid: Option<Dataset>,
+    test: Option<Dataset>,
+    never_seen: Vec<u32>,
+    shape: DataShape,
+    classes: usize,
+}
+
+/// Runs the command.
+pub(crate) fn run(args: &CompareArgs) -> Result<ExitCode> {
+    check_settings(&args.settings)?;
+    let (compute, gpu) = open(args)?;
+    let signals = Signals::install()?;
+    let sets = match Source::of(args) {
+        Some(source) => {
+            let reading = signals.end_at_once(None);
+            let loaded = Loaded::read(source)?;
+            drop(reading);
+            vec![Set::loaded(loaded)]
+        }
+        None => {
+            refuse_idle(args)?;
+            vec![Set::generated(false), Set::generated(true)]
+        }
+    };
+    let mut page = Page::new(&args.talk, Console::new(false));
+    for set in &sets {
+        check_patience(&args.settings, set.valid.is_some())?;
+        let config = defaults::resolve(&args.settings, &set.shape)?;
+        let limit = args.read.max_memory.unwrap_or_else(default_limit);
+        check_model(&config, &set.shape, limit)?;
+        let sizes = (set.shape.rows, set.shape.features, set.shape.nonzeros);
+        page.begin(set, &compute, Facts::new("compare", &config, &compute, set.classes, sizes))?;
+        set.compare(args, &config, &gpu, &signals, &mut page)?;
+    }
+    page.end()
+}
+
+/// Sets up the threads, and opens the adapter that is asked for.
+fn open(args: &CompareArgs) -> Result<(Compute, Arc<Gpu>)> {
+    let device = match &args.run.device {
+        Request::Cpu => {
+            return Err(Error::Usage(
+                "compare needs a GPU beside the CPU: leave --device out, or name one".into(),
+            ));
+        }
+        Request::Auto => Request::Gpu(None),
+        named @ Request::Gpu(_) => named.clone(),
+    };
+    let run = RunArgs { threads: args.run.threads, device };
+    let compute = run.start(Placement::Auto, args.talk.quiet)?;
+    let Device::Gpu { gpu, .. } = &compute.device else { unreachable!("a GPU was asked for") };
+    let gpu = Arc::clone(gpu);
+    Ok((compute, gpu))
+}
+
+/// Refuses flags about rows that are generated.
+fn refuse_idle(args: &CompareArgs) -> Result<()> {
+    let (parts, read, prepare) = (&args.parts, &args.read, &args.prepare);
+    let flags = [
+        ("--valid", parts.valid.is_some() || parts.valid_fraction > 0.0),
+        ("--test", parts.test.is_some() || parts.test_fraction > 0.0),
+        ("--format", read.format.is_some()),
+        ("--label", read.label.is_some()),
+        ("--labels", read.labels.is_some()),
+        ("--positive", prepare.positive.is_some()),
+        ("--scale", prepare.scale.is_some()),
+        ("--clip", prepare.clip.is_some()),
+        ("--task", args.settings.task.flatten().is_some_and(|task| task != Task::Binary)),
+    ];
+    match flags.iter().find(|(_, given)| *given) {
+        Some((flag, _)) => Err(Error::Usage(format!(
+            "{flag} needs DATA: without it the rows are generated, two classes of them"
+        ))),
+        None => Ok(()),
+    }
+}
+
+impl Set {
+    fn loaded(loaded: Loaded) -> Self {
+        Self {
+            name: None,
+            shape: loaded.shape(),
+            classes: loaded.labels.n_classes(),
+            never_seen: loaded.preprocess.never_seen(),
+            train: loaded.train,
+            valid: loaded.valid,
+            test: loaded.test,
+        }
+    }
+
+    fn generated(sparse: bool) -> Self {
+        let train = compare::rings(TRAIN_ROWS, 1, sparse);
+        let shape = DataShape {
+            rows: TRAIN_ROWS,
+            features: train.features.n_cols(),
+            nonzeros: train.features.n_stored(),
+            sparse,
+            classes: 2,
+            task: Task::Binary,
+        };
+        Self {
+            name: Some(if sparse { "sparse" } else { "dense" }),
+            train,
+            valid: None,
+            test: Some(compare::rings(TEST_ROWS, 2, sparse)),
+            never_seen: Vec::new(),
+            shape,
+            classes: 2,
+        }
+    }
+
+    fn data(&self) -> TrainData<'_> {
+        TrainData {
+            train: &self.train,
+            valid: self.valid.as_ref(),
+            test: self.test.as_ref(),
+            n_classes: self.classes.max(1),
+            never_seen: &self.never_seen,
+        }
+    }
+
+    /// Kernels and steps of each method, then the run of the one that was asked for.
+    fn compare(
+        &self,
+        args: &CompareArgs,
+        config: &TrainConfig,
+        gpu: &Arc<Gpu>,
+        signals: &Signals,
+        page: &mut Page,
+    ) -> Result<()> {
+        let methods = match args.settings.method {
+            Some(method) => vec![method],
+            None => Method::value_variants().to_vec(),
+        };
+        for method in methods {
+            let settings = Settings { method: Some(method), ..args.settings.clone() };
+            let config = match defaults::resolve(&settings, &self.shape) {
+                Ok(config) => config,
+                // Settings that suit the method of the run need not suit the others.
+                Err(error) if method != config.method => {
+                    page.left_out(method, &error);
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            page.kernels(method, &compare::kernels(&self.data(), &config, gpu)?)?;
+            signals.check()?;
+            page.steps(method, &compare::steps(&self.data(), &config, gpu)?)?;
+            signals.check()?;
+        }
+        page.run(config.method, &self.train_twice(args, config, gpu, signals)?)
+    }
+
+    fn train_twice(
+        &self,
+        args: &CompareArgs,
+        config: &TrainConfig,
+        gpu: &Arc<Gpu>,
+        signals: &Signals,
+    ) -> Result<Run> {
+        // The epochs are no results here: they stay on standard error.
+        let talk = TalkArgs {
+            quiet: args.talk.quiet || !args.talk.verbose,
+            verbose: args.talk.verbose,
+            json: false,
+        };
+        let mut progress = Progress::new(&talk, config.ensemble, config.batch_size);
+        let mut console = Console::new(false);
+        let mut failed = None;
+        let run = compare::run(&self.data(), config, gpu, &mut |event| {
+            if let Err(error) = progress.show(event, &mut console) {
+                failed.get_or_insert(error);
+            }
+            if failed.is_some() || signals.received().is_some() {
+                Flow::Stop
+            } else {
+                Flow::Continue
+            }
+        });
+        progress.finish();
+        failed.map_or(Ok(()), Err)?;
+        signals.check()?;
+        Ok(run?.expect("nothing stopped it"))
+    }
+}
