@@ -83,7 +83,7 @@ pub struct Run {
 /// the CPU.
 ///
 /// # Errors
-/// [`Error::Device`](crate::Error::Device) where the model does not fit the GPU.
+/// [`Error::Device`] where the model does not fit the GPU.
 pub fn kernels(data: &TrainData<'_>, config: &TrainConfig, gpu: &Arc<Gpu>) -> Result<Vec<Row>> {
     let (config, traces) = traced_step(data, config, gpu)?;
     let mut rows: Vec<Row> = Vec::new();
@@ -170,7 +170,7 @@ fn shape_of(trace: &Trace) -> String {
 /// element by element, and the scores of rows under them.
 ///
 /// # Errors
-/// [`Error::Device`](crate::Error::Device) where the model or the rows do not fit the GPU.
+/// [`Error::Device`] where the model or the rows do not fit the GPU.
 pub fn steps(data: &TrainData<'_>, config: &TrainConfig, gpu: &Arc<Gpu>) -> Result<Vec<Row>> {
     let bench = Bench::new(data, config, usize::MAX);
     let gpu = Device::Gpu { gpu: Arc::clone(gpu), placement: Placement::Auto };

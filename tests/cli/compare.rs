@@ -85,7 +85,8 @@ fn rows_are_generated_where_none_are_given() {
         assert!(done.out.contains(word), "`{word}` is not in: {}", done.out);
     }
     let done = bench.line("compare --epochs 1 --method fm --quiet").succeeds();
-    assert_eq!((done.out.as_str(), done.err.as_str()), ("", ""));
+    // Drivers may have something to say.
+    assert!(done.out.is_empty() && !done.err.contains("llfm: "), "{}{}", done.out, done.err);
     bench.line("compare --test-fraction 0.2").fails(2, &["--test", "needs DATA"]);
     bench.line("compare --device cpu").fails(2, &["--device"]);
 }
