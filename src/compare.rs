@@ -1,5 +1,294 @@
 //! The GPU backend beside the CPU's: each kernel alone, some steps, a whole run.
+//!
+//! [`kernels`] gives every kernel of a training step to both sides with the same inputs, [`steps`]
+//! takes 20 steps with both backends from the same parameters, [`run`] trains twice and measures
+//! both models. What passes stands in [`TOLERANCES`].
 
+mod bench;
 mod check;
+mod sets;
+mod tolerance;
+mod twins;
 
+use std::sync::Arc;
+
+use ndarray::ArrayView1;
+use serde::Serialize;
+
+use crate::backend::gpu::Trainer;
+use crate::backend::gpu::trace::Trace;
+use crate::backend::{Backend, Device, Placement};
+use crate::config::{TrainConfig, name_of};
+use crate::data::{Dataset, Features};
+use crate::error::Result;
+use crate::event::{Event, Flow};
+use crate::gpu::Gpu;
+use crate::metrics::{self, Metrics};
+use crate::model::Parameters;
+use crate::outcome::Outcome;
+use crate::predict::Scorer;
+use crate::schedule::Scheduler;
+use crate::train::{TrainData, Trained, train};
+use bench::Bench;
 pub(crate) use check::Checked;
+pub use sets::rings;
+pub use tolerance::{TOLERANCES, Tolerance};
+
+/// Rows of the batch that kernels are compared on: all of it is read back, before and after each.
+const KERNEL_ROWS: usize = 256;
+/// Steps taken before, so that no parameter or moment is zero for want of a gradient.
+const WARM_STEPS: usize = 5;
+/// Steps that both backends take from the same parameters.
+pub const STEPS: usize = 20;
+
+/// One line of the comparison.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Row {
+    /// Entry point of a kernel, or what of a run is compared.
+    pub name: String,
+    /// Its output with the largest error for its tolerance.
+    pub output: &'static str,
+    /// Sizes of the work: `b` rows, `p` features, `m` anchors, `C` outputs, `d` factors.
+    pub shape: String,
+    /// Largest difference, relative to the largest magnitude; infinite where a number is not finite.
+    pub max_error: f64,
+    /// Error that still passes.
+    pub tolerance: f64,
+    /// Whether every output of it passes.
+    pub pass: bool,
+}
+
+/// A whole run, on either side.
+#[derive(Debug, Clone, Serialize)]
+pub struct Run {
+    /// Which rows were measured: `test`, `valid` or `train`.
+    pub part: &'static str,
+    /// How many of them.
+    pub rows: usize,
+    /// What is compared: `accuracy` or `rmse`.
+    pub metric: &'static str,
+    /// Metrics of the model that the CPU trained and scored.
+    pub cpu: Metrics,
+    /// The same of the GPU.
+    pub gpu: Metrics,
+    /// Seconds of training.
+    pub seconds: [f64; 2],
+    /// The comparison.
+    pub row: Row,
+}
+
+/// Every kernel of a training step, each with the inputs it had on the GPU.
+///
+/// A step is taken kernel by kernel after a few others; what each kernel read is given to its twin on
+/// the CPU.
+///
+/// # Errors
+/// [`Error::Device`](crate::Error::Device) where the model does not fit the GPU.
+pub fn kernels(data: &TrainData<'_>, config: &TrainConfig, gpu: &Arc<Gpu>) -> Result<Vec<Row>> {
+    let (config, traces) = traced_step(data, config, gpu)?;
+    let mut rows: Vec<Row> = Vec::new();
+    for trace in &traces {
+        let row = judge(trace, &twins::expected(trace, &config));
+        match rows.iter_mut().find(|known| known.name == row.name) {
+            // Groups of anchors, one after the other.
+            Some(known) => {
+                if excess(&row) > excess(known) {
+                    *known = row;
+                }
+            }
+            None => rows.push(row),
+        }
+    }
+    Ok(rows)
+}
+
+/// A step that `kernels` looks at, and the settings it was taken with.
+fn traced_step(
+    data: &TrainData<'_>,
+    config: &TrainConfig,
+    gpu: &Arc<Gpu>,
+) -> Result<(TrainConfig, Vec<Trace>)> {
+    let bench = Bench::new(data, config, KERNEL_ROWS);
+    let config = bench.config.clone();
+    // Streamed, so that only the batch's rows are read back with a kernel's buffers.
+    let placement = Placement::Stream;
+    let mut trainer = Trainer::new(gpu, &bench.initial, &config, bench.rows(), placement)?;
+    let mut scheduler = Scheduler::new(&config, bench.features.n_rows());
+    let mut batches = bench.batches();
+    for rows in batches.by_ref().take(WARM_STEPS) {
+        trainer.step(&rows, scheduler.next(rows.len()))?;
+    }
+    let rows = batches.next().expect("there is no end of them");
+    let traces = trainer.trace(&rows, scheduler.next(rows.len()))?;
+    Ok((config, traces))
+}
+
+/// The line of a kernel from its outputs.
+fn judge(trace: &Trace, outputs: &[Checked]) -> Row {
+    let rows = outputs.iter().map(|checked| {
+        let (max_error, tolerance) =
+            (checked.error(), tolerance::limit(checked.kernel, checked.output));
+        Row {
+            name: checked.kernel.to_owned(),
+            output: checked.output,
+            shape: shape_of(trace),
+            max_error,
+            tolerance,
+            pass: max_error <= tolerance,
+        }
+    });
+    rows.max_by(|a, b| excess(a).total_cmp(&excess(b))).expect("a kernel has an output")
+}
+
+/// Error in units of the tolerance.
+fn excess(row: &Row) -> f64 {
+    if row.max_error == 0.0 { 0.0 } else { row.max_error / row.tolerance }
+}
+
+/// The sizes that matter to a kernel.
+fn shape_of(trace: &Trace) -> String {
+    let (sizes, rows) = (&trace.sizes, trace.step.rows);
+    let (m, p) = (format!("m {}", sizes.anchors), format!("p {}", sizes.features));
+    let b = format!("b {rows}");
+    let model = [format!("C {}", sizes.outputs), format!("d {}", sizes.factors)];
+    let parts = match trace.kernel {
+        "anchor_norm_csr" | "metric_update" | "metric_update_csr" => vec![m, p],
+        "anchor_distance" | "anchor_distance_csr" | "anchor_update" | "anchor_update_csr" => {
+            vec![b, m, p]
+        }
+        "local_coding" | "pair_count" | "pair_fill" => vec![b, m],
+        "blend" | "head_update" => vec![b, m, model[0].clone()],
+        _ => [&[b, m, p][..], &model].concat(),
+    };
+    parts.join(", ")
+}
+
+/// 20 steps of both backends from the same parameters, on the same rows: the loss, the parameters
+/// element by element, and the scores of rows under them.
+///
+/// # Errors
+/// [`Error::Device`](crate::Error::Device) where the model or the rows do not fit the GPU.
+pub fn steps(data: &TrainData<'_>, config: &TrainConfig, gpu: &Arc<Gpu>) -> Result<Vec<Row>> {
+    let bench = Bench::new(data, config, usize::MAX);
+    let gpu = Device::Gpu { gpu: Arc::clone(gpu), placement: Placement::Auto };
+    let [cpu, gpu] = [Device::Cpu, gpu].map(|device| stepped(&bench, &device));
+    let ((cpu_loss, cpu, cpu_scores), (gpu_loss, gpu, gpu_scores)) = (cpu?, gpu?);
+    let optimizer = name_of(bench.config.optimizer);
+    let mut rows = vec![step_row("loss", "loss", [vec![gpu_loss], vec![cpu_loss]], "20 steps")];
+    for ((name, shape, found), (.., expected)) in kinds(&gpu).into_iter().zip(kinds(&cpu)) {
+        rows.push(step_row(name, &optimizer, [found, expected], &shape));
+    }
+    let shape = format!("{} × {}", bench.features.n_rows(), cpu.n_outputs());
+    rows.push(step_row("scores", &optimizer, [gpu_scores, cpu_scores], &shape));
+    Ok(rows)
+}
+
+fn step_row(name: &'static str, limit: &str, pair: [Vec<f64>; 2], shape: &str) -> Row {
+    let [found, expected] = pair;
+    let checked = Checked { kernel: "steps", output: name, found, expected };
+    let (max_error, tolerance) = (checked.error(), tolerance::limit("steps", limit));
+    let pass = max_error <= tolerance;
+    Row { name: name.into(), output: name, shape: shape.into(), max_error, tolerance, pass }
+}
+
+/// Mean loss, parameters and scores after the steps.
+fn stepped(bench: &Bench, device: &Device) -> Result<(f64, Parameters, Vec<f64>)> {
+    let mut backend = device.trainer(&bench.initial, &bench.config, bench.rows())?;
+    let mut scheduler = Scheduler::new(&bench.config, bench.features.n_rows());
+    for rows in bench.batches().take(STEPS) {
+        backend.step(&rows, scheduler.next(rows.len()))?;
+    }
+    let totals = backend.take_totals()?;
+    let scores = backend.score(&bench.features)?.outputs;
+    let loss = totals.loss / totals.rows.max(1) as f64;
+    Ok((loss, backend.parameters()?, scores.iter().map(|&y| f64::from(y)).collect()))
+}
+
+/// The parameters by kind: name, shape, numbers.
+fn kinds(parameters: &Parameters) -> Vec<(&'static str, String, Vec<f64>)> {
+    let wide = |numbers: &[f32]| numbers.iter().map(|&x| f64::from(x)).collect::<Vec<f64>>();
+    let flat = |name, shape: &[usize], numbers: Option<&[f32]>| {
+        let shape: Vec<String> = shape.iter().map(usize::to_string).collect();
+        (name, shape.join(" × "), wide(numbers.unwrap_or_default()))
+    };
+    let vector = |array: ArrayView1<'_, f32>| array.to_vec();
+    let Parameters { anchors, bias, linear, factors, .. } = parameters;
+    let (log_lipschitz, log_metric) =
+        (vector(parameters.log_lipschitz.view()), vector(parameters.log_metric.view()));
+    let mut kinds = vec![
+        flat("anchors", anchors.shape(), anchors.as_slice()),
+        flat("log L", &[log_lipschitz.len()], Some(&log_lipschitz)),
+        flat("metric", &[log_metric.len()], Some(&log_metric)),
+        flat("bias", bias.shape(), bias.as_slice()),
+        flat("linear", linear.shape(), linear.as_slice()),
+        flat("factors", factors.shape(), factors.as_slice()),
+    ];
+    if let Some(scale) = &parameters.anchor_scale {
+        kinds.insert(3, flat("scales", scale.shape(), scale.as_slice()));
+    }
+    kinds.retain(|(.., numbers)| !numbers.is_empty());
+    kinds
+}
+
+/// Trains on both devices and measures both models: on the test rows where there are any, else on the
+/// validation rows, else on the training rows.
+///
+/// `None` where `on_event` asked to stop.
+///
+/// # Errors
+/// Whatever the backends report.
+pub fn run(
+    data: &TrainData<'_>,
+    config: &TrainConfig,
+    gpu: &Arc<Gpu>,
+    on_event: &mut dyn FnMut(&Event<'_>) -> Flow,
+) -> Result<Option<Run>> {
+    let parts = [("test", data.test), ("valid", data.valid), ("train", Some(data.train))];
+    let (part, set) = parts.into_iter().find_map(|(name, set)| Some((name, set?))).expect("train");
+    let placement = Placement::Auto;
+    let mut sides = Vec::new();
+    for device in [Device::Cpu, Device::Gpu { gpu: Arc::clone(gpu), placement }] {
+        let trained = train(data, config, &device, on_event)?;
+        if trained.stopped {
+            return Ok(None);
+        }
+        sides.push((measure(&trained, config, set, &device)?, trained.train_seconds));
+    }
+    let (gpu, cpu) = (sides.pop().expect("two"), sides.pop().expect("two"));
+    let rows = set.features.n_rows();
+    let row = run_row(&cpu.0, &gpu.0, rows, format!("{rows} {part} rows"));
+    let seconds = [cpu.1, gpu.1];
+    Ok(Some(Run { part, rows, metric: row.output, cpu: cpu.0, gpu: gpu.0, seconds, row }))
+}
+
+fn measure(
+    trained: &Trained,
+    config: &TrainConfig,
+    set: &Dataset,
+    device: &Device,
+) -> Result<Metrics> {
+    let sparse = matches!(set.features, Features::Sparse(_));
+    let scores = Scorer::new(&trained.members, config, sparse, device)?.score(&set.features)?;
+    let outcome = Outcome { loss: config.loss, target_scale: trained.target_scale, range: None };
+    Ok(metrics::compute(&outcome, &scores.outputs, &set.targets))
+}
+
+/// Accuracies are compared in points, values by their relative error.
+fn run_row(cpu: &Metrics, gpu: &Metrics, rows: usize, shape: String) -> Row {
+    let (output, max_error, tolerance) = match (cpu.accuracy, gpu.accuracy) {
+        (Some(cpu), Some(gpu)) => {
+            let limit = tolerance::limit("run", "accuracy").max(2.0 / rows.max(1) as f64);
+            ("accuracy", (cpu - gpu).abs(), limit)
+        }
+        _ => {
+            let (cpu, gpu) = (cpu.rmse.unwrap_or(f64::NAN), gpu.rmse.unwrap_or(f64::NAN));
+            ("rmse", (cpu - gpu).abs() / cpu, tolerance::limit("run", "rmse"))
+        }
+    };
+    // A row's weight has no exact f64.
+    let pass = max_error <= tolerance + 1e-12;
+    Row { name: "run".into(), output, shape, max_error, tolerance, pass }
+}
+
+#[cfg(test)]
+mod tests;

@@ -3,9 +3,12 @@
 pub mod adapter;
 pub(crate) mod buffer;
 mod device;
-mod fault;
+pub(crate) mod fault;
 pub(crate) mod pipeline;
 pub(crate) mod shaders;
 
 pub use adapter::Adapter;
 pub use device::Gpu;
+
+#[cfg(test)]
+pub(crate) mod testing;

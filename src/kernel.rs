@@ -7,8 +7,10 @@
 //! | [`pair_list`] | active anchors | (row, anchor) pairs bucketed by anchor |
 //! | [`fm_score`], [`fm_score_csr`] | rows, pairs, local models | q and f of each pair |
 //! | [`blend`] | f, γ, targets | loss, coefficients of each pair |
-//! | [`fm_update`], [`fm_update_csr`] | rows, pairs, coefficients, q | bias, w, V |
-//! | [`anchor_update`], [`anchor_update_csr`] | rows, pairs, coefficients | anchors, log L, metric, scale |
+//! | [`fm_update`], [`fm_update_csr`] | rows, pairs, coefficients, q | w, V |
+//! | [`anchor_update`], [`anchor_update_csr`] | rows, pairs, coefficients | anchors, metric, scale |
+//! | [`metric_update`] | each anchor's part of the gradient | metric of dense rows |
+//! | [`head_update`] | pairs, coefficients | bias, log L |
 //!
 //! Neither update reads what the other writes. Every output has one writer that sums in a fixed
 //! order, so a step gives the same bits whatever the number of threads.
@@ -22,7 +24,9 @@ pub(crate) mod fm_score;
 pub(crate) mod fm_score_csr;
 pub(crate) mod fm_update;
 pub(crate) mod fm_update_csr;
+pub(crate) mod head_update;
 pub(crate) mod local_coding;
+pub(crate) mod metric_update;
 pub(crate) mod pair_list;
 
 use crate::model::Parameters;

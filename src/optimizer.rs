@@ -17,7 +17,7 @@ pub struct StepRates {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Update {
     rule: Optimizer,
-    rate: f32,
+    pub(crate) rate: f32,
     /// Gradient gains `l2 · θ`.
     pub(crate) l2: f32,
     /// θ is first multiplied by this.
@@ -42,6 +42,11 @@ impl Update {
     /// The same with L2 in the gradient and decay beside it.
     pub(crate) fn with_penalty(self, l2: f32, weight_decay: f32) -> Self {
         Self { l2, keep: 1.0 - self.rate * weight_decay, ..self }
+    }
+
+    /// Whether the rule keeps first moments, and second ones.
+    pub(crate) fn keeps(&self) -> (bool, bool) {
+        (self.rule == Optimizer::Adam, self.rule != Optimizer::Sgd)
     }
 
     /// Whether parameters with a zero gradient keep their values and moments.

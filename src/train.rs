@@ -300,7 +300,7 @@ impl Run<'_> {
 }
 
 /// Mean and deviation of regression targets, and the targets in those units.
-fn standardise(targets: &Targets) -> (TargetScale, Vec<f32>) {
+pub(crate) fn standardise(targets: &Targets) -> (TargetScale, Vec<f32>) {
     let Targets::Values(values) = targets else {
         return (TargetScale::default(), Vec::new());
     };

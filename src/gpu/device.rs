@@ -40,6 +40,11 @@ impl Gpu {
     /// # Errors
     /// [`Error::Device`] where the driver refuses.
     pub fn open(adapter: &Adapter) -> Result<Arc<Self>> {
+        Self::open_with(adapter, Faults::from_env()?)
+    }
+
+    /// The same, with faults that only this device has.
+    pub(crate) fn open_with(adapter: &Adapter, faults: Faults) -> Result<Arc<Self>> {
         let name = adapter.inner.get_info().name;
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("llfm"),
@@ -64,7 +69,7 @@ impl Gpu {
             pipelines: Mutex::default(),
             allocated: Arc::default(),
             staged: AtomicU64::new(0),
-            faults: Faults::from_env()?,
+            faults,
             allocations: AtomicU64::new(0),
             submissions: AtomicU64::new(0),
             name,
@@ -84,7 +89,8 @@ impl Gpu {
 
     /// The most bytes of one buffer a kernel can reach.
     pub(crate) fn largest_binding(&self) -> u64 {
-        self.limits.max_storage_buffer_binding_size.min(self.limits.max_buffer_size)
+        let limits = [self.limits.max_storage_buffer_binding_size, self.limits.max_buffer_size];
+        limits.into_iter().chain(self.faults.limit).min().expect("two or three")
     }
 
     /// Fails if anything went wrong since the device was opened.

@@ -27,6 +27,7 @@ macro_rules! kernels {
             };
         )*
         /// All of them, in the order of a step.
+        #[cfg(test)]
         pub(crate) const ALL: &[Kernel] = &[$($constant),*];
     };
 }

@@ -34,7 +34,7 @@ pub(crate) struct PairList {
     pub(crate) rows: Vec<u32>,
     /// `[n_pairs]`: index of the pair within its [`RowChunk`].
     pub(crate) origins: Vec<u32>,
-    cursors: Vec<u32>,
+    pub(crate) cursors: Vec<u32>,
 }
 
 impl RowChunk {

@@ -9,6 +9,7 @@ use crate::kernel::anchor_distance::{Lenses, anchor_distance};
 use crate::kernel::anchor_update::{AnchorRow, AnchorScratch, anchor_update};
 use crate::kernel::fm_score::{FEATURE_BLOCK, LocalModel, fm_score, squares_len};
 use crate::kernel::fm_update::{FmBlock, FmScratch, fill_squares, fm_update};
+use crate::kernel::metric_update::metric_update;
 use crate::math::exp;
 use crate::model::Parameters;
 use crate::optimizer::Moments;
@@ -181,14 +182,9 @@ impl Store for Dense {
             anchor_update(shape, batch, pulls, root_metric, row, rates, scratch);
         });
         if rates.learn.metric {
-            let mut gradient = vec![0.0_f32; stride];
-            for part in self.metric_parts.chunks_exact(stride) {
-                gradient.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
-            }
-            rates.rest.apply(&mut self.log_metric, &gradient, self.metric_moments.view());
-            for (root, tau) in self.root_metric.iter_mut().zip(&self.log_metric) {
-                *root = exp(0.5 * tau);
-            }
+            let (parts, tau, root) =
+                (&self.metric_parts, &mut self.log_metric, &mut self.root_metric);
+            metric_update(parts, rates.rest, 0.5, tau, root, self.metric_moments.view());
         }
         self.refresh_lenses();
     }

@@ -3,6 +3,7 @@
 use crate::config::TrainConfig;
 use crate::kernel::Shape;
 use crate::kernel::anchor_update::{AnchorRates, Pull};
+use crate::kernel::head_update::{bias_update, lipschitz_update};
 use crate::kernel::pair_list::{PairList, RowChunk};
 use crate::math::exp;
 use crate::model::Parameters;
@@ -79,36 +80,20 @@ impl Heads {
 
     /// Steps biases and, where learned, log L.
     pub(crate) fn update(&mut self, shape: Shape, step: &Step<'_>) {
-        let pulls = step.pulls;
         let rule = self.rule(step.rates.step, step.rates.rate);
-        self.sum_bias(shape, step.pairs, step.weighted);
-        rule.apply(&mut self.bias, &self.gradient, self.bias_moments.view());
+        let (bias, moments) = (&mut self.bias, self.bias_moments.view());
+        bias_update(shape, step.pairs, step.weighted, rule, bias, moments, &mut self.gradient);
         // A lone anchor has weight 1 wherever it is: nothing pulls on it.
-        if !self.config.learn.lipschitz || shape.anchors == 1 {
-            return;
-        }
-        self.gradient.clear();
-        self.gradient.extend((0..shape.anchors).map(|i| {
-            pulls[step.pairs.span(i)].iter().fold(0.0, |sum: f32, pull| sum + pull.log_slope)
-        }));
-        rule.apply(&mut self.log_lipschitz, &self.gradient, self.lipschitz_moments.view());
-        for (multiplier, l) in self.multipliers.iter_mut().zip(&self.log_lipschitz) {
-            *multiplier = exp(*l);
-        }
-    }
-
-    /// ∂b = Σ a over the anchor's pairs.
-    fn sum_bias(&mut self, shape: Shape, pairs: &PairList, weighted: &[f32]) {
-        let (c, d, stride) = (shape.outputs, shape.factors, shape.stride);
-        self.gradient.clear();
-        self.gradient.resize(self.bias.len(), 0.0);
-        for (i, gradient) in self.gradient.chunks_exact_mut(c).enumerate() {
-            for slot in pairs.span(i) {
-                let weighted = weighted[slot * stride..][..stride].chunks_exact(d + 1);
-                for (g, weighted) in gradient.iter_mut().zip(weighted) {
-                    *g += weighted[d];
-                }
-            }
+        if self.config.learn.lipschitz && shape.anchors > 1 {
+            lipschitz_update(
+                step.pairs,
+                step.pulls,
+                rule,
+                &mut self.log_lipschitz,
+                &mut self.multipliers,
+                self.lipschitz_moments.view(),
+                &mut self.gradient,
+            );
         }
     }
 }

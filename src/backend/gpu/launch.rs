@@ -17,6 +17,8 @@ pub(crate) struct Launch {
     pub(crate) buffers: Buffers,
     kernel: Kernel,
     pub(crate) group: Group,
+    /// Whether a score kernel writes the sums, and the scores.
+    pub(crate) writes: (bool, bool),
 }
 
 impl Launch {
@@ -129,6 +131,8 @@ impl Launcher<'_> {
 
     fn launch(&self, kernel: Kernel, constants: &Constants, buffers: &Buffers) -> Result<Launch> {
         let bound = self.gpu.pipeline(&kernel, constants)?.bind(self.gpu, buffers)?;
-        Ok(Launch { bound, buffers: buffers.clone(), kernel, group: self.everything() })
+        let on = |name| constants.0.get(name).is_some_and(|&value| value != 0.0);
+        let writes = (on("write_sums"), on("write_scores"));
+        Ok(Launch { bound, buffers: buffers.clone(), kernel, group: self.everything(), writes })
     }
 }

@@ -18,7 +18,11 @@ pub(crate) struct Trace {
     pub(crate) kernel: &'static str,
     pub(crate) sizes: Sizes,
     pub(crate) step: Step,
+    /// What `step` was made from.
+    pub(crate) rates: StepRates,
     pub(crate) group: Group,
+    /// Of a score kernel: whether it writes the sums, and the scores.
+    pub(crate) writes: (bool, bool),
     /// Every storage buffer the kernel is bound to, before it ran.
     pub(crate) before: Snapshot,
     /// Those it writes, after.
@@ -35,6 +39,17 @@ impl Snapshot {
         let words = self.0.get(name).unwrap_or_else(|| panic!("no buffer `{name}`"));
         let whole = words.len() * 4 / size_of::<T>() * size_of::<T>() / 4;
         bytemuck::cast_slice(&words[..whole])
+    }
+
+    /// Whether there is a buffer of that name.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
+    /// The buffers' names.
+    #[cfg(test)]
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.0.keys().cloned().collect()
     }
 
     /// The same, to be changed.
@@ -67,10 +82,16 @@ impl Trainer<'_> {
             let words = buffer.raw.size() as usize / 4;
             self.gpu.write(buffer, 0, &vec![f32::NAN; words])?;
         }
-        self.launches.iter().map(|launch| self.trace_kernel(launch, step)).collect()
+        // Running sums that start at something.
+        let totals = self.buffers.get("anchor_totals");
+        self.gpu.write(totals, 0, &vec![[3, 0.5_f32.to_bits()]; self.sizes.anchors])?;
+        let traces = self.launches.iter().map(|launch| self.trace_kernel(launch, step, rates));
+        let traces = traces.collect::<Result<_>>()?;
+        self.gpu.write(totals, 0, &vec![[0_u32; 2]; self.sizes.anchors])?;
+        Ok(traces)
     }
 
-    fn trace_kernel(&self, launch: &Launch, step: Step) -> Result<Trace> {
+    fn trace_kernel(&self, launch: &Launch, step: Step, rates: StepRates) -> Result<Trace> {
         let before = self.snapshot(launch, &launch.buffers, |_| true)?;
         let mut encoder = self.gpu.encoder();
         let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
@@ -81,7 +102,9 @@ impl Trainer<'_> {
             kernel: launch.bound.pipeline.name,
             sizes: self.sizes,
             step,
+            rates,
             group: launch.group,
+            writes: launch.writes,
             before,
             after: self.snapshot(launch, &launch.buffers, |written| written)?,
         })

@@ -1,0 +1,68 @@
+//! What the comparison finds, and that it finds it.
+
+mod cases;
+mod corruption;
+mod faults;
+
+use super::{Row, STEPS, TOLERANCES, kernels, rings, run, steps};
+use crate::event::Flow;
+use crate::gpu::testing::test_gpu;
+use cases::{Case, cases};
+
+#[track_caller]
+fn passes(name: &str, rows: &[Row]) {
+    for row in rows {
+        assert!(row.pass, "{name}: {row:?}");
+        assert_eq!(row.pass, row.max_error <= row.tolerance, "{name}: {row:?}");
+    }
+}
+
+#[test]
+fn every_kernel_agrees_with_its_twin() {
+    let Some(gpu) = test_gpu() else { return };
+    let mut seen = std::collections::BTreeSet::new();
+    for (name, case) in cases() {
+        let rows = kernels(&case.data(), &case.config, &gpu).unwrap();
+        passes(name, &rows);
+        seen.extend(rows.into_iter().map(|row| row.name));
+    }
+    let all: std::collections::BTreeSet<String> =
+        crate::gpu::shaders::ALL.iter().map(|kernel| kernel.name.to_owned()).collect();
+    assert_eq!(seen, all, "some kernels were not compared");
+}
+
+#[test]
+fn twenty_steps_end_at_the_same_parameters() {
+    let Some(gpu) = test_gpu() else { return };
+    for (name, case) in cases() {
+        let rows = steps(&case.data(), &case.config, &gpu).unwrap();
+        passes(name, &rows);
+        let kinds: Vec<&str> = rows.iter().map(|row| row.name.as_str()).collect();
+        for kind in ["loss", "anchors", "log L", "metric", "bias", "linear", "scores"] {
+            assert!(kinds.contains(&kind), "{name}: {kind} is not in {kinds:?}");
+        }
+    }
+    assert_eq!(STEPS, 20, "the name of this test");
+}
+
+#[test]
+fn a_whole_run_comes_to_the_same_metric() {
+    let Some(gpu) = test_gpu() else { return };
+    let mut case = Case::rings(false);
+    case.config.epochs = 3;
+    let test = rings(1000, 8, false);
+    let data = crate::train::TrainData { test: Some(&test), ..case.data() };
+    let found = run(&data, &case.config, &gpu, &mut |_| Flow::Continue).unwrap().unwrap();
+    passes("run", std::slice::from_ref(&found.row));
+    assert_eq!((found.part, found.rows, found.metric), ("test", 1000, "accuracy"));
+    assert!(found.cpu.accuracy.unwrap() > 0.6, "{found:?}");
+    assert!(run(&data, &case.config, &gpu, &mut |_| Flow::Stop).unwrap().is_none());
+}
+
+#[test]
+fn every_tolerance_is_positive_and_explained() {
+    for entry in TOLERANCES {
+        assert!(entry.limit > 0.0 && entry.limit < 0.05, "{entry:?}");
+        assert!(entry.reason.len() > 10, "{entry:?}");
+    }
+}

@@ -1,0 +1,272 @@
+//! A kernel's buffers as the CPU kernels lay them out.
+
+use bytemuck::{Pod, Zeroable};
+
+use crate::backend::gpu::trace::Trace;
+use crate::compare::Checked;
+use crate::config::{Distance, TrainConfig};
+use crate::data::Csr;
+use crate::kernel::Shape;
+use crate::kernel::pair_list::PairList;
+use crate::optimizer::Update;
+use crate::simd::LANES;
+
+/// What `slots` holds where a row does not use an anchor.
+pub(super) const NO_SLOT: u32 = u32::MAX;
+
+/// Twin of `RowCode`.
+#[derive(Debug, Clone, Copy, Pod, Zeroable)]
+#[repr(C)]
+pub(super) struct RowCode {
+    pub(super) count: u32,
+    pub(super) normalizer: f32,
+}
+
+/// Twin of `Active`.
+#[derive(Debug, Clone, Copy, Pod, Zeroable)]
+#[repr(C)]
+pub(super) struct Active {
+    pub(super) anchor: u32,
+    pub(super) slot: u32,
+    pub(super) gamma: f32,
+    pub(super) u: f32,
+    pub(super) pull: f32,
+}
+
+/// Twin of `Pair`.
+#[derive(Debug, Clone, Copy, Pod, Zeroable)]
+#[repr(C)]
+pub(super) struct SlotPair {
+    pub(super) row: u32,
+    pub(super) data_row: u32,
+    pub(super) anchor: u32,
+}
+
+/// A traced kernel and the sizes of the CPU's layout.
+pub(super) struct View<'a> {
+    pub(super) trace: &'a Trace,
+    pub(super) config: &'a TrainConfig,
+    pub(super) shape: Shape,
+}
+
+impl<'a> View<'a> {
+    pub(super) fn new(trace: &'a Trace, config: &'a TrainConfig) -> Self {
+        let sizes = &trace.sizes;
+        let shape = Shape {
+            anchors: sizes.anchors,
+            features: sizes.features,
+            outputs: sizes.outputs,
+            factors: sizes.factors,
+            stride: (sizes.outputs * (sizes.factors + 1)).next_multiple_of(LANES),
+        };
+        Self { trace, config, shape }
+    }
+
+    /// A buffer as the kernel found it.
+    pub(super) fn before<T: Pod>(&self, name: &str) -> &'a [T] {
+        self.trace.before.get(name)
+    }
+
+    /// A buffer as the kernel left it.
+    pub(super) fn after<T: Pod>(&self, name: &str) -> &'a [T] {
+        self.trace.after.get(name)
+    }
+
+    pub(super) fn checked(
+        &self,
+        output: &'static str,
+        found: Vec<f64>,
+        expected: Vec<f64>,
+    ) -> Checked {
+        Checked { kernel: self.trace.kernel, output, found, expected }
+    }
+
+    /// Rows of the batch.
+    pub(super) fn rows(&self) -> usize {
+        self.trace.step.rows as usize
+    }
+
+    /// Pitch of arrays by (anchor, row).
+    pub(super) fn capacity(&self) -> usize {
+        self.trace.sizes.capacity
+    }
+
+    /// Whether the distance is plain.
+    pub(super) fn plain(&self) -> bool {
+        self.config.distance == Distance::Euclidean
+    }
+
+    /// The rule of everything but the local models and the anchors.
+    pub(super) fn rule(&self) -> Update {
+        let rates = self.trace.rates;
+        Update::new(self.config.optimizer, rates.step, rates.rate)
+    }
+
+    /// The rule of the anchors.
+    pub(super) fn anchor_rule(&self) -> Update {
+        let rates = self.trace.rates;
+        Update::new(self.config.optimizer, rates.step, rates.anchor_rate)
+    }
+
+    /// The rule of the local models.
+    pub(super) fn model_rule(&self) -> Update {
+        self.rule().with_penalty(self.config.l2 as f32, self.config.weight_decay as f32)
+    }
+
+    /// Row of the data that is the r-th of the batch.
+    pub(super) fn order(&self) -> &'a [u32] {
+        &self.before::<u32>("order")[self.trace.step.first_row as usize..][..self.rows()]
+    }
+
+    /// Dense rows `[b, row_stride]`, those of the given (row of the batch, row of the data).
+    pub(super) fn dense_rows(&self, rows: impl Iterator<Item = (u32, u32)>) -> Vec<f32> {
+        let (stride, pitch) = (self.shape.row_stride(), 4 * self.trace.sizes.row_quads);
+        let data: &[f32] = self.before("rows");
+        let mut batch = vec![0.0; self.rows() * stride];
+        for (row, data_row) in rows {
+            let cells = &data[data_row as usize * pitch..][..self.shape.features];
+            batch[row as usize * stride..][..cells.len()].copy_from_slice(cells);
+        }
+        batch
+    }
+
+    /// The given rows of the sparse data.
+    pub(super) fn sparse_rows(&self, data_rows: impl Iterator<Item = u32>) -> Csr {
+        let (starts, entries): (&[u32], &[[u32; 2]]) =
+            (self.before("row_starts"), self.before("entries"));
+        let mut rows = Csr { n_cols: self.shape.features, offsets: vec![0], ..Csr::default() };
+        for r in data_rows {
+            let span = starts[r as usize] as usize..starts[r as usize + 1] as usize;
+            for &[column, value] in &entries[span] {
+                rows.indices.push(column);
+                rows.values.push(f32::from_bits(value));
+            }
+            rows.offsets.push(rows.indices.len());
+        }
+        rows
+    }
+
+    /// The batch's columns, each with the first of its entries, and the mark that ends them.
+    pub(super) fn marks(&self) -> &'a [[u32; 2]] {
+        let step = &self.trace.step;
+        &self.before::<[u32; 2]>("columns")[step.first_column as usize..]
+            [..=step.n_columns as usize]
+    }
+
+    /// Column and entries (row of the batch, value) of each column of the batch.
+    pub(super) fn columns(&self) -> Vec<(usize, &'a [[u32; 2]])> {
+        let entries: &[[u32; 2]] = self.before("column_entries");
+        let ends = self.marks().windows(2);
+        ends.map(|c| (c[0][0] as usize, &entries[c[0][1] as usize..c[1][1] as usize])).collect()
+    }
+
+    /// Where each anchor's slots begin `[m + 1]`.
+    pub(super) fn starts(&self) -> &'a [u32] {
+        &self.before::<u32>("starts")[..=self.shape.anchors]
+    }
+
+    /// The pairs by slot.
+    pub(super) fn pairs(&self) -> &'a [SlotPair] {
+        &self.before::<SlotPair>("pairs")[..self.starts()[self.shape.anchors] as usize]
+    }
+
+    /// The slots of all anchors as the CPU keeps them; rows only where `pairs` is bound.
+    pub(super) fn pair_list(&self) -> PairList {
+        let rows = if self.trace.before.has("pairs") {
+            self.pairs().iter().map(|pair| pair.row).collect()
+        } else {
+            vec![0; self.starts()[self.shape.anchors] as usize]
+        };
+        PairList { starts: self.starts().to_vec(), rows, ..PairList::default() }
+    }
+
+    /// Slots of the anchors of the group.
+    pub(super) fn group_slots(&self) -> std::ops::Range<usize> {
+        let group = self.trace.group;
+        let starts = self.starts();
+        starts[group.first_anchor as usize] as usize..starts[group.end_anchor as usize] as usize
+    }
+
+    /// b `[m, C]`, log L and L `[m]`.
+    pub(super) fn heads(&self, words: &[f32]) -> [Vec<f32>; 3] {
+        let c = self.shape.outputs;
+        let rows = || words.chunks_exact(c + 2).take(self.shape.anchors);
+        [
+            rows().flat_map(|row| &row[..c]).copied().collect(),
+            rows().map(|row| row[c]).collect(),
+            rows().map(|row| row[c + 1]).collect(),
+        ]
+    }
+
+    /// Whether every number of the inputs that points somewhere does.
+    pub(super) fn is_sane(&self) -> bool {
+        let before = &self.trace.before;
+        let (m, slots) = (self.shape.anchors, self.trace.sizes.most_pairs());
+        let placed = self.trace.kernel != "pair_count" && self.trace.kernel != "pair_fill";
+        if before.has("starts") && placed {
+            let starts = self.starts();
+            if !starts.is_sorted()
+                || starts[m] as usize > self.rows() * self.trace.sizes.most_active
+            {
+                return false;
+            }
+            let data = if before.has("rows") {
+                self.before::<f32>("rows").len() / (4 * self.trace.sizes.row_quads)
+            } else if before.has("row_starts") {
+                self.before::<u32>("row_starts").len() - 1
+            } else {
+                usize::MAX
+            };
+            let points = |pair: &SlotPair| {
+                (pair.row as usize) < self.rows()
+                    && (pair.data_row as usize) < data
+                    && (pair.anchor as usize) < m
+            };
+            if before.has("pairs") && !self.pairs().iter().all(points) {
+                return false;
+            }
+        }
+        let starts = (before.has("starts") && placed).then(|| self.starts());
+        let limit = if placed { slots } else { self.trace.sizes.most_active };
+        self.rows_point(|anchor, slot| match starts {
+            Some(starts) => (starts[anchor]..starts[anchor + 1]).contains(&slot),
+            None => (slot as usize) < limit,
+        })
+    }
+
+    /// Whether the slots and active anchors of the batch's rows are within their limits.
+    fn rows_point(&self, fits: impl Fn(usize, u32) -> bool) -> bool {
+        let (before, kernel) = (&self.trace.before, self.trace.kernel);
+        let (m, capacity) = (self.shape.anchors, self.capacity());
+        if kernel == "local_coding" {
+            return true;
+        }
+        if before.has("slots") {
+            let rows = self.before::<u32>("slots").chunks_exact(capacity).take(m);
+            let mut cells = rows
+                .enumerate()
+                .flat_map(|(i, row)| row[..self.rows()].iter().map(move |s| (i, *s)));
+            return cells.all(|(i, slot)| slot == NO_SLOT || fits(i, slot));
+        }
+        if !before.has("row_codes") {
+            return true;
+        }
+        let active: &[Active] = self.before("active_anchors");
+        let mut codes = self.before::<RowCode>("row_codes")[..self.rows()].iter().enumerate();
+        codes.all(|(row, code)| {
+            let count = code.count as usize;
+            let at = |rank: usize| &active[rank * capacity + row];
+            count <= self.trace.sizes.most_active && (0..count).all(|rank| fits(0, at(rank).slot))
+        })
+    }
+}
+
+/// Numbers for the comparison.
+pub(super) fn wide(numbers: &[f32]) -> Vec<f64> {
+    numbers.iter().map(|&x| f64::from(x)).collect()
+}
+
+/// Counts and places for the comparison.
+pub(super) fn whole(numbers: impl IntoIterator<Item = u32>) -> Vec<f64> {
+    numbers.into_iter().map(f64::from).collect()
+}

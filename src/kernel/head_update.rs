@@ -1,0 +1,57 @@
+//! Gradient and optimizer step of the parameters of an anchor that no feature owns: bias and log L.
+//!
+//! With a = γ·∂ℓ/∂ŷ / b per pair and channel: ∂b = Σ a and ∂ log L = Σ (∂ℓ/∂u)·u over an anchor's
+//! pairs, in the order of their slots.
+//!
+//! weighted sums `[n_pairs, stride]`, pulls by slot → b `[m, C]`, log L and L `[m]`. O(n_pairs·C).
+
+use crate::kernel::Shape;
+use crate::kernel::anchor_update::Pull;
+use crate::kernel::pair_list::PairList;
+use crate::math::exp;
+use crate::optimizer::{MomentsMut, Update};
+
+/// Steps the biases; `gradient` is scratch.
+pub(crate) fn bias_update(
+    shape: Shape,
+    pairs: &PairList,
+    weighted: &[f32],
+    rule: Update,
+    bias: &mut [f32],
+    moments: MomentsMut<'_>,
+    gradient: &mut Vec<f32>,
+) {
+    let (c, d, stride) = (shape.outputs, shape.factors, shape.stride);
+    gradient.clear();
+    gradient.resize(bias.len(), 0.0);
+    for (i, gradient) in gradient.chunks_exact_mut(c).enumerate() {
+        for slot in pairs.span(i) {
+            let weighted = weighted[slot * stride..][..stride].chunks_exact(d + 1);
+            for (g, weighted) in gradient.iter_mut().zip(weighted) {
+                *g += weighted[d];
+            }
+        }
+    }
+    rule.apply(bias, gradient, moments);
+}
+
+/// Steps log L, and L with it; `gradient` is scratch.
+pub(crate) fn lipschitz_update(
+    pairs: &PairList,
+    pulls: &[Pull],
+    rule: Update,
+    log_lipschitz: &mut [f32],
+    multipliers: &mut [f32],
+    moments: MomentsMut<'_>,
+    gradient: &mut Vec<f32>,
+) {
+    gradient.clear();
+    gradient.extend(
+        (0..log_lipschitz.len())
+            .map(|i| pulls[pairs.span(i)].iter().fold(0.0, |sum: f32, pull| sum + pull.log_slope)),
+    );
+    rule.apply(log_lipschitz, gradient, moments);
+    for (multiplier, l) in multipliers.iter_mut().zip(&*log_lipschitz) {
+        *multiplier = exp(*l);
+    }
+}

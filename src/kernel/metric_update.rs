@@ -1,0 +1,26 @@
+//! Optimizer step of the metric: τ along the sum of the anchors' parts of its gradient.
+//!
+//! parts `[m, n]`, summed in the order of the anchors → τ `[n]`, and the weight it gives the
+//! distance: exp(τ), or its root. O(m·n).
+
+use crate::math::exp;
+use crate::optimizer::{MomentsMut, Update};
+
+/// Steps τ; the weight becomes exp(`power`·τ).
+pub(crate) fn metric_update(
+    parts: &[f32],
+    rule: Update,
+    power: f32,
+    log_metric: &mut [f32],
+    weight: &mut [f32],
+    moments: MomentsMut<'_>,
+) {
+    let mut gradient = vec![0.0_f32; log_metric.len()];
+    for part in parts.chunks_exact(log_metric.len()) {
+        gradient.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
+    }
+    rule.apply(log_metric, &gradient, moments);
+    for (weight, tau) in weight.iter_mut().zip(&*log_metric) {
+        *weight = exp(power * tau);
+    }
+}
