@@ -7,7 +7,7 @@ use wgpu::naga;
 
 use super::buffer::{Buffer, Buffers};
 use super::device::{Gpu, Refusal};
-use super::shaders::Kernel;
+use super::shaders::Shader;
 use crate::error::Result;
 
 /// Values of the `override` constants, by name.
@@ -85,7 +85,7 @@ impl Binding {
 
 impl Gpu {
     /// The kernel compiled for these constants; compiled once.
-    pub(crate) fn pipeline(&self, kernel: &Kernel, all: &Constants) -> Result<Arc<Pipeline>> {
+    pub(crate) fn pipeline(&self, kernel: &Shader, all: &Constants) -> Result<Arc<Pipeline>> {
         let source = &*self.faults.inject(kernel.name, kernel.source)?;
         let broken = |message: String| {
             self.error(format!("kernel `{}` does not compile: {message}", kernel.name))
@@ -108,7 +108,7 @@ impl Gpu {
 
     fn compile(
         &self,
-        kernel: &Kernel,
+        kernel: &Shader,
         source: &str,
         bindings: Vec<Binding>,
         constants: &[(&str, f64)],
