@@ -5,10 +5,8 @@ use std::collections::BTreeSet;
 use crate::shaders::source::{names, root, shaders};
 
 /// Shaders whose twin is part of another file.
-const TWIN_ELSEWHERE: [(&str, &str); 4] = [
+const TWIN_ELSEWHERE: [(&str, &str); 2] = [
     ("anchor_norm_csr", "src/kernel/anchor_distance_csr.rs"),
-    ("head_update", "src/backend/cpu/heads.rs"),
-    ("metric_update", "src/backend/cpu/dense.rs"),
     ("metric_update_csr", "src/kernel/anchor_update_csr.rs"),
 ];
 
