@@ -1,12 +1,11 @@
 //! An open device: errors turned into [`Error::Device`], work submitted and waited for.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::Adapter;
 use super::fault::Faults;
-use super::pipeline::Pipeline;
+use super::pipeline::Compiled;
 use crate::error::{Error, Result};
 
 /// A device ready for work, and its queue.
@@ -15,7 +14,7 @@ pub struct Gpu {
     pub(crate) device: wgpu::Device,
     pub(crate) queue: wgpu::Queue,
     pub(crate) limits: wgpu::Limits,
-    pub(super) pipelines: Mutex<HashMap<String, Arc<Pipeline>>>,
+    pub(super) compiled: Mutex<Compiled>,
     pub(super) allocated: Arc<AtomicU64>,
     /// Bytes written since the last submission.
     pub(super) staged: AtomicU64,
@@ -66,7 +65,7 @@ impl Gpu {
             limits: device.limits(),
             device,
             queue,
-            pipelines: Mutex::default(),
+            compiled: Mutex::default(),
             allocated: Arc::default(),
             staged: AtomicU64::new(0),
             faults,
@@ -154,8 +153,10 @@ impl Gpu {
 }
 
 /// What a device says to a request.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub(super) enum Refusal {
+    #[error("out of device memory")]
     OutOfMemory,
+    #[error("{0}")]
     Invalid(String),
 }
