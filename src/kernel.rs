@@ -29,11 +29,34 @@ pub(crate) mod local_coding;
 pub(crate) mod metric_update;
 pub(crate) mod pair_list;
 
+#[cfg(test)]
+use crate::gpu::shaders::Shader;
 use crate::model::Parameters;
 use crate::simd::padded;
 
 /// Rows that one task codes and blends.
 pub(crate) const ROW_CHUNK: usize = 64;
+
+/// Every shader, in the order of a step.
+#[cfg(test)]
+pub(crate) const SHADERS: [Shader; 16] = [
+    anchor_distance::SHADER,
+    anchor_distance_csr::NORM_SHADER,
+    anchor_distance_csr::SHADER,
+    local_coding::SHADER,
+    pair_list::COUNT_SHADER,
+    pair_list::FILL_SHADER,
+    fm_score::SHADER,
+    fm_score_csr::SHADER,
+    blend::SHADER,
+    fm_update::SHADER,
+    fm_update_csr::SHADER,
+    head_update::SHADER,
+    anchor_update::SHADER,
+    anchor_update_csr::SHADER,
+    metric_update::SHADER,
+    anchor_update_csr::METRIC_SHADER,
+];
 
 /// Sizes of a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

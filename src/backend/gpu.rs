@@ -55,7 +55,7 @@ impl Scorer {
         config: &TrainConfig,
         sparse: bool,
     ) -> Result<Self> {
-        let sizes = Sizes::new(parameters, config, sparse, false);
+        let sizes = Sizes::new(gpu.largest_binding(), parameters, config, sparse, false);
         let state = state::upload(gpu, &sizes, parameters, 0)?;
         let shared = state.with(&work::workspace(gpu, &sizes)?);
         let scoring = Scoring::new(gpu, &sizes, config, &shared)?;
@@ -118,7 +118,7 @@ impl<'a> Trainer<'a> {
         placement: Placement,
     ) -> Result<Self> {
         let sparse = matches!(rows.features, Features::Sparse(_));
-        let sizes = Sizes::new(parameters, config, sparse, true);
+        let sizes = Sizes::new(gpu.largest_binding(), parameters, config, sparse, true);
         let steps = (SUBMISSION / step_operations(&sizes, config)).clamp(1, MOST_STEPS);
         let set = TrainSet::new(gpu, &sizes, rows, placement, steps)?;
         let shares = match (config.learn.metric && sizes.slopes, sparse) {
@@ -212,7 +212,9 @@ impl Backend for Trainer<'_> {
         if self.steps.len() == self.set.steps || self.entries + entries > self.set.entries {
             self.flush()?;
         }
-        if self.losses == work::LOSS_SLOTS || self.uncounted + rows.len() > MOST_UNCOUNTED {
+        if self.losses == work::loss_slots(&self.gpu)
+            || self.uncounted + rows.len() > MOST_UNCOUNTED
+        {
             self.fetch_totals()?;
         }
         let step = Step::new(rows.len(), rates, &self.config);
@@ -259,3 +261,6 @@ fn step_operations(sizes: &Sizes, config: &TrainConfig) -> usize {
     let updates = sizes.all_record_quads() * if sizes.sparse { 0 } else { 12 };
     sizes.batch * features * (3 * sizes.anchors + models) + updates
 }
+
+#[cfg(test)]
+mod tests;

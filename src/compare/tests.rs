@@ -6,7 +6,7 @@ mod faults;
 
 use super::{Row, STEPS, TOLERANCES, kernels, rings, run, steps};
 use crate::event::Flow;
-use crate::gpu::test_gpu;
+use crate::gpu::testing::test_gpu;
 use cases::{Case, cases};
 
 #[track_caller]
@@ -27,7 +27,7 @@ fn every_kernel_agrees_with_its_twin() {
         seen.extend(rows.into_iter().map(|row| row.name));
     }
     let all: std::collections::BTreeSet<String> =
-        crate::gpu::shaders::ALL.iter().map(|kernel| kernel.name.to_owned()).collect();
+        crate::kernel::SHADERS.iter().map(|kernel| kernel.name.to_owned()).collect();
     assert_eq!(seen, all, "some kernels were not compared");
 }
 

@@ -94,7 +94,7 @@ impl Gpu {
         let most = self.largest_binding();
         if bytes > most {
             return Err(self.error(format!(
-                "`{name}` takes {:.1} MB, and the device reaches {:.1} MB of one buffer: use fewer \
+                "`{name}` takes {}, and the device reaches {} of one buffer: use fewer \
                  --anchors or --factors, a smaller --batch-size, or --device cpu",
                 megabytes(bytes),
                 megabytes(most)
@@ -125,7 +125,7 @@ impl Gpu {
             let needed = megabytes(size);
             match refusal {
                 Refusal::OutOfMemory => self.error(format!(
-                    "out of device memory: `{name}` needs {needed:.1} MB beside the {there:.1} MB in \
+                    "out of device memory: `{name}` needs {needed} beside the {there} in \
                      use; use --data-placement stream, fewer --anchors, a smaller --batch-size, or \
                      --device cpu"
                 )),
@@ -197,6 +197,8 @@ impl Gpu {
     }
 }
 
-fn megabytes(bytes: u64) -> f64 {
-    bytes as f64 / 1e6
+/// A size as the errors name it.
+pub(crate) fn megabytes(bytes: u64) -> String {
+    let size = bytes as f64 / 1e6;
+    if size < 1.0 { format!("{size:.4} MB") } else { format!("{size:.1} MB") }
 }

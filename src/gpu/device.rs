@@ -1,12 +1,11 @@
 //! An open device: errors turned into [`Error::Device`], work submitted and waited for.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::Adapter;
 use super::fault::Faults;
-use super::pipeline::Pipeline;
+use super::pipeline::Compiled;
 use crate::error::{Error, Result};
 
 /// A device ready for work, and its queue.
@@ -15,7 +14,7 @@ pub struct Gpu {
     pub(crate) device: wgpu::Device,
     pub(crate) queue: wgpu::Queue,
     pub(crate) limits: wgpu::Limits,
-    pub(super) pipelines: Mutex<HashMap<String, Arc<Pipeline>>>,
+    pub(super) compiled: Mutex<Compiled>,
     pub(super) allocated: Arc<AtomicU64>,
     /// Bytes written since the last submission.
     pub(super) staged: AtomicU64,
@@ -43,17 +42,8 @@ impl Gpu {
         Self::open_with(adapter, Faults::from_env()?)
     }
 
-    /// The same, with a text in the source of one kernel replaced: for the comparison to find.
-    #[cfg(test)]
-    pub(crate) fn open_edited(
-        adapter: &Adapter,
-        (kernel, from, to): (String, String, String),
-    ) -> Result<Arc<Self>> {
-        let edit = Some(super::fault::Edit { kernel, from, to });
-        Self::open_with(adapter, Faults { edit, ..Faults::default() })
-    }
-
-    fn open_with(adapter: &Adapter, faults: Faults) -> Result<Arc<Self>> {
+    /// The same, with faults that only this device has.
+    pub(crate) fn open_with(adapter: &Adapter, faults: Faults) -> Result<Arc<Self>> {
         let name = adapter.inner.get_info().name;
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("llfm"),
@@ -75,7 +65,7 @@ impl Gpu {
             limits: device.limits(),
             device,
             queue,
-            pipelines: Mutex::default(),
+            compiled: Mutex::default(),
             allocated: Arc::default(),
             staged: AtomicU64::new(0),
             faults,
@@ -98,7 +88,8 @@ impl Gpu {
 
     /// The most bytes of one buffer a kernel can reach.
     pub(crate) fn largest_binding(&self) -> u64 {
-        self.limits.max_storage_buffer_binding_size.min(self.limits.max_buffer_size)
+        let limits = [self.limits.max_storage_buffer_binding_size, self.limits.max_buffer_size];
+        limits.into_iter().chain(self.faults.limit).min().expect("two or three")
     }
 
     /// Fails if anything went wrong since the device was opened.
@@ -162,8 +153,10 @@ impl Gpu {
 }
 
 /// What a device says to a request.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub(super) enum Refusal {
+    #[error("out of device memory")]
     OutOfMemory,
+    #[error("{0}")]
     Invalid(String),
 }

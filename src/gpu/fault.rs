@@ -14,6 +14,8 @@ pub(crate) struct Faults {
     pub(crate) allocate: Option<u64>,
     /// The device is lost after so many submissions.
     pub(crate) lose: Option<u64>,
+    /// The most bytes of one buffer that a kernel can reach.
+    pub(crate) limit: Option<u64>,
     /// The kernel whose source does not compile.
     pub(crate) shader: Option<String>,
     /// A text of a kernel's source that is replaced.
@@ -43,7 +45,7 @@ impl Faults {
     fn parse(text: &str) -> Result<Self> {
         let unknown = || {
             Error::Usage(format!(
-                "{VARIABLE}={text}: expected allocate:N, lose:N, shader:KERNEL or edit:KERNEL:FROM:TO, \
+                "{VARIABLE}={text}: expected allocate:N, lose:N, limit:N, shader:KERNEL or edit:KERNEL:FROM:TO, \
                  comma-separated, N from 1"
             ))
         };
@@ -54,6 +56,7 @@ impl Faults {
             match kind {
                 "allocate" => faults.allocate = Some(number()?),
                 "lose" => faults.lose = Some(number()?),
+                "limit" => faults.limit = Some(number()?),
                 "shader" if !value.is_empty() => faults.shader = Some(value.to_owned()),
                 "edit" => faults.edit = Some(Edit::parse(value).ok_or_else(unknown)?),
                 _ => return Err(unknown()),

@@ -1,14 +1,14 @@
 //! Pipelines: bindings read from the WGSL, bound by name.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use wgpu::naga;
 
 use super::buffer::{Buffer, Buffers};
-use super::device::{Gpu, Refusal};
-use super::shaders::Kernel;
-use crate::error::Result;
+use super::device::Gpu;
+use super::shaders::Shader;
+use crate::error::{Error, Result};
 
 /// Values of the `override` constants, by name.
 #[derive(Debug, Clone, Default)]
@@ -83,52 +83,82 @@ impl Binding {
     }
 }
 
+/// What a device has compiled.
+#[derive(Debug, Default)]
+pub(super) struct Compiled {
+    /// By entry point.
+    programs: HashMap<&'static str, Arc<Program>>,
+    /// By entry point and the values of its constants.
+    pipelines: HashMap<String, Arc<Pipeline>>,
+}
+
+/// A shader before its constants have values.
+#[derive(Debug)]
+struct Program {
+    module: wgpu::ShaderModule,
+    bindings: Vec<Binding>,
+    /// Names of its `override` constants.
+    constants: Vec<String>,
+}
+
 impl Gpu {
-    /// The kernel compiled for these constants; compiled once.
-    pub(crate) fn pipeline(&self, kernel: &Kernel, all: &Constants) -> Result<Arc<Pipeline>> {
-        let source = &*self.faults.inject(kernel.name, kernel.source)?;
-        let broken = |message: String| {
-            self.error(format!("kernel `{}` does not compile: {message}", kernel.name))
+    /// The shader compiled for these constants; compiled once.
+    pub(crate) fn pipeline(&self, shader: &Shader, all: &Constants) -> Result<Arc<Pipeline>> {
+        let mut compiled = self.compiled.lock().expect("no panic inside");
+        if !compiled.programs.contains_key(shader.name) {
+            compiled.programs.insert(shader.name, Arc::new(self.program(shader)?));
+        }
+        let program = Arc::clone(&compiled.programs[shader.name]);
+        let value = |name: &String| {
+            let known = all.0.get_key_value(name.as_str()).map(|(name, value)| (*name, *value));
+            known.ok_or_else(|| self.broken(shader, format!("no value for `{name}`")))
         };
-        let (bindings, constants) = reflect(kernel.name, source, all).map_err(broken)?;
-        let key = format!("{} {constants:?}", kernel.name);
-        let mut compiled = self.pipelines.lock().expect("no panic inside");
-        if let Some(pipeline) = compiled.get(&key) {
+        let constants = program.constants.iter().map(value).collect::<Result<Vec<_>>>()?;
+        let key = format!("{} {constants:?}", shader.name);
+        if let Some(pipeline) = compiled.pipelines.get(&key) {
             return Ok(Arc::clone(pipeline));
         }
-        let made = self.guarded(|| self.compile(kernel, source, bindings, &constants));
-        let pipeline = made.map_err(|refusal| match refusal {
-            Refusal::OutOfMemory => broken("out of memory".into()),
-            Refusal::Invalid(message) => broken(message),
-        })?;
-        let pipeline = Arc::new(pipeline);
-        compiled.insert(key, Arc::clone(&pipeline));
+        let made = self.guarded(|| self.compile(shader.name, &program, &constants));
+        let pipeline = Arc::new(made.map_err(|refusal| self.broken(shader, refusal))?);
+        compiled.pipelines.insert(key, Arc::clone(&pipeline));
         Ok(pipeline)
+    }
+
+    fn program(&self, shader: &Shader) -> Result<Program> {
+        let source = &*self.faults.inject(shader.name, shader.source)?;
+        let (bindings, constants) =
+            reflect(shader.name, source).map_err(|message| self.broken(shader, message))?;
+        let module = self.guarded(|| self.module(shader.name, source));
+        let module = module.map_err(|refusal| self.broken(shader, refusal))?;
+        Ok(Program { module, bindings, constants })
+    }
+
+    fn broken(&self, shader: &Shader, why: impl std::fmt::Display) -> Error {
+        self.error(format!("kernel `{}` does not compile: {why}", shader.name))
     }
 
     fn compile(
         &self,
-        kernel: &Kernel,
-        source: &str,
-        bindings: Vec<Binding>,
+        name: &'static str,
+        program: &Program,
         constants: &[(&str, f64)],
     ) -> Pipeline {
-        let module = self.module(kernel.name, source);
+        let bindings = program.bindings.clone();
         let entries: Vec<_> = bindings.iter().map(Binding::layout).collect();
         let layout = self.device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
-            label: Some(kernel.name),
+            label: Some(name),
             entries: &entries,
         });
         let whole = self.device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
-            label: Some(kernel.name),
+            label: Some(name),
             bind_group_layouts: &[Some(&layout)],
             immediate_size: 0,
         });
         let raw = self.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-            label: Some(kernel.name),
+            label: Some(name),
             layout: Some(&whole),
-            module: &module,
-            entry_point: Some(kernel.name),
+            module: &program.module,
+            entry_point: Some(name),
             compilation_options: wgpu::PipelineCompilationOptions {
                 constants,
                 // Every kernel writes its workgroup memory before it reads it.
@@ -136,7 +166,7 @@ impl Gpu {
             },
             cache: None,
         });
-        Pipeline { name: kernel.name, raw, layout, bindings }
+        Pipeline { name, raw, layout, bindings }
     }
 
     /// Bounds are checked where debug assertions are; a release trusts the kernels' own guards.
@@ -211,10 +241,8 @@ fn folded(groups: u64) -> Option<(u32, u32)> {
     Some((groups.div_ceil(y) as u32, u32::try_from(y).expect("grids below 2^48")))
 }
 
-type Reflected = (Vec<Binding>, Vec<(&'static str, f64)>);
-
-/// Bindings that the entry point uses, and values of the constants its file declares.
-fn reflect(name: &str, source: &str, all: &Constants) -> std::result::Result<Reflected, String> {
+/// Bindings that the entry point uses, and names of the constants its file declares.
+fn reflect(name: &str, source: &str) -> std::result::Result<(Vec<Binding>, Vec<String>), String> {
     let module = naga::front::wgsl::parse_str(source).map_err(|e| e.emit_to_string(source))?;
     let flags = naga::valid::ValidationFlags::all();
     let mut validator = naga::valid::Validator::new(flags, naga::valid::Capabilities::all());
@@ -238,14 +266,8 @@ fn reflect(name: &str, source: &str, all: &Constants) -> std::result::Result<Ref
         let name = variable.name.clone().unwrap_or_default();
         bindings.push(Binding { name, index: binding.binding, access });
     }
-    let mut constants = Vec::new();
-    for (_, constant) in module.overrides.iter() {
-        let name = constant.name.as_deref().unwrap_or_default();
-        let known = all.0.get_key_value(name);
-        let (name, value) = known.ok_or_else(|| format!("no value for the constant `{name}`"))?;
-        constants.push((*name, *value));
-    }
-    Ok((bindings, constants))
+    let names = module.overrides.iter().filter_map(|(_, constant)| constant.name.clone());
+    Ok((bindings, names.collect()))
 }
 
 #[cfg(test)]

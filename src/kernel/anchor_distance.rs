@@ -7,9 +7,19 @@
 //! squared feature units, or feature units where the distance is plain. One task a block of rows,
 //! the writer of their cells; lanes run over anchors. O(n·p·m).
 
+use crate::gpu::shaders::{Shader, shader};
 use crate::kernel::Shape;
 use crate::simd::dispatch;
 use pulp::{Simd, WithSimd};
+
+/// Rows of a shader's tile, and its anchors.
+const TILE: usize = 32;
+
+/// The shader, and its workgroups.
+pub(crate) const SHADER: Shader =
+    shader!("anchor_distance", "anchor_distance", ["step"], |sizes, step, _| {
+        (step.rows as usize).div_ceil(TILE) * sizes.anchors.div_ceil(TILE)
+    });
 
 /// The anchors as the distance reads them: feature-major, metric worked in.
 #[derive(Debug, Clone)]

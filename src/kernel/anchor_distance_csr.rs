@@ -6,8 +6,21 @@
 //! batch rows (CSR) · anchors z and weights e·t² `[p, anchor_stride]` · base `[m]` → distance
 //! `[n, anchor_stride]`. One task a block of rows, lanes over anchors. O(nnz·m).
 
+use crate::backend::gpu::sizes::NORM_PARTS;
+use crate::gpu::shaders::{Shader, shader, workgroups};
 use crate::kernel::Shape;
 use crate::simd::vectorized;
+
+/// The shader of the anchors' norms, and its workgroups: the CPU corrects them instead.
+pub(crate) const NORM_SHADER: Shader =
+    shader!("anchor_norm_csr", "anchor_norm_csr", ["step"], |sizes, _, _| sizes.anchors
+        * NORM_PARTS);
+
+/// The shader, and its workgroups.
+pub(crate) const SHADER: Shader =
+    shader!("anchor_distance_csr", "anchor_distance_csr", ["step"], |sizes, step, _| workgroups(
+        step.rows as usize * sizes.anchors
+    ));
 
 /// Anchors feature-major, as sparse rows read them.
 #[derive(Debug, Clone, Copy)]

@@ -8,10 +8,17 @@
 //! their parts, summed in the order of the anchors. O(n·p).
 
 use crate::config::Learn;
+use crate::gpu::shaders::{Shader, shader, workgroups};
 use crate::kernel::Shape;
 use crate::optimizer::{MomentsMut, Update};
 use crate::simd::{dispatch, vectorized};
 use pulp::{Simd, WithSimd};
+
+/// The shader, and its workgroups.
+pub(crate) const SHADER: Shader =
+    shader!("anchor_update", "anchor_update", ["step", "pair", "optimizer"], |sizes, _, _| sizes
+        .anchors
+        * workgroups(sizes.features));
 
 /// Below this a plain distance has no direction.
 pub(crate) const PLAIN_FLOOR: f32 = 1e-6;

@@ -7,12 +7,29 @@
 //! One task a column, the only writer of its z, t `[m]` and τ; it returns how much it moved each
 //! anchor's Σ et²z². O(entries·k + m).
 
+use crate::gpu::shaders::{Shader, shader, workgroups};
 use crate::kernel::ROW_CHUNK;
 use crate::kernel::Shape;
 use crate::kernel::anchor_update::AnchorRates;
 use crate::kernel::fm_update_csr::{ColumnBatch, ColumnScratch, Entry};
 use crate::optimizer::MomentsMut;
 use crate::simd::vectorized;
+
+/// The shader, and its workgroups.
+pub(crate) const SHADER: Shader = shader!(
+    "anchor_update_csr",
+    "anchor_update_csr",
+    ["step", "pair", "optimizer"],
+    |sizes, step, _| workgroups(step.n_columns as usize * sizes.anchors)
+);
+
+/// The shader of the metric's own step, and its workgroups.
+pub(crate) const METRIC_SHADER: Shader = shader!(
+    "metric_update_csr",
+    "metric_update_csr",
+    ["step", "math", "optimizer"],
+    |_, step, _| workgroups(step.n_columns as usize)
+);
 
 /// One column of the anchor side, to be moved.
 pub(crate) struct AnchorColumn<'a> {

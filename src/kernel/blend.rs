@@ -8,10 +8,15 @@
 //! slopes `[pairs]`, both divided by the batch's rows. One task a chunk of rows. O(n_pairs·C).
 
 use crate::config::{Coding, Loss};
+use crate::gpu::shaders::{Shader, shader};
 use crate::kernel::local_coding::{INVERSE_FLOOR, Pair};
 use crate::kernel::pair_list::RowChunk;
 use crate::loss;
 use crate::simd::vectorized;
+
+/// The shader, and its workgroups.
+pub(crate) const SHADER: Shader =
+    shader!("blend", "blend", ["step", "math", "pair"], |_, step, _| step.rows as usize);
 
 /// The targets of a batch.
 #[derive(Debug, Clone, Copy)]

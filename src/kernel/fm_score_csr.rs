@@ -5,8 +5,13 @@
 //! records `[p, m, stride]`, feature-major so that a column's anchors lie together. One task a
 //! run of pairs of one anchor, the writer of their cells. O(n·nz·C(d + 1)).
 
+use crate::gpu::shaders::{self, Shader, shader};
 use crate::kernel::Shape;
 use crate::simd::vectorized;
+
+/// The shader, and its workgroups.
+pub(crate) const SHADER: Shader =
+    shader!("fm_score_csr", "fm_score_csr", ["step", "pair"], shaders::pair_channels);
 
 /// Fills `sums` (q and w·x per channel) and `scores` for pairs of anchor `anchor`.
 pub(crate) fn fm_score_csr<'r>(

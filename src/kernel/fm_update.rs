@@ -7,11 +7,17 @@
 //! in order and takes the step while the gradient is in cache. O(n·p·C(d + 2)) and, whatever n,
 //! O(p·C(d + 1)) for the step.
 
+use crate::gpu::shaders::{Shader, shader, workgroups};
 use crate::kernel::Shape;
 use crate::kernel::fm_score::{FEATURE_BLOCK, squared_norm};
 use crate::optimizer::{MomentsMut, Update};
 use crate::simd::{dispatch, vectorized};
 use pulp::{Simd, WithSimd};
+
+/// The shader, and its workgroups.
+pub(crate) const SHADER: Shader =
+    shader!("fm_update", "fm_update", ["step", "pair", "optimizer"], |sizes, _, group| group.len()
+        * workgroups(sizes.outputs * sizes.features));
 
 /// One (anchor, feature block) of the local models, to be moved.
 pub(crate) struct FmBlock<'a> {

@@ -6,11 +6,20 @@
 //! One task a column, with all anchors' records of it `[m, stride]`, their only writer; it sums
 //! the batch's rows in order. O(entries·k·C(d + 1)) and O(m·C(d + 1)) for the step.
 
+use crate::gpu::shaders::{Shader, shader, workgroups};
 use crate::kernel::ROW_CHUNK;
 use crate::kernel::Shape;
 use crate::kernel::pair_list::RowChunk;
 use crate::optimizer::{MomentsMut, Update};
 use crate::simd::vectorized;
+
+/// The shader, and its workgroups.
+pub(crate) const SHADER: Shader = shader!(
+    "fm_update_csr",
+    "fm_update_csr",
+    ["step", "pair", "optimizer"],
+    |sizes, step, group| { workgroups(step.n_columns as usize * group.len() * sizes.outputs) }
+);
 
 /// What a column's task reads of the batch.
 #[derive(Clone, Copy)]

@@ -5,11 +5,19 @@
 //!
 //! weighted sums `[n_pairs, stride]`, pulls by slot → b `[m, C]`, log L and L `[m]`. O(n_pairs·C).
 
+use crate::gpu::shaders::{Shader, shader};
 use crate::kernel::Shape;
 use crate::kernel::anchor_update::Pull;
 use crate::kernel::pair_list::PairList;
 use crate::math::exp;
 use crate::optimizer::{MomentsMut, Update};
+
+/// The shader, and its workgroups.
+pub(crate) const SHADER: Shader =
+    shader!("head_update", "head_update", ["step", "math", "optimizer"], |sizes, _, _| sizes
+        .anchors
+        * (sizes.outputs + 1)
+        + 1);
 
 /// Steps the biases; `gradient` is scratch.
 pub(crate) fn bias_update(

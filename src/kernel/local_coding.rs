@@ -7,7 +7,14 @@
 //! O(m) to find the candidates, O(k log k) after.
 
 use crate::config::Coding;
+use crate::gpu::shaders::{Shader, shader, workgroups};
 use crate::simd::{LANES, vectorized};
+
+/// The shader, and its workgroups.
+pub(crate) const SHADER: Shader =
+    shader!("local_coding", "local_coding", ["step", "math", "pair"], |_, step, _| workgroups(
+        step.rows as usize
+    ));
 
 /// A (row, anchor) pair: one active anchor of one row.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]

@@ -3,8 +3,15 @@
 //! parts `[m, n]`, summed in the order of the anchors → τ `[n]`, and the weight it gives the
 //! distance: exp(τ), or its root. O(m·n).
 
+use crate::gpu::shaders::{Shader, shader, workgroups};
 use crate::math::exp;
 use crate::optimizer::{MomentsMut, Update};
+
+/// The shader, and its workgroups.
+pub(crate) const SHADER: Shader =
+    shader!("metric_update", "metric_update", ["step", "math", "optimizer"], |sizes, _, _| {
+        workgroups(sizes.features)
+    });
 
 /// Steps τ; the weight becomes exp(`power`·τ).
 pub(crate) fn metric_update(

@@ -3,8 +3,17 @@
 //! active anchors of each row → slots `[n_pairs]` with `starts [m + 1]`. Count, prefix sum, fill:
 //! the order is the one every later sum over an anchor's rows follows. O(n_pairs + m).
 
+use crate::gpu::shaders::{Shader, shader};
 use crate::kernel::ROW_CHUNK;
 use crate::kernel::local_coding::Pair;
+
+/// The shader of the first pass, a workgroup an anchor.
+pub(crate) const COUNT_SHADER: Shader =
+    shader!("pair_count", "pair_list", ["step", "pair"], |sizes, _, _| sizes.anchors);
+
+/// The shader of the second pass, a workgroup an anchor.
+pub(crate) const FILL_SHADER: Shader =
+    shader!("pair_fill", "pair_list", ["step", "pair"], |sizes, _, _| sizes.anchors);
 
 /// The coded rows of one task: pairs row by row.
 #[derive(Debug, Clone, Default)]

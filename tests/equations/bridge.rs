@@ -1,13 +1,17 @@
 //! The same problem in the oracle's words and in the crate's.
 
-use llfm::backend::{Backend, Device, TrainRows, TrainTargets};
+use std::sync::OnceLock;
+
+use llfm::backend::{Backend, Device, Placement, TrainRows, TrainTargets};
 use llfm::config::{self, Learn, Method, Schedule, TrainConfig};
 use llfm::data::{Csr, Features, Task};
+use llfm::gpu::Gpu;
 use llfm::model::Parameters;
 use ndarray::{Array1, Array2, Array3, Array4};
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
+use crate::gpu::gpu_or_skip;
 use crate::oracle::params::{Params, Shape};
 use crate::oracle::train::Optimizer;
 use crate::oracle::{Coding, Distance, Loss, Spec, Target};
@@ -22,6 +26,24 @@ pub(crate) const LOSSES: [Loss; 5] =
     [Loss::Logistic, Loss::Hinge, Loss::Softmax, Loss::OneVsRest, Loss::Squared];
 pub(crate) const DISTANCES: [Distance; 2] = [Distance::SqEuclidean, Distance::Euclidean];
 pub(crate) const OPTIMIZERS: [Optimizer; 3] = [Optimizer::Sgd, Optimizer::AdaGrad, Optimizer::Adam];
+
+/// Where everything is checked: the CPU and, unless it is to be left out, the GPU.
+pub(crate) fn devices() -> &'static [(&'static str, Device)] {
+    static DEVICES: OnceLock<Vec<(&'static str, Device)>> = OnceLock::new();
+    DEVICES.get_or_init(|| {
+        let mut devices = vec![("cpu", Device::Cpu)];
+        if let Some(adapter) = gpu_or_skip() {
+            let gpu = Gpu::open(&adapter).expect("the adapter opens");
+            devices.push(("gpu", Device::Gpu { gpu, placement: Placement::Auto }));
+        }
+        devices
+    })
+}
+
+/// Every device, with dense rows and with sparse ones.
+pub(crate) fn everywhere() -> impl Iterator<Item = (&'static (&'static str, Device), bool)> {
+    devices().iter().flat_map(|device| [(device, false), (device, true)])
+}
 
 /// A model, rows and targets, in f64 numbers that f32 holds exactly.
 #[derive(Clone)]
@@ -118,6 +140,7 @@ impl Problem {
     /// Runs `body` with a backend over the problem's rows.
     pub(crate) fn with_backend<R>(
         &self,
+        device: &Device,
         config: &TrainConfig,
         sparse: bool,
         body: impl FnOnce(&mut dyn Backend) -> R,
@@ -130,7 +153,7 @@ impl Problem {
             TrainTargets::Values(&values)
         };
         let rows = TrainRows { features: &features, targets };
-        body(Device::Cpu.trainer(&self.parameters(), config, rows).unwrap().as_mut())
+        body(device.trainer(&self.parameters(), config, rows).unwrap().as_mut())
     }
 
     /// The model in the crate's arrays.

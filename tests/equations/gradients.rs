@@ -1,11 +1,11 @@
 //! Gradients: one SGD step of rate 1 moves the parameters by exactly minus the gradient.
 
-use crate::equations::bridge::{Problem, all_specs, to_params, worst_difference};
+use crate::equations::bridge::{Problem, all_specs, everywhere, to_params, worst_difference};
 use crate::oracle::gradient::gradient;
 use crate::oracle::params::Params;
 use crate::oracle::train::Optimizer;
 use crate::oracle::{Coding, Distance};
-use llfm::backend::StepRates;
+use llfm::backend::{Device, StepRates};
 
 /// The subtraction of old and new parameters alone costs 1e-7 of their size.
 const TOLERANCE: f64 = 3e-4;
@@ -13,10 +13,10 @@ const TOLERANCE: f64 = 3e-4;
 /// magnifies its error.
 const SPARSE_TOLERANCE: f64 = 1e-2;
 
-fn backend_gradient(problem: &Problem, sparse: bool) -> Params {
+fn backend_gradient(problem: &Problem, device: &Device, sparse: bool) -> Params {
     let config = problem.config(Optimizer::Sgd);
     let rows: Vec<u32> = (0..problem.rows.len() as u32).collect();
-    let moved = problem.with_backend(&config, sparse, |backend| {
+    let moved = problem.with_backend(device, &config, sparse, |backend| {
         backend.step(&rows, StepRates { step: 1, rate: 1.0, anchor_rate: 1.0 }).unwrap();
         backend.parameters().unwrap()
     });
@@ -31,12 +31,12 @@ fn check(shape: (usize, usize, usize), rows: usize, seed: u64) {
     for (s, spec) in all_specs().enumerate() {
         let problem = Problem::random(spec, shape, rows, seed + s as u64);
         let expected = gradient(&problem.params, &spec, &problem.rows, &problem.targets);
-        for sparse in [false, true] {
-            let worst = worst_difference(&backend_gradient(&problem, sparse), &expected);
+        for ((name, device), sparse) in everywhere() {
+            let worst = worst_difference(&backend_gradient(&problem, device, sparse), &expected);
             let magnified = spec.distance == Distance::Euclidean
                 || matches!(spec.coding, Coding::Inverse { .. });
             let tolerance = if sparse && magnified { SPARSE_TOLERANCE } else { TOLERANCE };
-            assert!(worst < tolerance, "{spec:?}, {shape:?}, sparse {sparse}: {worst:.2e}");
+            assert!(worst < tolerance, "{name}, {spec:?}, {shape:?}, sparse {sparse}: {worst:.2e}");
         }
     }
 }

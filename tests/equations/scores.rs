@@ -1,6 +1,6 @@
 //! Scores of single rows.
 
-use crate::equations::bridge::{Problem, all_specs};
+use crate::equations::bridge::{Problem, all_specs, everywhere};
 use crate::oracle::forward::forward;
 use crate::oracle::train::Optimizer;
 
@@ -11,10 +11,10 @@ fn check(shape: (usize, usize, usize), rows: usize, seed: u64) {
     for (s, spec) in all_specs().enumerate() {
         let problem = Problem::random(spec, shape, rows, seed + s as u64);
         let config = problem.config(Optimizer::Sgd);
-        for sparse in [false, true] {
+        for ((name, device), sparse) in everywhere() {
             let features = problem.features(sparse);
-            let scores =
-                problem.with_backend(&config, sparse, |backend| backend.score(&features).unwrap());
+            let scores = problem
+                .with_backend(device, &config, sparse, |backend| backend.score(&features).unwrap());
             for (r, row) in problem.rows.iter().enumerate() {
                 let expected = forward(&problem.params, &spec, row).output;
                 for (c, expected) in expected.iter().enumerate() {
@@ -22,7 +22,7 @@ fn check(shape: (usize, usize, usize), rows: usize, seed: u64) {
                     let error = (found - expected).abs() / expected.abs().max(1.0);
                     assert!(
                         error <= TOLERANCE * (shape.1 as f64).sqrt(),
-                        "{spec:?}, sparse {sparse}, row {r}: {found} for {expected}"
+                        "{name}, {spec:?}, sparse {sparse}, row {r}: {found} for {expected}"
                     );
                 }
             }

@@ -7,7 +7,11 @@ use crate::error::Result;
 use crate::gpu::Gpu;
 use crate::gpu::buffer::Buffers;
 use crate::gpu::pipeline::{Bound, Constants};
-use crate::gpu::shaders::{self, Kernel};
+use crate::gpu::shaders::Shader;
+use crate::kernel::{
+    anchor_distance, anchor_distance_csr, anchor_update, anchor_update_csr, blend, fm_score,
+    fm_score_csr, fm_update, fm_update_csr, head_update, local_coding, metric_update, pair_list,
+};
 
 /// A kernel of the step, ready to be recorded.
 #[derive(Debug)]
@@ -15,7 +19,7 @@ pub(crate) struct Launch {
     pub(crate) bound: Bound,
     /// What it is bound to.
     pub(crate) buffers: Buffers,
-    kernel: Kernel,
+    shader: Shader,
     pub(crate) group: Group,
     /// Whether a score kernel writes the sums, and the scores.
     pub(crate) writes: (bool, bool),
@@ -30,7 +34,7 @@ impl Launch {
         step: &Step,
         offset: u32,
     ) {
-        self.bound.record(pass, (self.kernel.groups)(sizes, step, self.group), offset);
+        self.bound.record(pass, (self.shader.groups)(sizes, step, self.group) as u64, offset);
     }
 }
 
@@ -48,7 +52,7 @@ impl Launcher<'_> {
         let all = self.everything();
         let mut launches = self.coding(&constants, buffers)?;
         launches.push(self.grouped(self.score_kernel(), &constants, buffers, all)?);
-        launches.push(self.launch(shaders::BLEND, &constants, buffers)?);
+        launches.push(self.launch(blend::SHADER, &constants, buffers)?);
         Ok(launches)
     }
 
@@ -66,15 +70,15 @@ impl Launcher<'_> {
         // update, as none of its anchors has moved by then.
         let once = groups.len() == 1;
         launches.push(score(self.everything(), once, true)?);
-        launches.push(self.launch(shaders::BLEND, &constants, buffers)?);
-        let update = if self.sizes.sparse { shaders::FM_UPDATE_CSR } else { shaders::FM_UPDATE };
+        launches.push(self.launch(blend::SHADER, &constants, buffers)?);
+        let update = if self.sizes.sparse { fm_update_csr::SHADER } else { fm_update::SHADER };
         for &group in groups {
             if !once {
                 launches.push(score(group, true, false)?);
             }
             launches.push(self.grouped(update, &constants, buffers, group)?);
         }
-        launches.push(self.launch(shaders::HEAD_UPDATE, &constants, buffers)?);
+        launches.push(self.launch(head_update::SHADER, &constants, buffers)?);
         if self.sizes.slopes {
             launches.extend(self.anchor_side(&constants, buffers)?);
         }
@@ -86,20 +90,20 @@ impl Launcher<'_> {
         let mut kernels = Vec::new();
         if self.sizes.anchors > 1 {
             if self.sizes.sparse {
-                kernels.extend([shaders::ANCHOR_NORM_CSR, shaders::ANCHOR_DISTANCE_CSR]);
+                kernels.extend([anchor_distance_csr::NORM_SHADER, anchor_distance_csr::SHADER]);
             } else {
-                kernels.push(shaders::ANCHOR_DISTANCE);
+                kernels.push(anchor_distance::SHADER);
             }
         }
-        kernels.extend([shaders::LOCAL_CODING, shaders::PAIR_COUNT, shaders::PAIR_FILL]);
+        kernels.extend([local_coding::SHADER, pair_list::COUNT_SHADER, pair_list::FILL_SHADER]);
         kernels.into_iter().map(|kernel| self.launch(kernel, constants, buffers)).collect()
     }
 
     fn anchor_side(&self, constants: &Constants, buffers: &Buffers) -> Result<Vec<Launch>> {
         let (anchors, metric) = if self.sizes.sparse {
-            (shaders::ANCHOR_UPDATE_CSR, shaders::METRIC_UPDATE_CSR)
+            (anchor_update_csr::SHADER, anchor_update_csr::METRIC_SHADER)
         } else {
-            (shaders::ANCHOR_UPDATE, shaders::METRIC_UPDATE)
+            (anchor_update::SHADER, metric_update::SHADER)
         };
         let mut launches = vec![self.launch(anchors, constants, buffers)?];
         if self.config.learn.metric {
@@ -108,8 +112,8 @@ impl Launcher<'_> {
         Ok(launches)
     }
 
-    fn score_kernel(&self) -> Kernel {
-        if self.sizes.sparse { shaders::FM_SCORE_CSR } else { shaders::FM_SCORE }
+    fn score_kernel(&self) -> Shader {
+        if self.sizes.sparse { fm_score_csr::SHADER } else { fm_score::SHADER }
     }
 
     fn everything(&self) -> Group {
@@ -118,21 +122,21 @@ impl Launcher<'_> {
 
     fn grouped(
         &self,
-        kernel: Kernel,
+        shader: Shader,
         constants: &Constants,
         buffers: &Buffers,
         group: Group,
     ) -> Result<Launch> {
         let mut own = Buffers::default();
         own.add_uniform(self.gpu, "group", &group)?;
-        let launch = self.launch(kernel, constants, &buffers.with(&own))?;
+        let launch = self.launch(shader, constants, &buffers.with(&own))?;
         Ok(Launch { group, ..launch })
     }
 
-    fn launch(&self, kernel: Kernel, constants: &Constants, buffers: &Buffers) -> Result<Launch> {
-        let bound = self.gpu.pipeline(&kernel, constants)?.bind(self.gpu, buffers)?;
+    fn launch(&self, shader: Shader, constants: &Constants, buffers: &Buffers) -> Result<Launch> {
+        let bound = self.gpu.pipeline(&shader, constants)?.bind(self.gpu, buffers)?;
         let on = |name| constants.0.get(name).is_some_and(|&value| value != 0.0);
         let writes = (on("write_sums"), on("write_scores"));
-        Ok(Launch { bound, buffers: buffers.clone(), kernel, group: self.everything(), writes })
+        Ok(Launch { bound, buffers: buffers.clone(), shader, group: self.everything(), writes })
     }
 }

@@ -57,9 +57,10 @@ impl<'a> TrainSet<'a> {
         placement: Placement,
         steps: usize,
     ) -> Result<Self> {
+        let window = WINDOW_BYTES.min(gpu.largest_binding() as usize);
         let (most_columns, entries) = match rows.features {
             Features::Dense(_) => (0, 0),
-            Features::Sparse(csr) => sparse_limits(csr, sizes, steps),
+            Features::Sparse(csr) => sparse_limits(csr, sizes, steps, window),
         };
         let mut set = Self {
             rows,
@@ -73,7 +74,7 @@ impl<'a> TrainSet<'a> {
         };
         if let Features::Dense(_) = rows.features {
             let batch = sizes.batch * sizes.row_quads * 16;
-            set.steps = steps.min(WINDOW_BYTES / batch).max(1);
+            set.steps = steps.min(window / batch).max(1);
         } else {
             let threads = rayon::current_num_threads().min(steps);
             set.batches.resize_with(threads, || Batch::new(sizes.features));
@@ -263,12 +264,12 @@ fn spans(batches: &[Vec<u32>]) -> Vec<Span> {
 
 /// Most columns that occur in a batch, and most entries of a submission: those of any one batch
 /// always fit.
-fn sparse_limits(csr: &Csr, sizes: &Sizes, steps: usize) -> (usize, usize) {
+fn sparse_limits(csr: &Csr, sizes: &Sizes, steps: usize, window: usize) -> (usize, usize) {
     let mut lengths: Vec<usize> = csr.offsets.windows(2).map(|ends| ends[1] - ends[0]).collect();
     lengths.sort_unstable_by(|a, b| b.cmp(a));
     let longest: usize = lengths.iter().take(sizes.batch).sum();
     let usual = csr.indices.len().div_ceil(csr.n_rows().max(1)) * sizes.batch * steps;
-    (longest.min(sizes.features), longest.max(usual.min(WINDOW_BYTES / 8)))
+    (longest.min(sizes.features), longest.max(usual.min(window / 8)))
 }
 
 /// Uploads dense rows, each padded with zeros to whole vectors of four.

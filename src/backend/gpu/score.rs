@@ -32,7 +32,7 @@ impl Scoring {
         shared: &Buffers,
     ) -> Result<Self> {
         let rows = sizes.capacity;
-        let entries = ENTRIES.max(sizes.features);
+        let entries = ENTRIES.min(gpu.largest_binding() as usize / 8).max(sizes.features);
         let mut own = Buffers::default();
         if sizes.sparse {
             own.add(gpu, "row_starts", rows + 1)?;

@@ -42,8 +42,10 @@ pub(crate) struct Sizes {
 }
 
 impl Sizes {
-    /// Sizes for training in batches as `config` says, or for scoring alone.
+    /// Sizes for training in batches as `config` says, or for scoring alone, on a device that
+    /// reaches so many bytes of a buffer.
     pub(crate) fn new(
+        largest_binding: u64,
         parameters: &Parameters,
         config: &TrainConfig,
         sparse: bool,
@@ -57,7 +59,8 @@ impl Sizes {
         };
         let batch = if train { config.batch_size } else { 0 };
         let row = 8 * anchors + most_active * (outputs + 5);
-        let scored = (SCORE_NUMBERS / row).clamp(64, 4096) / 64 * 64;
+        let numbers = SCORE_NUMBERS.min((largest_binding / 4) as usize);
+        let scored = (numbers / row).clamp(1, 4096);
         Self {
             anchors,
             features: parameters.n_features(),

@@ -4,13 +4,15 @@ use super::sizes::Sizes;
 use super::step::Group;
 use crate::error::Result;
 use crate::gpu::Gpu;
-use crate::gpu::buffer::Buffers;
+use crate::gpu::buffer::{Buffers, megabytes};
 
 /// Most bytes that the sums of a training batch's pairs take, however large a binding may be.
 const MOST_SUMS: u64 = 512 << 20;
 
 /// Steps whose losses the device keeps before the host fetches them.
-pub(super) const LOSS_SLOTS: usize = 1 << 16;
+pub(super) fn loss_slots(gpu: &Gpu) -> usize {
+    (gpu.largest_binding() / 4).min(1 << 16) as usize
+}
 
 /// Buffers for batches of the sizes' capacity.
 pub(super) fn workspace(gpu: &Gpu, sizes: &Sizes) -> Result<Buffers> {
@@ -32,7 +34,7 @@ pub(super) fn workspace(gpu: &Gpu, sizes: &Sizes) -> Result<Buffers> {
     work.add(gpu, "row_losses", if training { rows } else { 0 })?;
     work.add(gpu, "pulls", if sizes.slopes { 2 * pairs } else { 0 })?;
     work.add(gpu, "kappa_totals", m)?;
-    work.add(gpu, "step_losses", if training { LOSS_SLOTS } else { 0 })?;
+    work.add(gpu, "step_losses", if training { loss_slots(gpu) } else { 0 })?;
     Ok(work)
 }
 
@@ -45,11 +47,12 @@ fn most_sums(sizes: &Sizes, group: Group) -> usize {
 /// pair a row.
 pub(super) fn groups(gpu: &Gpu, sizes: &Sizes) -> Result<Vec<Group>> {
     groups_within(sizes, gpu.largest_binding().min(MOST_SUMS)).ok_or_else(|| {
-        let needed = (sizes.batch * sizes.record_quads() * 16) as f64 / 1e6;
+        let needed = (sizes.batch * sizes.record_quads() * 16) as u64;
         gpu.error(format!(
-            "the sums of one anchor's pairs may take {needed:.1} MB, and the device reaches {:.1} MB \
-             of one buffer: use a smaller --batch-size",
-            gpu.largest_binding() as f64 / 1e6
+            "the sums of one anchor's pairs may take {}, and the device reaches {} of one buffer: use \
+             a smaller --batch-size",
+            megabytes(needed),
+            megabytes(gpu.largest_binding())
         ))
     })
 }

@@ -4,7 +4,7 @@ use super::cases::{Case, dense_inverse, dense_plain, dense_soft, sparse_adam};
 use crate::backend::gpu::trace::Trace;
 use crate::compare::{judge, traced_step, twins};
 use crate::config::TrainConfig;
-use crate::gpu::test_gpu;
+use crate::gpu::testing::test_gpu;
 
 #[derive(Clone, Copy, PartialEq)]
 enum Word {

@@ -2,13 +2,11 @@
 
 use super::cases::{Case, dense_inverse, dense_plain, dense_soft, sparse_adam};
 use crate::compare::{Row, kernels};
-use crate::gpu::{Gpu, test_adapter, test_gpu};
+use crate::gpu::testing::edited_gpu;
 
 /// The lines of a comparison on a device with one text of one kernel replaced.
 fn with_fault(case: &Case, kernel: &str, from: &str, to: &str) -> Option<Vec<Row>> {
-    test_gpu()?;
-    let edit = (kernel.to_owned(), from.to_owned(), to.to_owned());
-    let gpu = Gpu::open_edited(&test_adapter(), edit).unwrap();
+    let gpu = edited_gpu(kernel, from, to)?;
     // A text that is not in the source is an error.
     Some(kernels(&case.data(), &case.config, &gpu).unwrap())
 }
