@@ -10,6 +10,7 @@ use rand::seq::SliceRandom;
 use rand_xoshiro::Xoshiro256PlusPlus;
 
 use crate::equations::bridge::{Problem, to_params, worst_difference};
+use crate::equations::cases::devices;
 use crate::oracle::paper_loop::{PaperSettings, paper_loop};
 use crate::oracle::train::{Optimizer, Schedule as OracleSchedule, schedule};
 use crate::oracle::{Coding, Distance, Loss, Spec, Target};
@@ -62,11 +63,11 @@ fn labels(problem: &Problem) -> Vec<f64> {
 }
 
 /// Single-row steps of the backend: the difference to the loop, of parameters and of the loss.
-fn differences(problem: &Problem, sparse: bool) -> (f64, f64) {
+fn differences(problem: &Problem, device: &Device, sparse: bool) -> (f64, f64) {
     let labels = labels(problem);
     let (expected, loss) = paper_loop(&problem.params, &SETTINGS, &problem.rows, &labels);
     assert!(worst_difference(&problem.params, &expected) > 0.3, "the loop should move far");
-    let (found, totals) = problem.with_backend(&config(problem), sparse, |backend| {
+    let (found, totals) = problem.with_backend(device, &config(problem), sparse, |backend| {
         for t in 0..ROWS as u32 {
             let divisor = f64::from(t) + SETTINGS.t0;
             let rate = (SETTINGS.rho / divisor) as f32;
@@ -81,8 +82,10 @@ fn differences(problem: &Problem, sparse: bool) -> (f64, f64) {
 
 #[test]
 fn single_row_steps_are_the_papers_loop() {
-    let (parameters, loss) = differences(&problem(), false);
-    assert!(parameters < TOLERANCE && loss < TOLERANCE, "{parameters:.2e}, {loss:.2e}");
+    for (name, device) in devices() {
+        let (parameters, loss) = differences(&problem(), &device, false);
+        assert!(parameters < TOLERANCE && loss < TOLERANCE, "{name}: {parameters:.2e}, {loss:.2e}");
+    }
 }
 
 #[test]
@@ -90,20 +93,22 @@ fn single_sparse_row_steps_are_the_papers_loop() {
     // The lazy rule leaves absent columns as they are, so every row has every column.
     let mut problem = problem();
     problem.rows.iter_mut().flatten().filter(|x| **x == 0.0).for_each(|x| *x = 0.375);
-    let (parameters, loss) = differences(&problem, true);
     let tolerance = SPARSE_TOLERANCE;
-    assert!(parameters < tolerance && loss < tolerance, "{parameters:.2e}, {loss:.2e}");
+    for (name, device) in devices() {
+        let (parameters, loss) = differences(&problem, &device, true);
+        assert!(parameters < tolerance && loss < tolerance, "{name}: {parameters:.2e}, {loss:.2e}");
+    }
 }
 
 /// `train` on the problem's rows, and its reports.
-fn run(problem: &Problem, config: &TrainConfig) -> (Trained, Vec<EpochReport>) {
+fn run(problem: &Problem, device: &Device, config: &TrainConfig) -> (Trained, Vec<EpochReport>) {
     let rows = Dataset {
         features: problem.features(false),
         targets: Targets::Classes(problem.flat_targets().0),
     };
     let data = TrainData { train: &rows, valid: None, test: None, n_classes: 2, never_seen: &[] };
     let mut reports = Vec::new();
-    let trained = train(&data, config, &Device::Cpu, &mut |event| {
+    let trained = train(&data, config, device, &mut |event| {
         if let Event::Epoch(report) = event {
             reports.push((*report).clone());
         }
@@ -133,19 +138,21 @@ fn training_with_batches_of_one_is_the_papers_loop() {
     let config = TrainConfig { epochs: 2, seed: 9, ..config(&problem) };
     // Without steps the start comes back.
     let still = TrainConfig { learning_rate: 0.0, anchor_rate: 0.0, ..config };
-    let start = to_params(&run(&problem, &still).0.members[0]);
+    let start = to_params(&run(&problem, &Device::Cpu, &still).0.members[0]);
     let order: Vec<usize> = orders(9, 2).concat();
     let rows: Vec<Vec<f64>> = order.iter().map(|&r| problem.rows[r].clone()).collect();
     let labels = labels(&problem);
     let labels: Vec<f64> = order.iter().map(|&r| labels[r]).collect();
     let (expected, loss) = paper_loop(&start, &SETTINGS, &rows, &labels);
 
-    let (trained, reports) = run(&problem, &config);
-    let worst = worst_difference(&to_params(&trained.members[0]), &expected);
-    assert!(worst < 2.0 * TOLERANCE, "{worst:.2e}");
-    let found = 0.5 * (reports[0].train_loss + reports[1].train_loss);
-    assert!((found - loss).abs() < 1e-4 * loss, "{found} for {loss}");
     assert!(worst_difference(&start, &expected) > 0.3, "the loop should move far");
+    for (name, device) in devices() {
+        let (trained, reports) = run(&problem, &device, &config);
+        let worst = worst_difference(&to_params(&trained.members[0]), &expected);
+        assert!(worst < 2.0 * TOLERANCE, "{name}: {worst:.2e}");
+        let found = 0.5 * (reports[0].train_loss + reports[1].train_loss);
+        assert!((found - loss).abs() < 1e-4 * loss, "{name}: {found} for {loss}");
+    }
 }
 
 #[test]
@@ -167,7 +174,7 @@ fn the_reported_rate_is_that_of_the_epochs_last_step() {
             optimizer: config::Optimizer::Adam,
             ..config(&problem)
         };
-        let (_, reports) = run(&problem, &config);
+        let (_, reports) = run(&problem, &Device::Cpu, &config);
         assert_eq!(reports.len(), epochs);
         for (epoch, report) in reports.iter().enumerate() {
             let step = (epoch + 1) * steps - 1;
