@@ -12,6 +12,7 @@ mod config_file;
 mod device;
 #[path = "cli/ending.rs"]
 mod ending;
+#[allow(dead_code, reason = "each test binary uses its own part")]
 #[path = "common/gpu.rs"]
 mod gpu;
 #[path = "cli/json.rs"]

@@ -1,13 +1,14 @@
-//! Both f32 backends against the f64 oracle: scores, gradients and whole runs.
+//! The f32 backends against the f64 oracle: scores, gradients and whole runs.
 
+#[allow(dead_code, reason = "each test binary uses its own part")]
+#[path = "common/gpu.rs"]
+mod gpu;
 #[allow(dead_code, reason = "each test binary uses its own part")]
 mod oracle;
 
-#[path = "common/gpu.rs"]
-mod gpu;
-
 mod equations {
     pub(crate) mod bridge;
+    pub(crate) mod cases;
     mod gradients;
     mod paper;
     mod runs;

@@ -1,10 +1,18 @@
-//! The adapter that GPU tests run on.
+//! The adapter that GPU tests run on, and the device that those of a binary share.
 
 use std::io::Write;
-use std::sync::Once;
+use std::sync::{Arc, Once, OnceLock};
 
-use llfm::gpu::Adapter;
+use llfm::backend::{Device, Placement};
 use llfm::gpu::adapter::{Choice, Request, choose};
+use llfm::gpu::{Adapter, Gpu};
+
+/// The GPU, with the training rows at a place; none where `LLFM_GPU=off`.
+pub(crate) fn device(placement: Placement) -> Option<Device> {
+    static OPEN: OnceLock<Option<Arc<Gpu>>> = OnceLock::new();
+    let open = || Some(Gpu::open(&gpu_or_skip()?).expect("the adapter opens"));
+    OPEN.get_or_init(open).clone().map(|gpu| Device::Gpu { gpu, placement })
+}
 
 /// The adapter, software included; `LLFM_ADAPTER` names another. `None` only where `LLFM_GPU=off`
 /// asks for the tests without a GPU: none at all is a failure, or tests would pass that checked

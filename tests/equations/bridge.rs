@@ -1,17 +1,13 @@
 //! The same problem in the oracle's words and in the crate's.
 
-use std::sync::OnceLock;
-
-use llfm::backend::{Backend, Device, Placement, TrainRows, TrainTargets};
+use llfm::backend::{Backend, Device, TrainRows, TrainTargets};
 use llfm::config::{self, Learn, Method, Schedule, TrainConfig};
 use llfm::data::{Csr, Features, Task};
-use llfm::gpu::Gpu;
 use llfm::model::Parameters;
 use ndarray::{Array1, Array2, Array3, Array4};
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
-use crate::gpu::gpu_or_skip;
 use crate::oracle::params::{Params, Shape};
 use crate::oracle::train::Optimizer;
 use crate::oracle::{Coding, Distance, Loss, Spec, Target};
@@ -26,24 +22,6 @@ pub(crate) const LOSSES: [Loss; 5] =
     [Loss::Logistic, Loss::Hinge, Loss::Softmax, Loss::OneVsRest, Loss::Squared];
 pub(crate) const DISTANCES: [Distance; 2] = [Distance::SqEuclidean, Distance::Euclidean];
 pub(crate) const OPTIMIZERS: [Optimizer; 3] = [Optimizer::Sgd, Optimizer::AdaGrad, Optimizer::Adam];
-
-/// Where everything is checked: the CPU and, unless it is to be left out, the GPU.
-pub(crate) fn devices() -> &'static [(&'static str, Device)] {
-    static DEVICES: OnceLock<Vec<(&'static str, Device)>> = OnceLock::new();
-    DEVICES.get_or_init(|| {
-        let mut devices = vec![("cpu", Device::Cpu)];
-        if let Some(adapter) = gpu_or_skip() {
-            let gpu = Gpu::open(&adapter).expect("the adapter opens");
-            devices.push(("gpu", Device::Gpu { gpu, placement: Placement::Auto }));
-        }
-        devices
-    })
-}
-
-/// Every device, with dense rows and with sparse ones.
-pub(crate) fn everywhere() -> impl Iterator<Item = (&'static (&'static str, Device), bool)> {
-    devices().iter().flat_map(|device| [(device, false), (device, true)])
-}
 
 /// A model, rows and targets, in f64 numbers that f32 holds exactly.
 #[derive(Clone)]
@@ -71,19 +49,27 @@ pub(crate) fn all_specs() -> impl Iterator<Item = Spec> {
     })
 }
 
-fn channels(loss: Loss) -> usize {
-    match loss {
-        Loss::Softmax | Loss::OneVsRest => 3,
-        _ => 1,
-    }
+fn many_channels(loss: Loss) -> bool {
+    matches!(loss, Loss::Softmax | Loss::OneVsRest)
 }
 
 impl Problem {
     /// A random problem; about half the cells of its rows are zero.
     pub(crate) fn random(spec: Spec, shape: (usize, usize, usize), rows: usize, seed: u64) -> Self {
-        let (m, p, d) = shape;
+        Self::with_classes(spec, shape, 3, rows, seed)
+    }
+
+    /// The same with so many classes, where the loss has a channel a class.
+    pub(crate) fn with_classes(
+        spec: Spec,
+        (m, p, d): (usize, usize, usize),
+        classes: usize,
+        rows: usize,
+        seed: u64,
+    ) -> Self {
         let anchors = if spec.coding == Coding::Single { 1 } else { m };
-        let shape = Shape { anchors, channels: channels(spec.loss), features: p, factors: d };
+        let channels = if many_channels(spec.loss) { classes } else { 1 };
+        let shape = Shape { anchors, channels, features: p, factors: d };
         let mut params = Params::random(shape, seed);
         for (_, cell) in params.cells_mut() {
             *cell = f64::from(*cell as f32);
@@ -100,7 +86,7 @@ impl Problem {
         let targets = (0..rows)
             .map(|_| match spec.loss {
                 Loss::Squared => Target::Value(f64::from(random.random_range(-2.0_f32..2.0))),
-                Loss::Softmax | Loss::OneVsRest => Target::Class(random.random_range(0..3)),
+                Loss::Softmax | Loss::OneVsRest => Target::Class(random.random_range(0..classes)),
                 _ => Target::Class(random.random_range(0..2)),
             })
             .collect();
@@ -264,11 +250,13 @@ pub(crate) fn to_params(parameters: &Parameters) -> Params {
 pub(crate) fn worst_difference(found: &Params, expected: &Params) -> f64 {
     let (found, expected) = (found.cells(), expected.cells());
     assert_eq!(found.len(), expected.len());
+    let mut scales = [1e-3_f64; 7];
+    for (kind, e) in &expected {
+        scales[*kind as usize] = scales[*kind as usize].max(e.abs());
+    }
     let mut worst = 0.0_f64;
     for ((kind, f), (_, e)) in found.iter().zip(&expected) {
-        let of_kind = expected.iter().filter(|(k, _)| k == kind);
-        let scale = of_kind.fold(1e-3_f64, |max, (_, v)| max.max(v.abs()));
-        let difference = (f - e).abs() / scale;
+        let difference = (f - e).abs() / scales[*kind as usize];
         worst = if difference.is_finite() { worst.max(difference) } else { f64::INFINITY };
     }
     worst

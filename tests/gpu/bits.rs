@@ -7,7 +7,7 @@ use llfm::data::{Dataset, Targets};
 use llfm::model::Parameters;
 
 use crate::bench::{METHODS, compressed, config, only, pairs, rings, start};
-use crate::gpu;
+use crate::gpu::device;
 
 /// Rows of both kinds: dense, and sparse with rows that share columns.
 fn sets() -> [Dataset; 3] {
@@ -57,7 +57,8 @@ fn run(
 
 #[test]
 fn two_runs_are_the_same_bits_resident_or_streamed() {
-    let (Some(resident), Some(stream)) = (gpu(Placement::Resident), gpu(Placement::Stream)) else {
+    let (Some(resident), Some(stream)) = (device(Placement::Resident), device(Placement::Stream))
+    else {
         return;
     };
     for data in sets() {
@@ -74,7 +75,7 @@ fn two_runs_are_the_same_bits_resident_or_streamed() {
 #[test]
 fn submissions_of_any_number_of_steps_are_the_same_bits() {
     for placement in [Placement::Resident, Placement::Stream] {
-        let Some(device) = gpu(placement) else { return };
+        let Some(device) = crate::gpu::device(placement) else { return };
         for data in sets() {
             let config = config(METHODS[3]);
             // More than one submission takes, in one go and with the device asked in between.
@@ -103,7 +104,7 @@ fn submissions_of_any_number_of_steps_are_the_same_bits() {
 
 #[test]
 fn scoring_in_parts_is_scoring_at_once() {
-    let Some(device) = gpu(Placement::Auto) else { return };
+    let Some(device) = device(Placement::Auto) else { return };
     // More rows than one dispatch takes.
     let many = rings(9_000, 3, 4);
     for data in [compressed(&many), many] {

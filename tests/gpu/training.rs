@@ -10,7 +10,7 @@ use llfm::predict::Scorer;
 use llfm::train::{TrainData, train};
 
 use crate::bench::{METHODS, compressed, config, only, regression, rings, surface};
-use crate::gpu;
+use crate::gpu::device;
 
 /// What a run tells of each epoch, and how good its model is.
 struct Told {
@@ -51,7 +51,7 @@ fn close(a: &[f64], b: &[f64], tolerance: f64) -> bool {
 
 #[test]
 fn every_method_trains_to_the_accuracy_of_the_cpu() {
-    let Some(device) = gpu(Placement::Auto) else { return };
+    let Some(device) = device(Placement::Auto) else { return };
     let (rows, test) = (rings(2_000, 3, 1), rings(4_000, 3, 2));
     for (rows, test) in [(compressed(&rows), compressed(&test)), (rows, test)] {
         for method in METHODS {
@@ -70,7 +70,7 @@ fn every_method_trains_to_the_accuracy_of_the_cpu() {
 
 #[test]
 fn a_regression_trains_to_the_error_of_the_cpu() {
-    let Some(device) = gpu(Placement::Auto) else { return };
+    let Some(device) = device(Placement::Auto) else { return };
     let (rows, test) = (surface(1_000, 3, 1), surface(1_000, 3, 2));
     let config = regression(Method::LlfmJo);
     let (found, expected) =
