@@ -4,7 +4,7 @@ mod cases;
 mod corruption;
 mod faults;
 
-use super::{Row, STEPS, TOLERANCES, kernels, rings, run, steps};
+use super::{Row, STEPS, TOLERANCES, Tolerance, kernels, rings, run, steps};
 use crate::event::Flow;
 use crate::gpu::testing::test_gpu;
 use cases::{Case, cases};
@@ -55,7 +55,7 @@ fn a_whole_run_comes_to_the_same_metric() {
     let found = run(&data, &case.config, &gpu, &mut |_| Flow::Continue).unwrap().unwrap();
     passes("run", std::slice::from_ref(&found.row));
     assert_eq!((found.part, found.rows, found.metric), ("test", 1000, "accuracy"));
-    assert!(found.cpu.accuracy.unwrap() > 0.6, "{found:?}");
+    assert!(found.cpu > 0.6 && found.seeds <= 3, "{found:?}");
     assert!(run(&data, &case.config, &gpu, &mut |_| Flow::Stop).unwrap().is_none());
 }
 
@@ -64,5 +64,15 @@ fn every_tolerance_is_positive_and_explained() {
     for entry in TOLERANCES {
         assert!(entry.limit > 0.0 && entry.limit <= 0.05, "{entry:?}");
         assert!(entry.reason.len() > 10, "{entry:?}");
+    }
+}
+
+#[test]
+fn the_page_on_the_gpu_has_the_table_of_tolerances() {
+    let page = include_str!("../../docs/gpu.md");
+    for entry in TOLERANCES {
+        let Tolerance { kernel, output, limit, reason } = entry;
+        let line = format!("| `{kernel}` | {output} | {limit:e} | {reason} |");
+        assert!(page.contains(&line), "docs/gpu.md lacks:\n{line}");
     }
 }

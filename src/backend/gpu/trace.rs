@@ -78,6 +78,9 @@ impl Trainer<'_> {
         };
         self.gpu.write(self.buffers.get("step"), 0, &Step::spread(&[step]))?;
         for name in FILLED {
+            if name == "distance" && self.sizes.anchors == 1 {
+                continue;
+            }
             let buffer = self.buffers.get(name);
             let words = buffer.raw.size() as usize / 4;
             self.gpu.write(buffer, 0, &vec![f32::NAN; words])?;

@@ -18,7 +18,8 @@ pub(super) fn loss_slots(gpu: &Gpu) -> usize {
 pub(super) fn workspace(gpu: &Gpu, sizes: &Sizes) -> Result<Buffers> {
     let (m, rows, pairs) = (sizes.anchors, sizes.capacity, sizes.most_pairs());
     let mut work = Buffers::default();
-    work.add(gpu, "distance", if m > 1 { m * rows } else { 0 })?;
+    // A lone anchor's distances are not computed: whatever is read of them stays 0.
+    work.add(gpu, "distance", m * rows)?;
     work.add(gpu, "norm_parts", if sizes.sparse { m * super::sizes::NORM_PARTS } else { 0 })?;
     work.add(gpu, "row_codes", 2 * rows)?;
     work.add(gpu, "active_anchors", 5 * pairs)?;

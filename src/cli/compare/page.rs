@@ -35,15 +35,16 @@ struct RowEvent<'a> {
 }
 
 #[derive(Serialize)]
-struct RunEvent<'a> {
+struct RunEvent {
     event: &'static str,
     set: Option<&'static str>,
     method: String,
     part: &'static str,
     rows: usize,
     metric: &'static str,
-    cpu: &'a llfm::metrics::Metrics,
-    gpu: &'a llfm::metrics::Metrics,
+    seeds: usize,
+    cpu: f64,
+    gpu: f64,
     /// Of training: the CPU's, the GPU's.
     seconds: [f64; 2],
     max_error: f64,
@@ -160,8 +161,9 @@ impl Page {
                 part: run.part,
                 rows: run.rows,
                 metric: run.metric,
-                cpu: &run.cpu,
-                gpu: &run.gpu,
+                seeds: run.seeds,
+                cpu: run.cpu,
+                gpu: run.gpu,
                 seconds: run.seconds,
                 max_error: row.max_error,
                 tolerance: row.tolerance,
@@ -177,9 +179,12 @@ impl Page {
             other => other,
         };
         let is_share = run.metric == "accuracy";
-        let value = |metrics: &llfm::metrics::Metrics| match (metrics.accuracy, metrics.rmse) {
-            (Some(share), _) => format!("{:.2} %", 100.0 * share),
-            (None, rmse) => format!("{:.5}", rmse.unwrap_or(f64::NAN)),
+        let value = |x: f64| {
+            if is_share { format!("{:.2} %", 100.0 * x) } else { format!("{x:.5}") }
+        };
+        let seeds = match run.seeds {
+            1 => String::new(),
+            seeds => format!(", mean of {seeds} seeds"),
         };
         let unit = if is_share { "points" } else { "%" };
         let name = if is_share { "accuracy" } else { "RMSE" };
@@ -187,12 +192,12 @@ impl Page {
         self.console.line("")?;
         let title = self.console.bold(&format!("whole run, {method}"));
         let rows = count(run.rows);
-        self.console.line(&format!("{title}: {name} on {rows} {part} rows"))?;
-        for (device, metrics, seconds) in
-            [("cpu", &run.cpu, run.seconds[0]), ("gpu", &run.gpu, run.seconds[1])]
+        self.console.line(&format!("{title}: {name} on {rows} {part} rows{seeds}"))?;
+        for (device, found, seconds) in
+            [("cpu", run.cpu, run.seconds[0]), ("gpu", run.gpu, run.seconds[1])]
         {
             let time = self.console.dim(&format!("trained in {}", duration(seconds)));
-            self.console.line(&format!("  {device}  {:>9}  {time}", value(metrics)))?;
+            self.console.line(&format!("  {device}  {:>9}  {time}", value(found)))?;
         }
         self.console.line(&format!(
             "  {:.2} {unit} apart, tolerance {:.2}  {verdict}",
