@@ -1,6 +1,6 @@
 //! `anchor_update`, `anchor_update_csr`, `metric_update` and `metric_update_csr`.
 
-use super::rule::{Cell, Moved, Rates, stepped};
+use super::rule::{Cell, Moved, Rates, remainder, stepped, toward};
 use super::{after, before, pulls, row_of};
 use crate::compare::Checked;
 use crate::compare::twins::view::{NO_SLOT, View};
@@ -13,8 +13,8 @@ struct Pulled {
     at: usize,
     /// Of the share of ∂τ in the parts of `metric`.
     part: usize,
-    /// `None` where the kernel may not move anything.
-    sums: Option<[f64; 2]>,
+    /// A, B and Σ |κ|(x − z)²; `None` where the kernel may not move anything.
+    sums: Option<[f64; 3]>,
 }
 
 /// Pairs of dense rows.
@@ -23,12 +23,13 @@ pub(super) fn dense(view: &View<'_>) -> Vec<Checked> {
     let (anchors, pulls) = (before(view, "anchors"), pulls(view));
     let mut all = Vec::new();
     for i in 0..m {
-        let mut sums = vec![[0.0; 2]; p];
+        let mut sums = vec![[0.0; 3]; p];
         for slot in view.starts()[i] as usize..view.starts()[i + 1] as usize {
             for (j, x) in row_of(view, view.pairs()[slot].data_row as usize) {
                 let away = anchors[i * pitch + j] - x;
                 sums[j][0] += pulls[slot][0] * away;
                 sums[j][1] += pulls[slot][0] * away * away;
+                sums[j][2] += pulls[slot][0].abs() * away * away;
             }
         }
         all.extend(sums.iter().enumerate().map(|(j, sums)| {
@@ -50,13 +51,14 @@ pub(super) fn sparse(view: &View<'_>) -> Vec<Checked> {
     for (column, (j, entries)) in view.columns().into_iter().enumerate() {
         for i in 0..m {
             let z = anchors[j * m + i];
-            let mut sums = [totals[i] * z, totals[i] * z * z];
+            let mut sums = [totals[i] * z, totals[i] * z * z, totals[i].abs() * z * z];
             for [row, bits] in entries {
                 let slot = slots[i * view.capacity() + *row as usize];
                 if slot != NO_SLOT {
                     let (kappa, x) = (pulls[slot as usize][0], f64::from(f32::from_bits(*bits)));
                     sums[0] -= kappa * x;
                     sums[1] += kappa * x * (x - 2.0 * z);
+                    sums[2] += kappa.abs() * x.abs() * (x.abs() + 2.0 * z.abs());
                 }
             }
             let cell = &mut all[j * m + i];
@@ -77,15 +79,18 @@ fn updated(view: &View<'_>, all: &[Pulled]) -> Vec<Checked> {
         let scale = if sizes.has_scales { anchors[section + cell.at] } else { 1.0 };
         let weight = metric[p + cell.feature];
         let e = if sizes.sparse { weight } else { weight * weight };
-        let a = cell.sums.filter(|_| learn.anchors).map(|[a, _]| 2.0 * e * scale * scale * a);
+        let a = cell.sums.filter(|_| learn.anchors).map(|[a, ..]| 2.0 * e * scale * scale * a);
         z.push(anchor_cell(view, cell.at, a));
         if sizes.has_scales {
-            let b = cell.sums.filter(|_| learn.scale).map(|[_, b]| 2.0 * e * scale * b);
+            let b = cell.sums.filter(|_| learn.scale).map(|[_, b, _]| 2.0 * e * scale * b);
             t.push(anchor_cell(view, section + cell.at, b));
         }
-        if let Some([_, b]) = cell.sums.filter(|_| learn.metric) {
-            parts.0.push(moved[2 * p + cell.part]);
-            parts.1.push(e * scale * scale * b);
+        if let Some([_, b, magnitudes]) = cell.sums.filter(|_| learn.metric) {
+            let weight = e * scale * scale;
+            // Rows of both classes at one place pull against each other: the terms may cancel.
+            let slack = remainder(weight * magnitudes);
+            parts.0.push(toward(moved[2 * p + cell.part], weight * b, slack));
+            parts.1.push(weight * b);
         }
     }
     let mut checks = stepped(view, Rates::of_anchors(view), &z);
@@ -98,7 +103,7 @@ fn updated(view: &View<'_>, all: &[Pulled]) -> Vec<Checked> {
 fn anchor_cell(view: &View<'_>, at: usize, gradient: Option<f64>) -> Moved {
     let [before, after] = [&view.trace.before, &view.trace.after]
         .map(|of| cell(view, of.get("anchors"), of.get("anchor_moments"), at));
-    Moved { before, after, gradient }
+    Moved { before, after, gradient, hidden: 0.0 }
 }
 
 fn cell(view: &View<'_>, theta: &[f32], moments: &[[f32; 2]], at: usize) -> Cell {
@@ -113,7 +118,7 @@ fn cell(view: &View<'_>, theta: &[f32], moments: &[[f32; 2]], at: usize) -> Cell
 pub(super) fn metric(view: &View<'_>) -> Vec<Checked> {
     let (p, pitch) = (view.shape.features, 4 * view.trace.sizes.row_quads);
     let parts = &before(view, "metric")[2 * p..];
-    let slope = |j: usize| (0..view.shape.anchors).map(|i| parts[i * pitch + j]).sum();
+    let slope = |j: usize| summed((0..view.shape.anchors).map(|i| parts[i * pitch + j]));
     metric_step(view, &(0..p).map(|j| Some(slope(j))).collect::<Vec<_>>(), 0.5)
 }
 
@@ -122,20 +127,32 @@ pub(super) fn metric_csr(view: &View<'_>) -> Vec<Checked> {
     let (m, p) = (view.shape.anchors, view.shape.features);
     let parts = &before(view, "metric")[2 * p..];
     let mut slopes = vec![None; p];
-    for (column, (j, _)) in view.columns().into_iter().enumerate() {
-        slopes[j] = Some(parts[column * m..][..m].iter().sum());
+    let marks = view.marks();
+    for (column, mark) in marks[..marks.len() - 1].iter().enumerate() {
+        slopes[mark[0] as usize] = Some(summed(parts[column * m..][..m].iter().copied()));
     }
     metric_step(view, &slopes, 1.0)
 }
 
-fn metric_step(view: &View<'_>, slopes: &[Option<f64>], power: f64) -> Vec<Checked> {
+/// A sum, and that of the magnitudes.
+fn summed(terms: impl Iterator<Item = f64>) -> (f64, f64) {
+    terms.fold((0.0, 0.0), |(sum, all), x| (sum + x, all + x.abs()))
+}
+
+fn metric_step(view: &View<'_>, slopes: &[Option<(f64, f64)>], power: f64) -> Vec<Checked> {
     let p = view.shape.features;
     let (old, new) = (before(view, "metric"), after(view, "metric"));
     let (mut cells, mut weights, mut kept) = (Vec::new(), (vec![], vec![]), (vec![], vec![]));
     for (j, &gradient) in slopes.iter().enumerate() {
         let [before, after] = [&view.trace.before, &view.trace.after]
             .map(|of| cell(view, of.get("metric"), of.get("metric_moments"), j));
-        cells.push(Moved { before, after, gradient });
+        let (gradient, hidden) = match gradient {
+            // A metric that scales all distances alike may leave the weights as they are: its
+            // parts cancel.
+            Some((sum, magnitudes)) => (Some(sum), remainder(magnitudes)),
+            None => (None, 0.0),
+        };
+        cells.push(Moved { before, after, gradient, hidden });
         let (weight, expected, side) = match gradient {
             Some(_) => (new[p + j], (power * new[j]).exp(), &mut weights),
             None => (new[p + j], old[p + j], &mut kept),

@@ -53,6 +53,7 @@ fn head(view: &View<'_>, anchor: usize, head: usize, gradient: Option<f64>) -> M
         before: cell(view.before("heads"), view.before("head_moments")),
         after: cell(view.after("heads"), view.after("head_moments")),
         gradient,
+        hidden: 0.0,
     }
 }
 
@@ -170,5 +171,6 @@ fn record_cell(view: &View<'_>, at: usize, gradient: Option<f64>) -> Moved {
         before: cell(view.before("records"), view.before("record_moments")),
         after: cell(view.after("records"), view.after("record_moments")),
         gradient,
+        hidden: 0.0,
     }
 }

@@ -16,6 +16,8 @@ pub(super) struct Moved {
     pub(super) before: Cell,
     pub(super) after: Cell,
     pub(super) gradient: Option<f64>,
+    /// What rounding may leave of the gradient where its terms cancel.
+    pub(super) hidden: f64,
 }
 
 /// Step size, L2 and decay of the cells.
@@ -57,23 +59,28 @@ pub(super) fn stepped(view: &View<'_>, rates: Rates, cells: &[Moved]) -> Vec<Che
         };
         let g = slope + rates.l2 * cell.before[0];
         let (old, new) = (cell.before, cell.after);
+        // Of g² in the second moment.
+        let of_square = (2.0 * g.abs() + cell.hidden) * cell.hidden;
         match optimizer {
-            Optimizer::Sgd => add(steps, rates, cell, 1.0, g),
+            Optimizer::Sgd => add(steps, rates, cell, (1.0, cell.hidden), g),
             Optimizer::AdaGrad => {
-                seconds.0.push(new[2]);
-                seconds.1.push(old[2] + g * g);
-                // Of the memory expected, so that a wrong one is not seen as right.
-                add(steps, rates, cell, (old[2] + g * g).sqrt() + 1e-8, g);
+                let second = old[2] + g * g;
+                seconds.0.push(toward(new[2], second, of_square));
+                seconds.1.push(second);
+                // Of the memory found: that it is right was checked.
+                add(steps, rates, cell, (new[2].sqrt() + 1e-8, cell.hidden), g);
             }
             Optimizer::Adam => {
-                firsts.0.push(new[1]);
-                firsts.1.push(beta1 * old[1] + (1.0 - beta1) * g);
-                seconds.0.push(new[2]);
-                seconds.1.push(beta2 * old[2] + (1.0 - beta2) * g * g);
+                let first = beta1 * old[1] + (1.0 - beta1) * g;
+                firsts.0.push(toward(new[1], first, (1.0 - beta1) * cell.hidden));
+                firsts.1.push(first);
+                let second = beta2 * old[2] + (1.0 - beta2) * g * g;
+                seconds.0.push(toward(new[2], second, (1.0 - beta2) * of_square));
+                seconds.1.push(second);
                 let t = view.trace.rates.step as i32;
                 let first = new[1] / (1.0 - beta1.powi(t));
                 let second = (new[2] / (1.0 - beta2.powi(t))).sqrt();
-                add(steps, rates, cell, 1.0, first / (second + 1e-8));
+                add(steps, rates, cell, (1.0, 0.0), first / (second + 1e-8));
             }
         }
     }
@@ -83,19 +90,29 @@ pub(super) fn stepped(view: &View<'_>, rates: Rates, cells: &[Moved]) -> Vec<Che
     checks.map(|(output, (found, expected))| view.checked(output, found, expected)).collect()
 }
 
-/// What was taken off θ, in units of the rate and times `root`; rounding of θ may hide a little.
+/// What was taken off θ, in units of the rate and times `root`; rounding of θ may hide a little
+/// beside `hidden`.
 fn add(
     (found, expected): &mut (Vec<f64>, Vec<f64>),
     rates: Rates,
     cell: &Moved,
-    root: f64,
+    (root, hidden): (f64, f64),
     step: f64,
 ) {
     let (old, new) = (cell.before[0], cell.after[0]);
     let taken = (old * (1.0 - rates.rate * rates.decay) - new) / rates.rate * root;
     let slack = 1.5 * f64::from(f32::EPSILON) * old.abs().max(new.abs()) / rates.rate * root;
-    let away = taken - step;
-    // NaN stays.
-    found.push(if away.is_nan() { away } else { taken - away.clamp(-slack, slack) });
+    found.push(toward(taken, step, slack + hidden));
     expected.push(step);
+}
+
+/// `found`, brought nearer to `expected` by `slack`. NaN stays.
+pub(super) fn toward(found: f64, expected: f64, slack: f64) -> f64 {
+    let away = found - expected;
+    if away.is_nan() { away } else { found - away.clamp(-slack, slack) }
+}
+
+/// What rounding may leave of terms that cancel, given the sum of their magnitudes.
+pub(super) fn remainder(magnitudes: f64) -> f64 {
+    2.0 * f64::from(f32::EPSILON) * magnitudes
 }
