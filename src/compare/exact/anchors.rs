@@ -24,12 +24,13 @@ pub(super) fn dense(view: &View<'_>) -> Vec<Checked> {
     let mut all = Vec::new();
     for i in 0..m {
         let mut sums = vec![[0.0; 3]; p];
-        for slot in view.starts()[i] as usize..view.starts()[i + 1] as usize {
-            for (j, x) in row_of(view, view.pairs()[slot].data_row as usize) {
+        let slots = view.starts()[i] as usize..view.starts()[i + 1] as usize;
+        for (pair, &[kappa, _]) in view.pairs()[slots.clone()].iter().zip(&pulls[slots]) {
+            for (j, x) in row_of(view, pair.data_row as usize) {
                 let away = anchors[i * pitch + j] - x;
-                sums[j][0] += pulls[slot][0] * away;
-                sums[j][1] += pulls[slot][0] * away * away;
-                sums[j][2] += pulls[slot][0].abs() * away * away;
+                sums[j][0] += kappa * away;
+                sums[j][1] += kappa * away * away;
+                sums[j][2] += kappa.abs() * away * away;
             }
         }
         all.extend(sums.iter().enumerate().map(|(j, sums)| {

@@ -140,7 +140,7 @@ fn parameters(spec: &Spec, config: &TrainConfig, random: &mut Generator) -> Para
         anchors: Array2::from_shape_simple_fn((m, p), || number(1.0)),
         log_lipschitz,
         log_metric: Array1::from_shape_simple_fn(p, || number(0.3)),
-        anchor_scale: (config.learn.scale || spec.number % 5 == 0)
+        anchor_scale: (config.learn.scale || spec.number.is_multiple_of(5))
             .then(|| Array2::from_shape_simple_fn((m, p), || 1.0 + number(0.3))),
         bias: Array2::from_shape_simple_fn((m, c), || number(0.5)),
         linear: Array3::from_shape_simple_fn((m, c, p), || number(linear)),
