@@ -6,6 +6,8 @@
 
 mod bench;
 mod check;
+#[cfg(test)]
+mod exact;
 mod sets;
 mod tolerance;
 mod twins;

@@ -1,7 +1,7 @@
 //! What the comparison finds, and that it finds it.
 
 mod cases;
-mod corruption;
+pub(in crate::compare) mod corruption;
 mod faults;
 
 use super::{Row, STEPS, TOLERANCES, Tolerance, kernels, rings, run, steps};

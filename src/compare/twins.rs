@@ -11,7 +11,7 @@ mod heads;
 mod models;
 mod rule;
 mod score;
-mod view;
+pub(in crate::compare) mod view;
 
 use super::Checked;
 use crate::backend::gpu::trace::Trace;

@@ -12,45 +12,45 @@ use crate::optimizer::Update;
 use crate::simd::LANES;
 
 /// What `slots` holds where a row does not use an anchor.
-pub(super) const NO_SLOT: u32 = u32::MAX;
+pub(in crate::compare) const NO_SLOT: u32 = u32::MAX;
 
 /// Twin of `RowCode`.
 #[derive(Debug, Clone, Copy, Pod, Zeroable)]
 #[repr(C)]
-pub(super) struct RowCode {
-    pub(super) count: u32,
-    pub(super) normalizer: f32,
+pub(in crate::compare) struct RowCode {
+    pub(in crate::compare) count: u32,
+    pub(in crate::compare) normalizer: f32,
 }
 
 /// Twin of `Active`.
 #[derive(Debug, Clone, Copy, Pod, Zeroable)]
 #[repr(C)]
-pub(super) struct Active {
-    pub(super) anchor: u32,
-    pub(super) slot: u32,
-    pub(super) gamma: f32,
-    pub(super) u: f32,
-    pub(super) pull: f32,
+pub(in crate::compare) struct Active {
+    pub(in crate::compare) anchor: u32,
+    pub(in crate::compare) slot: u32,
+    pub(in crate::compare) gamma: f32,
+    pub(in crate::compare) u: f32,
+    pub(in crate::compare) pull: f32,
 }
 
 /// Twin of `Pair`.
 #[derive(Debug, Clone, Copy, Pod, Zeroable)]
 #[repr(C)]
-pub(super) struct SlotPair {
-    pub(super) row: u32,
-    pub(super) data_row: u32,
-    pub(super) anchor: u32,
+pub(in crate::compare) struct SlotPair {
+    pub(in crate::compare) row: u32,
+    pub(in crate::compare) data_row: u32,
+    pub(in crate::compare) anchor: u32,
 }
 
 /// A traced kernel and the sizes of the CPU's layout.
-pub(super) struct View<'a> {
-    pub(super) trace: &'a Trace,
-    pub(super) config: &'a TrainConfig,
-    pub(super) shape: Shape,
+pub(in crate::compare) struct View<'a> {
+    pub(in crate::compare) trace: &'a Trace,
+    pub(in crate::compare) config: &'a TrainConfig,
+    pub(in crate::compare) shape: Shape,
 }
 
 impl<'a> View<'a> {
-    pub(super) fn new(trace: &'a Trace, config: &'a TrainConfig) -> Self {
+    pub(in crate::compare) fn new(trace: &'a Trace, config: &'a TrainConfig) -> Self {
         let sizes = &trace.sizes;
         let shape = Shape {
             anchors: sizes.anchors,
@@ -63,16 +63,16 @@ impl<'a> View<'a> {
     }
 
     /// A buffer as the kernel found it.
-    pub(super) fn before<T: Pod>(&self, name: &str) -> &'a [T] {
+    pub(in crate::compare) fn before<T: Pod>(&self, name: &str) -> &'a [T] {
         self.trace.before.get(name)
     }
 
     /// A buffer as the kernel left it.
-    pub(super) fn after<T: Pod>(&self, name: &str) -> &'a [T] {
+    pub(in crate::compare) fn after<T: Pod>(&self, name: &str) -> &'a [T] {
         self.trace.after.get(name)
     }
 
-    pub(super) fn checked(
+    pub(in crate::compare) fn checked(
         &self,
         output: &'static str,
         found: Vec<f64>,
@@ -82,44 +82,47 @@ impl<'a> View<'a> {
     }
 
     /// Rows of the batch.
-    pub(super) fn rows(&self) -> usize {
+    pub(in crate::compare) fn rows(&self) -> usize {
         self.trace.step.rows as usize
     }
 
     /// Pitch of arrays by (anchor, row).
-    pub(super) fn capacity(&self) -> usize {
+    pub(in crate::compare) fn capacity(&self) -> usize {
         self.trace.sizes.capacity
     }
 
     /// Whether the distance is plain.
-    pub(super) fn plain(&self) -> bool {
+    pub(in crate::compare) fn plain(&self) -> bool {
         self.config.distance == Distance::Euclidean
     }
 
     /// The rule of everything but the local models and the anchors.
-    pub(super) fn rule(&self) -> Update {
+    pub(in crate::compare) fn rule(&self) -> Update {
         let rates = self.trace.rates;
         Update::new(self.config.optimizer, rates.step, rates.rate)
     }
 
     /// The rule of the anchors.
-    pub(super) fn anchor_rule(&self) -> Update {
+    pub(in crate::compare) fn anchor_rule(&self) -> Update {
         let rates = self.trace.rates;
         Update::new(self.config.optimizer, rates.step, rates.anchor_rate)
     }
 
     /// The rule of the local models.
-    pub(super) fn model_rule(&self) -> Update {
+    pub(in crate::compare) fn model_rule(&self) -> Update {
         self.rule().with_penalty(self.config.l2 as f32, self.config.weight_decay as f32)
     }
 
     /// Row of the data that is the r-th of the batch.
-    pub(super) fn order(&self) -> &'a [u32] {
+    pub(in crate::compare) fn order(&self) -> &'a [u32] {
         &self.before::<u32>("order")[self.trace.step.first_row as usize..][..self.rows()]
     }
 
     /// Dense rows `[b, row_stride]`, those of the given (row of the batch, row of the data).
-    pub(super) fn dense_rows(&self, rows: impl Iterator<Item = (u32, u32)>) -> Vec<f32> {
+    pub(in crate::compare) fn dense_rows(
+        &self,
+        rows: impl Iterator<Item = (u32, u32)>,
+    ) -> Vec<f32> {
         let (stride, pitch) = (self.shape.row_stride(), 4 * self.trace.sizes.row_quads);
         let data: &[f32] = self.before("rows");
         let mut batch = vec![0.0; self.rows() * stride];
@@ -131,7 +134,7 @@ impl<'a> View<'a> {
     }
 
     /// The given rows of the sparse data.
-    pub(super) fn sparse_rows(&self, data_rows: impl Iterator<Item = u32>) -> Csr {
+    pub(in crate::compare) fn sparse_rows(&self, data_rows: impl Iterator<Item = u32>) -> Csr {
         let (starts, entries): (&[u32], &[[u32; 2]]) =
             (self.before("row_starts"), self.before("entries"));
         let mut rows = Csr { n_cols: self.shape.features, offsets: vec![0], ..Csr::default() };
@@ -147,31 +150,31 @@ impl<'a> View<'a> {
     }
 
     /// The batch's columns, each with the first of its entries, and the mark that ends them.
-    pub(super) fn marks(&self) -> &'a [[u32; 2]] {
+    pub(in crate::compare) fn marks(&self) -> &'a [[u32; 2]] {
         let step = &self.trace.step;
         &self.before::<[u32; 2]>("columns")[step.first_column as usize..]
             [..=step.n_columns as usize]
     }
 
     /// Column and entries (row of the batch, value) of each column of the batch.
-    pub(super) fn columns(&self) -> Vec<(usize, &'a [[u32; 2]])> {
+    pub(in crate::compare) fn columns(&self) -> Vec<(usize, &'a [[u32; 2]])> {
         let entries: &[[u32; 2]] = self.before("column_entries");
         let ends = self.marks().windows(2);
         ends.map(|c| (c[0][0] as usize, &entries[c[0][1] as usize..c[1][1] as usize])).collect()
     }
 
     /// Where each anchor's slots begin `[m + 1]`.
-    pub(super) fn starts(&self) -> &'a [u32] {
+    pub(in crate::compare) fn starts(&self) -> &'a [u32] {
         &self.before::<u32>("starts")[..=self.shape.anchors]
     }
 
     /// The pairs by slot.
-    pub(super) fn pairs(&self) -> &'a [SlotPair] {
+    pub(in crate::compare) fn pairs(&self) -> &'a [SlotPair] {
         &self.before::<SlotPair>("pairs")[..self.starts()[self.shape.anchors] as usize]
     }
 
     /// The slots of all anchors as the CPU keeps them; rows only where `pairs` is bound.
-    pub(super) fn pair_list(&self) -> PairList {
+    pub(in crate::compare) fn pair_list(&self) -> PairList {
         let rows = if self.trace.before.has("pairs") {
             self.pairs().iter().map(|pair| pair.row).collect()
         } else {
@@ -181,14 +184,14 @@ impl<'a> View<'a> {
     }
 
     /// Slots of the anchors of the group.
-    pub(super) fn group_slots(&self) -> std::ops::Range<usize> {
+    pub(in crate::compare) fn group_slots(&self) -> std::ops::Range<usize> {
         let group = self.trace.group;
         let starts = self.starts();
         starts[group.first_anchor as usize] as usize..starts[group.end_anchor as usize] as usize
     }
 
     /// b `[m, C]`, log L and L `[m]`.
-    pub(super) fn heads(&self, words: &[f32]) -> [Vec<f32>; 3] {
+    pub(in crate::compare) fn heads(&self, words: &[f32]) -> [Vec<f32>; 3] {
         let c = self.shape.outputs;
         let rows = || words.chunks_exact(c + 2).take(self.shape.anchors);
         [
@@ -199,7 +202,7 @@ impl<'a> View<'a> {
     }
 
     /// Whether every number of the inputs that points somewhere does.
-    pub(super) fn is_sane(&self) -> bool {
+    pub(in crate::compare) fn is_sane(&self) -> bool {
         let before = &self.trace.before;
         let (m, slots) = (self.shape.anchors, self.trace.sizes.most_pairs());
         let placed = self.trace.kernel != "pair_count" && self.trace.kernel != "pair_fill";
@@ -262,11 +265,11 @@ impl<'a> View<'a> {
 }
 
 /// Numbers for the comparison.
-pub(super) fn wide(numbers: &[f32]) -> Vec<f64> {
+pub(in crate::compare) fn wide(numbers: &[f32]) -> Vec<f64> {
     numbers.iter().map(|&x| f64::from(x)).collect()
 }
 
 /// Counts and places for the comparison.
-pub(super) fn whole(numbers: impl IntoIterator<Item = u32>) -> Vec<f64> {
+pub(in crate::compare) fn whole(numbers: impl IntoIterator<Item = u32>) -> Vec<f64> {
     numbers.into_iter().map(f64::from).collect()
 }

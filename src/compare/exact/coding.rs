@@ -1,0 +1,177 @@
+//! `local_coding`, `pair_count` and `pair_fill`.
+
+use super::before;
+use crate::compare::Checked;
+use crate::compare::twins::view::{Active, NO_SLOT, RowCode, SlotPair, View, whole};
+use crate::config::Coding;
+
+/// Relative difference of two u between which a fixed number of neighbours may choose freely.
+const TIE: f64 = 1e-6;
+/// γ below which an anchor may be active or not: its weight is continuous there.
+const NO_WEIGHT: f64 = 1e-4;
+
+/// Numbers found and expected.
+type Both = (Vec<f64>, Vec<f64>);
+
+/// γ `[b, m]` with zeros, k, S, u and L·h of the active anchors, and the ranks in `slots`.
+pub(super) fn local_coding(view: &View<'_>) -> Vec<Checked> {
+    let (m, c, capacity) = (view.shape.anchors, view.shape.outputs, view.capacity());
+    let (distance, heads) = (before(view, "distance"), before(view, "heads"));
+    let (codes, active): (&[RowCode], &[Active]) =
+        (view.after("row_codes"), view.after("active_anchors"));
+    let slots: &[u32] = view.after("slots");
+    let mut outputs = [(); 5].map(|()| Both::default());
+    let [gammas, counts, normalizers, pulls, ranks] = &mut outputs;
+    for row in 0..view.rows() {
+        // A lone anchor's distances are not computed.
+        let d = |i: usize| if m == 1 { 0.0 } else { distance[i * capacity + row] };
+        let l = |i: usize| heads[i * (c + 2) + c + 1];
+        let u: Vec<f64> = (0..m).map(|i| l(i) * d(i)).collect();
+        let count = (codes[row].count as usize).min(view.trace.sizes.most_active);
+        let found: Vec<&Active> = (0..count).map(|k| &active[k * capacity + row]).collect();
+        let (gamma, normalizer) = code(view, &u, &found);
+        let mut weights = vec![0.0; m];
+        let mut places = vec![NO_SLOT; m];
+        for (rank, it) in found.iter().enumerate() {
+            let i = it.anchor as usize;
+            if i >= m || places[i] != NO_SLOT {
+                weights[0] = f64::NAN;
+                continue;
+            }
+            weights[i] = f64::from(it.gamma);
+            places[i] = rank as u32;
+            if m > 1 {
+                let single = view.config.coding == Coding::Single;
+                let pull = match (single, view.plain()) {
+                    (true, _) => 0.0,
+                    (_, true) if d(i) < 1e-6 => 0.0,
+                    (_, true) => l(i) / (2.0 * d(i)),
+                    _ => l(i),
+                };
+                pulls.0.extend([f64::from(it.u), f64::from(it.pull)]);
+                pulls.1.extend([if single { 0.0 } else { u[i] }, pull]);
+            }
+        }
+        let near = |i: usize| gamma[i].max(weights[i]) <= NO_WEIGHT;
+        let agrees = (0..m).all(|i| (gamma[i] > 0.0) == (places[i] != NO_SLOT) || near(i));
+        let wanted = gamma.iter().filter(|gamma| **gamma > 0.0).count();
+        counts.0.push(f64::from(codes[row].count));
+        counts.1.push(if agrees { count as f64 } else { wanted as f64 });
+        normalizers.0.push(f64::from(codes[row].normalizer));
+        normalizers.1.push(normalizer);
+        ranks.0.extend((0..m).map(|i| f64::from(slots[i * capacity + row])));
+        ranks.1.extend(whole(places));
+        gammas.0.extend(weights);
+        gammas.1.extend(gamma);
+    }
+    let names = ["gamma", "count", "normalizer", "u and pull", "slots"];
+    let checks = names.into_iter().zip(outputs);
+    checks.map(|(name, (found, expected))| view.checked(name, found, expected)).collect()
+}
+
+/// γ of every anchor and S, from u.
+fn code(view: &View<'_>, u: &[f64], found: &[&Active]) -> (Vec<f64>, f64) {
+    let mut gamma = vec![0.0; u.len()];
+    if view.config.coding == Coding::Single {
+        gamma[0] = 1.0;
+        return (gamma, 1.0);
+    }
+    let mut nearest: Vec<usize> = (0..u.len()).collect();
+    nearest.sort_by(|&a, &b| u[a].total_cmp(&u[b]));
+    let t = |i: usize| u[i] - u[nearest[0]];
+    if view.config.coding == Coding::Adaptive {
+        // λ grows by one neighbour as long as it stays above the next one's t.
+        let mut k = 1;
+        let lambda = |k: usize| {
+            let (sum, squares) = nearest[..k]
+                .iter()
+                .fold((0.0, 0.0), |(sum, squares), &i| (sum + t(i), squares + t(i) * t(i)));
+            let k = k as f64;
+            (sum + (k + sum * sum - k * squares).max(0.0).sqrt()) / k
+        };
+        while k < u.len() && lambda(k) > t(nearest[k]) {
+            k += 1;
+        }
+        let mu = lambda(k);
+        let sum: f64 = nearest[..k].iter().map(|&i| mu - t(i)).sum();
+        nearest[..k].iter().for_each(|&i| gamma[i] = (mu - t(i)) / sum);
+        return (gamma, sum);
+    }
+    let k = view.config.neighbors.min(u.len());
+    let edge = u[nearest[k - 1]];
+    let is_tied = |i: usize| (u[i] - edge).abs() <= TIE * edge;
+    let is_found = |i: usize| found.iter().any(|it| it.anchor as usize == i);
+    // Of equals at the edge, those found come first.
+    nearest.sort_by_key(|&i| (!is_tied(i) && u[i] > edge, is_tied(i), is_tied(i) && !is_found(i)));
+    let weight = |i: usize| match view.config.coding {
+        Coding::Soft => (-t_of(u, i)).exp(),
+        _ => 1.0 / (u[i] + 1e-6),
+    };
+    let sum: f64 = nearest[..k].iter().map(|&i| weight(i)).sum();
+    nearest[..k].iter().for_each(|&i| gamma[i] = weight(i) / sum);
+    (gamma, sum)
+}
+
+fn t_of(u: &[f64], i: usize) -> f64 {
+    u[i] - u.iter().copied().fold(f64::INFINITY, f64::min)
+}
+
+/// (anchor, row, rank) of every pair, in the order of the slots.
+fn coded(view: &View<'_>) -> Vec<(usize, usize, usize)> {
+    let slots: &[u32] = view.before("slots");
+    let mut pairs = Vec::new();
+    for i in 0..view.shape.anchors {
+        for row in 0..view.rows() {
+            let rank = slots[i * view.capacity() + row];
+            if rank != NO_SLOT {
+                pairs.push((i, row, rank as usize));
+            }
+        }
+    }
+    pairs
+}
+
+/// Pairs of each anchor, and the sums over the steps.
+pub(super) fn pair_count(view: &View<'_>) -> Vec<Checked> {
+    let m = view.shape.anchors;
+    let active: &[Active] = view.before("active_anchors");
+    let [old, new]: [&[[u32; 2]]; 2] = [view.before("anchor_totals"), view.after("anchor_totals")];
+    let number = |total: &[u32; 2]| f64::from(f32::from_bits(total[1]));
+    let (mut counts, mut gammas) = (vec![0; m], old[..m].iter().map(number).collect::<Vec<_>>());
+    for (i, row, rank) in coded(view) {
+        counts[i] += 1;
+        gammas[i] += f64::from(active[rank * view.capacity() + row].gamma);
+    }
+    let totals = old.iter().zip(&counts).map(|(total, count)| total[0] + count);
+    let found = whole(new[..m].iter().map(|total| total[0]));
+    let found_counts = whole(view.after::<u32>("counts")[..m].iter().copied());
+    vec![
+        view.checked("total pairs", found, whole(totals)),
+        view.checked("counts", found_counts, whole(counts)),
+        view.checked("total gamma", new[..m].iter().map(number).collect(), gammas),
+    ]
+}
+
+/// Where each anchor's pairs begin, the pairs, and their slots.
+pub(super) fn pair_fill(view: &View<'_>) -> Vec<Checked> {
+    let (m, capacity, order) = (view.shape.anchors, view.capacity(), view.order());
+    let (active, pairs): (&[Active], &[SlotPair]) =
+        (view.after("active_anchors"), view.after("pairs"));
+    let (mut starts, mut cells) = (vec![0; m + 1], Both::default());
+    let mut slots = vec![NO_SLOT; m * view.rows()];
+    for (slot, (i, row, rank)) in coded(view).into_iter().enumerate() {
+        starts[i + 1..].iter_mut().for_each(|start| *start += 1);
+        let (pair, it) = (&pairs[slot], &active[rank * capacity + row]);
+        cells.0.extend(whole([pair.row, pair.data_row, pair.anchor, it.slot, it.anchor]));
+        cells.1.extend(whole([row as u32, order[row], i as u32, slot as u32, i as u32]));
+        slots[i * view.rows() + row] = slot as u32;
+    }
+    let all: &[u32] = view.after("slots");
+    let found = (0..m).flat_map(|i| &all[i * capacity..][..view.rows()]).copied();
+    let found_starts = whole(view.after::<u32>("starts")[..=m].iter().copied());
+    vec![
+        view.checked("starts", found_starts, whole(starts)),
+        view.checked("pairs", cells.0, cells.1),
+        view.checked("slots", whole(found), whole(slots)),
+    ]
+}
