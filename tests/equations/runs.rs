@@ -8,7 +8,7 @@ use crate::oracle::params::Params;
 use crate::oracle::train::{Optimizer, Rates, Trainer};
 
 /// Rounding grows over the steps, most where an anchor enters or leaves a row's active set.
-const TOLERANCE: f64 = 2e-3;
+const TOLERANCE: f64 = 1e-4;
 const STEPS: usize = 20;
 
 fn backend_run(
