@@ -89,7 +89,6 @@
 //! | [`settings`], [`config`] | what a user sets; every setting decided and checked |
 //! | [`mod@train`], [`event`] | the loop, and what it tells while it runs |
 //! | [`backend`] | what a device does: step, score, read back |
-//! | [`gpu`] | adapters, and a device open on one |
 //! | `kernel` | the parts of a step, one a file |
 //! | [`model`] | parameters, and the model file |
 //! | [`predict`], [`outcome`], [`metrics`] | scores; what they mean; how good they are |
