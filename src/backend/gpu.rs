@@ -93,11 +93,7 @@ pub(crate) struct Trainer<'a> {
     set: TrainSet<'a>,
     launches: Vec<Launch>,
     scoring: Scoring,
-    /// Batches that wait for the next submission.
-    batches: Vec<Vec<u32>>,
-    steps: Vec<Step>,
-    /// Their entries, where rows are sparse.
-    entries: usize,
+    waiting: Waiting,
     submitted: VecDeque<wgpu::SubmissionIndex>,
     /// Steps whose losses lie on the device.
     losses: usize,
@@ -106,6 +102,16 @@ pub(crate) struct Trainer<'a> {
     totals: Totals,
     /// The parameters as they were read last, if no step was taken since.
     current: Option<Parameters>,
+}
+
+/// Steps that wait for the next submission.
+#[derive(Debug, Default)]
+struct Waiting {
+    steps: Vec<Step>,
+    /// The rows of each.
+    batches: Vec<Vec<u32>>,
+    /// Entries of them all, where rows are sparse.
+    entries: usize,
 }
 
 impl<'a> Trainer<'a> {
@@ -145,9 +151,7 @@ impl<'a> Trainer<'a> {
             buffers,
             set,
             launches,
-            batches: Vec::new(),
-            steps: Vec::new(),
-            entries: 0,
+            waiting: Waiting::default(),
             submitted: VecDeque::new(),
             losses: 0,
             uncounted: 0,
@@ -157,11 +161,12 @@ impl<'a> Trainer<'a> {
 
     /// Submits the steps that wait.
     fn flush(&mut self) -> Result<()> {
-        if self.steps.is_empty() {
+        let Waiting { mut steps, batches, .. } = std::mem::take(&mut self.waiting);
+        if steps.is_empty() {
             return Ok(());
         }
-        let spans = self.set.load(&self.gpu, &self.sizes, &self.batches)?;
-        for (step, span) in self.steps.iter_mut().zip(spans) {
+        let spans = self.set.load(&self.gpu, &self.sizes, &batches)?;
+        for (step, span) in steps.iter_mut().zip(spans) {
             step.first_row = span.first_row as u32;
             step.first_column = span.first_column as u32;
             step.n_columns = span.n_columns as u32;
@@ -170,19 +175,16 @@ impl<'a> Trainer<'a> {
             let earliest = self.submitted.pop_front();
             self.gpu.wait(earliest)?;
         }
-        self.gpu.write(self.buffers.get("step"), 0, &Step::spread(&self.steps))?;
+        self.gpu.write(self.buffers.get("step"), 0, &Step::spread(&steps))?;
         let mut encoder = self.gpu.encoder();
         let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-        for (i, step) in self.steps.iter().enumerate() {
+        for (i, step) in steps.iter().enumerate() {
             for launch in &self.launches {
                 launch.record(&mut pass, &self.sizes, step, i as u32 * STEP_PITCH as u32);
             }
         }
         drop(pass);
         self.submitted.push_back(self.gpu.submit(encoder)?);
-        self.batches.clear();
-        self.steps.clear();
-        self.entries = 0;
         Ok(())
     }
 
@@ -209,7 +211,8 @@ impl<'a> Trainer<'a> {
 impl Backend for Trainer<'_> {
     fn step(&mut self, rows: &[u32], rates: StepRates) -> Result<()> {
         let entries = self.set.entries_of(rows);
-        if self.steps.len() == self.set.steps || self.entries + entries > self.set.entries {
+        let Waiting { steps, entries: waiting, .. } = &self.waiting;
+        if steps.len() == self.set.steps || waiting + entries > self.set.entries {
             self.flush()?;
         }
         if self.losses == work::loss_slots(&self.gpu)
@@ -218,10 +221,10 @@ impl Backend for Trainer<'_> {
             self.fetch_totals()?;
         }
         let step = Step::new(rows.len(), rates, &self.config);
-        self.steps.push(Step { loss_slot: self.losses as u32, ..step });
-        self.batches.push(rows.to_vec());
+        self.waiting.steps.push(Step { loss_slot: self.losses as u32, ..step });
+        self.waiting.batches.push(rows.to_vec());
+        self.waiting.entries += entries;
         self.losses += 1;
-        self.entries += entries;
         self.uncounted += rows.len();
         self.totals.rows += rows.len() as u64;
         self.current = None;
