@@ -33,10 +33,12 @@ value() {
         }' "$1"
 }
 
-# compare SET METHOD DATA: leaves the verdict in $verdict.
+# compare SET METHOD [DATA and flags]: leaves the verdict in $verdict.
 compare() {
+    log="logs/compare-$1-$2.txt"
     echo "comparing: $1 $2" >&2
-    ./llfm compare "$3" --method "$2" --device gpu >"logs/compare-$1-$2.txt" 2>&1
+    shift 2
+    ./llfm compare "$@" --device gpu >"$log" 2>&1
     code=$?
     case $code in
     0) verdict="pass" ;;
@@ -85,18 +87,24 @@ public() {
     [ -n "${LLFM_DATA:-}" ] && [ -e "$LLFM_DATA/$2" ] || return 0
     name=$1 file=$LLFM_DATA/$2
     shift 2
-    verdict="–"
-    both "$name" fm "$file" "$@"
-    both "$name" llfm-jo "$file" "$@"
+    for method in fm llfm-jo; do
+        # Kernels, 20 steps, and the runs of an epoch.
+        compare "$name" "$method" "$file" "$@" --method "$method" --epochs 1
+        both "$name" "$method" "$file" "$@"
+    done
 }
 
 ./llfm devices 2>&1 | tee logs/devices.txt
 ./llfm devices --json >logs/devices.json 2>/dev/null
 gpu=""
 
+# Generated rows, dense and sparse, all methods.
+compare generated all
+echo "generated|all|gpu|–|–|–|$verdict" >>"$rows"
+
 for name in banana letter magic04; do
     for method in fm llfm-jo; do
-        compare "$name" "$method" "data/$name.csv.gz"
+        compare "$name" "$method" "data/$name.csv.gz" --method "$method"
         both "$name" "$method" "data/$name.csv.gz" --test-fraction 0.333333
     done
 done

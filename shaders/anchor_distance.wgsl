@@ -111,6 +111,20 @@ fn write(anchor: u32, row: u32, sums: vec4<f32>) {
     }
 }
 
+// Where the four rows or anchors begin that a lane loads. Beyond the tail the last one is loaded again.
+fn line_starts(loads_rows: bool, first: u32) -> vec4<u32> {
+    var lines = vec4<u32>();
+    for (var k = 0u; k < 4u; k++) {
+        if loads_rows {
+            let row = min(first + k, step.rows - 1u);
+            lines[k] = order[step.first_row + row] * row_quads;
+        } else {
+            lines[k] = min(first + k, n_anchors - 1u) * row_quads;
+        }
+    }
+    return lines;
+}
+
 @compute @workgroup_size(LANES)
 fn anchor_distance(
     @builtin(workgroup_id) workgroup: vec3<u32>,
@@ -125,21 +139,12 @@ fn anchor_distance(
         return;
     }
 
-    // Beyond the tail the last row or anchor is loaded again.
     let loads_rows = lane < LOADERS;
     let load_group = lane % TILE_QUADS;
     let load_quad = lane % LOADERS / TILE_QUADS;
     let place = 4u * load_quad * TILE_QUADS + load_group;
-    var lines = vec4<u32>();
-    for (var k = 0u; k < 4u; k++) {
-        let line = 4u * load_group + k;
-        if loads_rows {
-            let row = min(first_row + line, step.rows - 1u);
-            lines[k] = order[step.first_row + row] * row_quads;
-        } else {
-            lines[k] = min(first_anchor + line, n_anchors - 1u) * row_quads;
-        }
-    }
+    let first_line = select(first_anchor, first_row, loads_rows) + 4u * load_group;
+    let lines = line_starts(loads_rows, first_line);
 
     // Of each of four anchors, the sums of four rows.
     let row_group = lane % TILE_QUADS;

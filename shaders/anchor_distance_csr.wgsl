@@ -32,19 +32,19 @@ fn anchor_distance_csr(
     let item = flat_group(workgroup, workgroups) * 64u + lane;
     let anchor = item % n_anchors;
     let row = item / n_anchors;
-    if (row >= step.rows) {
+    if row >= step.rows {
         return;
     }
     let data_row = order[step.first_row + row];
     let end = row_starts[data_row + 1u];
     // Apart from the norm, which may be far larger than what the row takes off it.
     var correction = 0.0;
-    for (var e = row_starts[data_row]; e < end; e += 1u) {
+    for (var e = row_starts[data_row]; e < end; e++) {
         let entry = entries[e];
         let x = bitcast<f32>(entry.y);
         let place = entry.x * n_anchors + anchor;
         var weight = metric[n_features + entry.x] * x;
-        if (has_scales) {
+        if has_scales {
             let t = anchors[n_features * n_anchors + place];
             weight *= t * t;
         }
@@ -52,7 +52,7 @@ fn anchor_distance_csr(
     }
     // Rounding may leave less than nothing of a row that lies on an anchor.
     var d = max(anchor_norm(anchor) + correction, 0.0);
-    if (plain_distance) {
+    if plain_distance {
         d = sqrt(d);
     }
     distance[anchor * capacity + row] = d;
@@ -60,7 +60,7 @@ fn anchor_distance_csr(
 
 fn anchor_norm(anchor: u32) -> f32 {
     var sums = vec4(0.0);
-    for (var quad = 0u; quad < PART_QUADS; quad += 1u) {
+    for (var quad = 0u; quad < PART_QUADS; quad++) {
         sums += norm_parts[anchor * PART_QUADS + quad];
     }
     return (sums.x + sums.z) + (sums.y + sums.w);

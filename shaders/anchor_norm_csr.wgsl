@@ -28,14 +28,14 @@ fn anchor_norm_csr(
     let number = flat_group(workgroup, workgroups);
     let anchor = number % n_anchors;
     let part = number / n_anchors;
-    if (part >= PARTS) {
+    if part >= PARTS {
         return;
     }
     var sum = 0.0;
     for (var j = part * LANES + lane; j < n_features; j += PARTS * LANES) {
         let place = j * n_anchors + anchor;
         var tz = anchors[place];
-        if (has_scales) {
+        if has_scales {
             tz *= anchors[n_features * n_anchors + place];
         }
         sum = fma(metric[n_features + j] * tz, tz, sum);
@@ -43,11 +43,11 @@ fn anchor_norm_csr(
     sh_sums[lane] = sum;
     for (var width = LANES / 2u; width > 0u; width /= 2u) {
         workgroupBarrier();
-        if (lane < width) {
+        if lane < width {
             sh_sums[lane] += sh_sums[lane + width];
         }
     }
-    if (lane == 0u) {
+    if lane == 0u {
         norm_parts[anchor * PARTS + part] = sh_sums[0];
     }
 }

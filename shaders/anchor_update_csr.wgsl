@@ -33,17 +33,17 @@ fn anchor_update_csr(
     let item = flat_group(workgroup, workgroups) * 64u + lane;
     let anchor = item % n_anchors;
     let column = item / n_anchors;
-    if (column >= step.n_columns) {
+    if column >= step.n_columns {
         return;
     }
     let here = columns[step.first_column + column];
     let end = columns[step.first_column + column + 1u].y;
     var first = 0.0;
     var second = 0.0;
-    for (var e = here.y; e < end; e += 1u) {
+    for (var e = here.y; e < end; e++) {
         let entry = column_entries[e];
         let slot = slots[anchor * capacity + entry.x];
-        if (slot != NO_SLOT) {
+        if slot != NO_SLOT {
             let x = bitcast<f32>(entry.y);
             let weighed = pulls[slot].x * x;
             first += weighed;
@@ -55,20 +55,20 @@ fn anchor_update_csr(
     let scale_place = n_features * n_anchors + anchor_place;
     let z = anchors[anchor_place];
     var t = 1.0;
-    if (has_scales) {
+    if has_scales {
         t = anchors[scale_place];
     }
     let total = kappa_totals[anchor];
     let away = fma(total, z, -first);
     let spread = fma(total, z * z, fma(-2.0 * z, first, second));
     let weight = metric[n_features + here.x] * t;
-    if (learn_anchors) {
+    if learn_anchors {
         move_parameter(anchor_place, 2.0 * weight * t * away, step.anchor_rate);
     }
-    if (learn_scales) {
+    if learn_scales {
         move_parameter(scale_place, 2.0 * weight * spread, step.rate);
     }
-    if (learn_metric) {
+    if learn_metric {
         metric[2u * n_features + column * n_anchors + anchor] = weight * t * spread;
     }
 }
@@ -77,14 +77,14 @@ fn anchor_update_csr(
 fn move_parameter(place: u32, gradient: f32, rate: f32) {
     var old: Learned;
     old.theta = anchors[place];
-    if (rule != SGD) {
+    if rule != SGD {
         let moments = anchor_moments[place];
         old.first = moments.x;
         old.second = moments.y;
     }
     let moved = updated(old, gradient, rate);
     anchors[place] = moved.theta;
-    if (rule != SGD) {
+    if rule != SGD {
         anchor_moments[place] = vec2(moved.first, moved.second);
     }
 }

@@ -36,6 +36,8 @@ const SQUARED: u32 = 3u;
 const INVERSE_FLOOR: f32 = 1e-6;
 // Below every score.
 const LOWEST: f32 = -3.4e38;
+// Beyond every loss of a run that goes well: WGSL need not have a NaN to say so.
+const NO_LOSS: f32 = 3e38;
 
 var<workgroup> sh_part: array<f32, LANES>;
 // ŷ of the row's own class.
@@ -65,8 +67,10 @@ fn max_over_lanes(lane: u32, part: f32) -> f32 {
     return workgroupUniformLoad(&sh_part[0]);
 }
 
-// ŷ; a lane sums the channels it later turns into slopes, so none waits for another.
-fn blend_scores(row: u32, k: u32, lane: u32) {
+// ŷ; a lane sums the channels it later turns into slopes, so none waits for another. Returns how
+// many of the lane's are not finite.
+fn blend_scores(row: u32, k: u32, lane: u32) -> f32 {
+    var lane_broken = 0.0;
     for (var c = lane; c < n_outputs; c += LANES) {
         var output = 0.0;
         for (var rank = 0u; rank < k; rank++) {
@@ -74,7 +78,9 @@ fn blend_scores(row: u32, k: u32, lane: u32) {
             output = fma(it.gamma, scores[it.slot * n_outputs + c], output);
         }
         outputs[row * n_outputs + c] = output;
+        lane_broken += select(1.0, 0.0, is_finite(output));
     }
+    return lane_broken;
 }
 
 // log Σ_c e^ŷ_c − ŷ_class, shifted by the largest score; g in `outputs`.
@@ -192,7 +198,7 @@ fn blend(
         return;
     }
     let code = row_codes[row];
-    blend_scores(row, code.count, lane);
+    let lane_broken = blend_scores(row, code.count, lane);
     if !train {
         return;
     }
@@ -204,8 +210,10 @@ fn blend(
     } else {
         row_loss = channel_slopes(row, row_target, lane);
     }
+    // A row that overflowed has no loss, and its slopes may be lost: the host must hear of it.
+    let broken = sum_over_lanes(lane, lane_broken) > 0.0;
     if lane == 0u {
-        row_losses[row] = row_loss;
+        row_losses[row] = select(row_loss, NO_LOSS, broken);
     }
 
     // From here on lanes read the slopes of others.

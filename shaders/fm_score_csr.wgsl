@@ -52,7 +52,7 @@ fn score_channel(first_slot: u32, local_slot: u32, channel: u32) {
         var sum_1 = vec4(0.0);
         var sum_2 = vec4(0.0);
         var sum_3 = vec4(0.0);
-        for (var e = begin; e < end; e += 1u) {
+        for (var e = begin; e < end; e++) {
             let entry = entries[e];
             let x = bitcast<f32>(entry.y);
             let model = (entry.x * n_anchors + pair.anchor) * n_outputs + channel;
@@ -67,14 +67,14 @@ fn score_channel(first_slot: u32, local_slot: u32, channel: u32) {
         f += finish_quad(sum_2, place, quad + 2u);
         f += finish_quad(sum_3, place, quad + 3u);
     }
-    if (write_scores) {
+    if write_scores {
         scores[slot * n_outputs + channel] = f;
     }
 }
 
 // The block of four may reach beyond the channel.
 fn add_quad(sum: vec4<f32>, x: f32, record: u32, quad: u32) -> vec4<f32> {
-    if (quad >= channel_quads) {
+    if quad >= channel_quads {
         return sum;
     }
     let factor = vec4(x, x, x, select(x, x * x, quad + 1u == channel_quads));
@@ -83,13 +83,13 @@ fn add_quad(sum: vec4<f32>, x: f32, record: u32, quad: u32) -> vec4<f32> {
 
 // Writes a quad of the sums, and returns its share of the score.
 fn finish_quad(sum: vec4<f32>, place: u32, quad: u32) -> f32 {
-    if (quad >= channel_quads) {
+    if quad >= channel_quads {
         return 0.0;
     }
-    if (write_sums) {
+    if write_sums {
         sums[place + quad] = sum;
     }
-    if (quad + 1u < channel_quads) {
+    if quad + 1u < channel_quads {
         return 0.5 * dot(sum, sum);
     }
     return sum.z + 0.5 * (dot(sum.xy, sum.xy) - sum.w);

@@ -36,7 +36,7 @@ fn fm_update_csr(
     let channel = item % n_outputs;
     let anchor = group.first_anchor + item / n_outputs % group_anchors;
     let column = item / n_outputs / group_anchors;
-    if (column >= step.n_columns) {
+    if column >= step.n_columns {
         return;
     }
     let here = columns[step.first_column + column];
@@ -51,10 +51,10 @@ fn fm_update_csr(
         var slope_2 = vec4(0.0);
         var slope_3 = vec4(0.0);
         var own = 0.0;
-        for (var e = here.y; e < end; e += 1u) {
+        for (var e = here.y; e < end; e++) {
             let entry = column_entries[e];
             let slot = slots[anchor * capacity + entry.x];
-            if (slot == NO_SLOT) {
+            if slot == NO_SLOT {
                 continue;
             }
             let x = bitcast<f32>(entry.y);
@@ -75,11 +75,11 @@ fn fm_update_csr(
 
 // The block of four may reach beyond the channel.
 fn add_quad(slope: vec4<f32>, ax: f32, place: u32, quad: u32) -> vec4<f32> {
-    if (quad >= channel_quads) {
+    if quad >= channel_quads {
         return slope;
     }
     var q = sums[place + quad];
-    if (quad + 1u == channel_quads) {
+    if quad + 1u == channel_quads {
         // The linear weight has the slope a·x, and r is no parameter.
         q.z = 1.0;
         q.w = 0.0;
@@ -89,7 +89,7 @@ fn add_quad(slope: vec4<f32>, ax: f32, place: u32, quad: u32) -> vec4<f32> {
 
 // Steps a quad, and returns `r` with the squares of its v; the last quad, stepped last, keeps it.
 fn step_quad(slope: vec4<f32>, own: f32, r: f32, record: u32, quad: u32) -> f32 {
-    if (quad >= channel_quads) {
+    if quad >= channel_quads {
         return r;
     }
     let place = record + quad;
@@ -97,22 +97,22 @@ fn step_quad(slope: vec4<f32>, own: f32, r: f32, record: u32, quad: u32) -> f32 
     let last = quad + 1u == channel_quads;
     var old: Learned4;
     old.theta = records[place];
-    if (last) {
+    if last {
         // With no gradient either, the lane of r stays 0 under every rule.
         old.theta.w = 0.0;
     }
-    if (rule != SGD) {
+    if rule != SGD {
         old.second = record_moments[place];
     }
-    if (rule == ADAM) {
+    if rule == ADAM {
         old.first = record_moments[first_moments + place];
     }
     let gradient = fma(vec4(-own), only_v(old.theta, last), slope);
     let moved = updated_model(old, gradient);
-    if (rule != SGD) {
+    if rule != SGD {
         record_moments[place] = moved.second;
     }
-    if (rule == ADAM) {
+    if rule == ADAM {
         record_moments[first_moments + place] = moved.first;
     }
     let v = only_v(moved.theta, last);

@@ -17,12 +17,12 @@ fn metric_update_csr(
     @builtin(local_invocation_index) lane: u32,
 ) {
     let column = flat_group(workgroup, workgroups) * 64u + lane;
-    if (column >= step.n_columns) {
+    if column >= step.n_columns {
         return;
     }
     let parts = 2u * n_features + column * n_anchors;
     var gradient = 0.0;
-    for (var i = 0u; i < n_anchors; i += 1u) {
+    for (var i = 0u; i < n_anchors; i++) {
         gradient += metric[parts + i];
     }
 
@@ -30,7 +30,7 @@ fn metric_update_csr(
     var old: Learned;
     old.theta = metric[j];
     // SGD keeps no moments: their buffer may then be empty.
-    if (rule != SGD) {
+    if rule != SGD {
         let moments = metric_moments[j];
         old.first = moments.x;
         old.second = moments.y;
@@ -38,7 +38,7 @@ fn metric_update_csr(
     let moved = updated(old, gradient, step.rate);
     metric[j] = moved.theta;
     metric[n_features + j] = exp_f32(moved.theta);
-    if (rule != SGD) {
+    if rule != SGD {
         metric_moments[j] = vec2(moved.first, moved.second);
     }
 }

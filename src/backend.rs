@@ -70,7 +70,7 @@ pub trait Backend {
 pub struct DeviceUse {
     /// Where the training rows lie: [`Placement::Resident`] or [`Placement::Stream`].
     pub placement: Placement,
-    /// Bytes of all its buffers, the rows' among them; none is made later in the run.
+    /// Bytes of the device's buffers, the rows' among them; a run makes them all before its first step.
     pub bytes: u64,
 }
 
@@ -148,10 +148,25 @@ impl Device {
         config: &TrainConfig,
         sparse: bool,
     ) -> Result<Box<dyn Backend>> {
+        let mut scorers = self.scorers(std::slice::from_ref(parameters), config, sparse)?;
+        Ok(scorers.pop().expect("one of one"))
+    }
+
+    /// One such backend for each member of an ensemble; on a GPU they share all but the parameters.
+    ///
+    /// # Errors
+    /// As [`scorer`](Self::scorer).
+    pub fn scorers(
+        &self,
+        members: &[Parameters],
+        config: &TrainConfig,
+        sparse: bool,
+    ) -> Result<Vec<Box<dyn Backend>>> {
         match self {
-            Self::Cpu => Ok(cpu(parameters, config, sparse, None)),
+            Self::Cpu => Ok(members.iter().map(|one| cpu(one, config, sparse, None)).collect()),
             Self::Gpu { gpu, .. } => {
-                Ok(Box::new(gpu::Scorer::new(gpu, parameters, config, sparse)?))
+                let scorers = gpu::Scorer::of_members(gpu, members, config, sparse)?;
+                Ok(scorers.into_iter().map(|scorer| Box::new(scorer) as _).collect())
             }
         }
     }

@@ -25,8 +25,7 @@ impl Scorer {
         sparse: bool,
         device: &Device,
     ) -> Result<Self> {
-        let members = members.iter().map(|member| device.scorer(member, config, sparse));
-        Ok(Self { members: members.collect::<Result<_>>()? })
+        Ok(Self { members: device.scorers(members, config, sparse)? })
     }
 
     /// Mean raw scores ŷ `[n, C]` over the members, with the first member's use of its anchors.

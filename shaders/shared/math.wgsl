@@ -22,6 +22,12 @@ fn exp_f32(x: f32) -> f32 {
     return select(value, 0.0, x < -87.3);
 }
 
+// Neither infinite nor NaN, told by its bits: comparisons with NaN may be folded away, and `max`,
+// `min` and `clamp` may lose it.
+fn is_finite(x: f32) -> bool {
+    return (bitcast<u32>(x) & 0x7f800000u) != 0x7f800000u;
+}
+
 fn power_of_two(e: i32) -> f32 {
     return bitcast<f32>(u32(e + 127) << 23u);
 }

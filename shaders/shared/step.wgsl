@@ -1,6 +1,6 @@
 // What changes from step to step, and the grid.
 
-// Rust twin: `Step` in src/backend/gpu/step.rs; tests/contract.rs compares the two.
+// Rust twin: `Step` in src/backend/gpu/step.rs; a test there compares the two, and `Group`.
 struct Step {
     // Rows of the batch b.
     rows: u32,

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use crate::backend::{Backend, DeviceUse, Placement, Scores, StepRates, Totals, TrainRows};
 use crate::config::TrainConfig;
 use crate::data::Features;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::gpu::Gpu;
 use crate::gpu::buffer::Buffers;
 use crate::model::Parameters;
@@ -44,22 +44,33 @@ pub(crate) struct Scorer {
     gpu: Arc<Gpu>,
     sizes: Sizes,
     state: Buffers,
+    /// What lies between the kernels, and the rows.
+    work: Buffers,
     scoring: Scoring,
 }
 
 impl Scorer {
-    /// A scorer with these parameters, for rows of one storage.
-    pub(crate) fn new(
+    /// Scorers with these parameters, for rows of one storage. They work one after the other, so all
+    /// but the parameters is there once for members of the same size.
+    pub(crate) fn of_members(
         gpu: &Arc<Gpu>,
-        parameters: &Parameters,
+        members: &[Parameters],
         config: &TrainConfig,
         sparse: bool,
-    ) -> Result<Self> {
-        let sizes = Sizes::new(gpu.largest_binding(), parameters, config, sparse, false);
-        let state = state::upload(gpu, &sizes, parameters, 0)?;
-        let shared = state.with(&work::workspace(gpu, &sizes)?);
-        let scoring = Scoring::new(gpu, &sizes, config, &shared)?;
-        Ok(Self { gpu: Arc::clone(gpu), sizes, state, scoring })
+    ) -> Result<Vec<Self>> {
+        let mut scorers: Vec<Self> = Vec::with_capacity(members.len());
+        for parameters in members {
+            let sizes = Sizes::new(gpu.largest_binding(), parameters, config, sparse, None);
+            let shared = scorers.iter().find(|other| other.sizes.anchors == sizes.anchors);
+            let work = match shared {
+                Some(other) => other.work.clone(),
+                None => work::workspace(gpu, &sizes)?.with(&score::buffers(gpu, &sizes)?),
+            };
+            let state = state::upload(gpu, &sizes, parameters, 0)?;
+            let scoring = Scoring::new(gpu, &sizes, config, state.with(&work))?;
+            scorers.push(Self { gpu: Arc::clone(gpu), sizes, state, work, scoring });
+        }
+        Ok(scorers)
     }
 }
 
@@ -95,7 +106,8 @@ pub(crate) struct Trainer<'a> {
     scoring: Scoring,
     waiting: Waiting,
     submitted: VecDeque<wgpu::SubmissionIndex>,
-    /// Steps whose losses lie on the device.
+    /// Steps whose losses the device can keep, and those it keeps.
+    loss_slots: usize,
     losses: usize,
     /// Rows of those steps.
     uncounted: usize,
@@ -123,8 +135,18 @@ impl<'a> Trainer<'a> {
         rows: TrainRows<'a>,
         placement: Placement,
     ) -> Result<Self> {
+        if placement == Placement::Auto {
+            return match Self::new(gpu, parameters, config, rows, Placement::Resident) {
+                // Too large for a buffer or for the memory: batches take less.
+                Err(Error::Device(_)) => {
+                    Self::new(gpu, parameters, config, rows, Placement::Stream)
+                }
+                placed => placed,
+            };
+        }
         let sparse = matches!(rows.features, Features::Sparse(_));
-        let sizes = Sizes::new(gpu.largest_binding(), parameters, config, sparse, true);
+        let n_rows = rows.features.n_rows();
+        let sizes = Sizes::new(gpu.largest_binding(), parameters, config, sparse, Some(n_rows));
         let steps = (SUBMISSION / step_operations(&sizes, config)).clamp(1, MOST_STEPS);
         let set = TrainSet::new(gpu, &sizes, rows, placement, steps)?;
         let shares = match (config.learn.metric && sizes.slopes, sparse) {
@@ -135,14 +157,18 @@ impl<'a> Trainer<'a> {
         let mut state = state::upload(gpu, &sizes, parameters, shares)?;
         state::add_moments(gpu, &sizes, config, &mut state)?;
         let shared = state.with(&work::workspace(gpu, &sizes)?);
+        // An epoch's losses wait on the device for its end.
+        let most_losses = (gpu.largest_binding() / 4) as usize;
+        let loss_slots = n_rows.div_ceil(sizes.batch).clamp(1 << 12, 1 << 28).min(most_losses);
         let mut own = set.buffers.clone();
+        own.add(gpu, "step_losses", loss_slots)?;
         own.add(gpu, "anchor_totals", 2 * sizes.anchors)?;
         own.add_steps(gpu, set.steps)?;
         let buffers = shared.with(&own);
         let groups = work::groups(gpu, &sizes)?;
         let launches = Launcher { gpu, sizes: &sizes, config }.training(&buffers, &groups)?;
         Ok(Self {
-            scoring: Scoring::new(gpu, &sizes, config, &shared)?,
+            scoring: Scoring::new(gpu, &sizes, config, shared.with(&score::buffers(gpu, &sizes)?))?,
             gpu: Arc::clone(gpu),
             config: config.clone(),
             totals: Totals { pairs: vec![0; sizes.anchors], ..Totals::default() },
@@ -153,6 +179,7 @@ impl<'a> Trainer<'a> {
             launches,
             waiting: Waiting::default(),
             submitted: VecDeque::new(),
+            loss_slots,
             losses: 0,
             uncounted: 0,
             current: None,
@@ -210,14 +237,15 @@ impl<'a> Trainer<'a> {
 
 impl Backend for Trainer<'_> {
     fn step(&mut self, rows: &[u32], rates: StepRates) -> Result<()> {
+        // The kernels trust what they are given.
+        assert!(rows.len() <= self.sizes.batch, "a batch of {}", rows.len());
+        assert!(rows.iter().all(|&r| (r as usize) < self.set.n_rows()), "no such row");
         let entries = self.set.entries_of(rows);
         let Waiting { steps, entries: waiting, .. } = &self.waiting;
         if steps.len() == self.set.steps || waiting + entries > self.set.entries {
             self.flush()?;
         }
-        if self.losses == work::loss_slots(&self.gpu)
-            || self.uncounted + rows.len() > MOST_UNCOUNTED
-        {
+        if self.losses == self.loss_slots || self.uncounted + rows.len() > MOST_UNCOUNTED {
             self.fetch_totals()?;
         }
         let step = Step::new(rows.len(), rates, &self.config);

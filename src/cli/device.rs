@@ -21,6 +21,11 @@ pub(crate) struct Compute {
 impl RunArgs {
     /// Sets up the threads and opens the device; says on standard error where `auto` found no GPU.
     pub(crate) fn start(&self, placement: Placement, quiet: bool) -> Result<Compute> {
+        if self.device == Request::Cpu && placement != Placement::Auto {
+            return Err(Error::Usage(
+                "--data-placement is for a GPU: leave it out, or --device cpu".into(),
+            ));
+        }
         if let Some(threads) = self.threads {
             rayon::ThreadPoolBuilder::new()
                 .num_threads(usize::from(threads))

@@ -94,10 +94,10 @@ impl Gpu {
         let most = self.largest_binding();
         if bytes > most {
             return Err(self.error(format!(
-                "`{name}` takes {}, and the device reaches {} of one buffer: use fewer \
-                 --anchors or --factors, a smaller --batch-size, or --device cpu",
+                "`{name}` takes {}, and the device reaches {} of one buffer: {}",
                 megabytes(bytes),
-                megabytes(most)
+                megabytes(most),
+                advice(name)
             )));
         }
         self.allocate(name, bytes, wgpu::BufferUsages::STORAGE)
@@ -125,9 +125,8 @@ impl Gpu {
             let needed = megabytes(size);
             match refusal {
                 Refusal::OutOfMemory => self.error(format!(
-                    "out of device memory: `{name}` needs {needed} beside the {there} in \
-                     use; use --data-placement stream, fewer --anchors, a smaller --batch-size, or \
-                     --device cpu"
+                    "out of device memory: `{name}` needs {needed} beside the {there} in use: {}",
+                    advice(name)
                 )),
                 Refusal::Invalid(message) => self.error(message),
             }
@@ -194,6 +193,16 @@ impl Gpu {
         let view = staging.slice(..).get_mapped_range().map_err(|error| self.error(error))?;
         contents.extend(bytemuck::pod_collect_to_vec::<u8, T>(&view[..bytes as usize]));
         Ok(())
+    }
+}
+
+/// What makes a buffer smaller.
+fn advice(name: &str) -> &'static str {
+    match name {
+        "rows" | "entries" | "row_starts" | "targets" | "order" | "columns" | "column_entries" => {
+            "leave the rows to --data-placement stream, or use a smaller --batch-size, or --device cpu"
+        }
+        _ => "use fewer --anchors or --factors, a smaller --batch-size, or --device cpu",
     }
 }
 

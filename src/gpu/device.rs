@@ -89,7 +89,9 @@ impl Gpu {
     /// The most bytes of one buffer a kernel can reach.
     pub(crate) fn largest_binding(&self) -> u64 {
         let limits = [self.limits.max_storage_buffer_binding_size, self.limits.max_buffer_size];
-        limits.into_iter().chain(self.faults.limit).min().expect("two or three")
+        // Indices of the kernels have 32 bits, and so have the bindings of most interfaces.
+        let indexable = Some(i32::MAX as u64);
+        limits.into_iter().chain(indexable).chain(self.faults.limit).min().expect("limits")
     }
 
     /// Fails if anything went wrong since the device was opened.

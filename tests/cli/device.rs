@@ -170,8 +170,48 @@ fn an_allocation_that_fails_says_how_much_was_needed() {
         // Nothing was trained yet.
         assert_eq!(bench.names(), ["data.csv"], "no litter");
     }
-    // Rows that do not fit are streamed.
-    with(&bench, ("LLFM_FAULT", "allocate:1"), line).succeeds();
+    // Whatever it is that does not fit beside the rows, without them it may.
+    for allocation in [1, 3, 4, 8, 20] {
+        let fault = format!("allocate:{allocation}");
+        let line = format!("{line} --force --json");
+        let result = with(&bench, ("LLFM_FAULT", &fault), &line).succeeds().result();
+        assert_eq!(result["data_placement"], "stream", "{fault}");
+    }
+}
+
+#[test]
+fn a_loss_that_overflows_is_a_divergence_as_on_the_cpu() {
+    let Some(_) = gpu_or_skip() else { return };
+    let bench = bench();
+    for rule in ["sgd", "adagrad", "adam"] {
+        for rate in ["1e22", "1e26"] {
+            let line = format!(
+                "train data.csv --method fm --optimizer {rule} --learning-rate {rate} --l2 0 \
+                 --epochs 2 --batch-size 32 --device gpu"
+            );
+            bench.line(&line).fails(7, &["diverged", "--learning-rate"]);
+        }
+    }
+    let line = "train data.csv --learning-rate 1e22 --epochs 2 --device gpu";
+    bench.line(line).fails(7, &["diverged"]);
+}
+
+#[test]
+fn a_batch_of_more_rows_than_there_are_is_all_of_them() {
+    let Some(_) = gpu_or_skip() else { return };
+    let bench = bench();
+    let bytes = |size: usize| {
+        let line = format!("train data.csv --batch-size {size} --epochs 1 --device gpu --json");
+        bench.line(&line).succeeds().result()["device_memory_bytes"].as_u64()
+    };
+    assert_eq!(bytes(300), bytes(1_000_000));
+}
+
+#[test]
+fn a_placement_needs_a_gpu() {
+    let bench = bench();
+    let line = "train data.csv --device cpu --data-placement resident";
+    bench.line(line).fails(2, &["--data-placement", "--device cpu"]);
 }
 
 #[test]

@@ -6,12 +6,15 @@ use super::sizes::Sizes;
 use crate::backend::batch::Batch;
 use crate::backend::{Placement, TrainRows, TrainTargets};
 use crate::data::{Csr, Features};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::gpu::Gpu;
 use crate::gpu::buffer::Buffers;
 
 /// Bytes of rows that one submission may bring along when they are streamed.
 const WINDOW_BYTES: usize = 32 << 20;
+
+/// Bytes a sparse row's entry takes there: by row, by column, and its column at most.
+const ENTRY_BYTES: usize = 24;
 
 /// The training rows of a run, and what of them the device has.
 pub(super) struct TrainSet<'a> {
@@ -48,7 +51,7 @@ struct Gathered {
 }
 
 impl<'a> TrainSet<'a> {
-    /// Uploads the rows where they are to be resident; `steps` is the most batches a submission
+    /// Uploads the rows unless they are to be streamed; `steps` is the most batches a submission
     /// takes.
     pub(super) fn new(
         gpu: &Gpu,
@@ -81,15 +84,7 @@ impl<'a> TrainSet<'a> {
         }
         set.buffers = match placement {
             Placement::Stream => set.streamed(gpu, sizes)?,
-            Placement::Resident => set.resident(gpu, sizes, steps).map_err(|error| {
-                Error::Device(format!("{error}, or leave the rows to --data-placement stream"))
-            })?,
-            Placement::Auto => match set.resident(gpu, sizes, steps) {
-                Ok(buffers) => buffers,
-                // Too large for a buffer or for what is left of the memory: one batch always fits.
-                Err(Error::Device(_)) => set.streamed(gpu, sizes)?,
-                Err(error) => return Err(error),
-            },
+            _ => set.resident(gpu, sizes, steps)?,
         };
         set.add_columns(gpu)?;
         Ok(set)
@@ -144,6 +139,11 @@ impl<'a> TrainSet<'a> {
         let columns = columns.min(self.entries + self.steps);
         self.buffers.add(gpu, "columns", 2 * columns)?;
         self.buffers.add(gpu, "column_entries", 2 * self.entries)
+    }
+
+    /// Number of training rows.
+    pub(super) fn n_rows(&self) -> usize {
+        self.rows.features.n_rows()
     }
 
     /// Entries of a batch of sparse rows.
@@ -269,7 +269,7 @@ fn sparse_limits(csr: &Csr, sizes: &Sizes, steps: usize, window: usize) -> (usiz
     lengths.sort_unstable_by(|a, b| b.cmp(a));
     let longest: usize = lengths.iter().take(sizes.batch).sum();
     let usual = csr.indices.len().div_ceil(csr.n_rows().max(1)) * sizes.batch * steps;
-    (longest.min(sizes.features), longest.max(usual.min(window / 8)))
+    (longest.min(sizes.features), longest.max(usual.min(window / ENTRY_BYTES)))
 }
 
 /// Uploads dense rows, each padded with zeros to whole vectors of four.

@@ -16,7 +16,29 @@ use crate::gpu::buffer::Buffers;
 /// Entries of sparse rows scored at a time, or those of one row if that has more.
 const ENTRIES: usize = 1 << 20;
 
-/// The kernels up to ŷ, over rows of its own.
+/// Buffers for the rows to be scored, and what is counted of them.
+pub(super) fn buffers(gpu: &Gpu, sizes: &Sizes) -> Result<Buffers> {
+    let rows = sizes.capacity;
+    let mut own = Buffers::default();
+    if sizes.sparse {
+        own.add(gpu, "row_starts", rows + 1)?;
+        own.add(gpu, "entries", 2 * most_entries(gpu, sizes))?;
+    } else {
+        own.add(gpu, "rows", rows * sizes.row_quads * 4)?;
+    }
+    let order: Vec<u32> = (0..rows as u32).collect();
+    own.add_filled(gpu, "order", &order)?;
+    own.add(gpu, "targets", 0)?;
+    own.add(gpu, "anchor_totals", 2 * sizes.anchors)?;
+    own.add_uniform(gpu, "step", &Step::default())?;
+    Ok(own)
+}
+
+fn most_entries(gpu: &Gpu, sizes: &Sizes) -> usize {
+    ENTRIES.min(gpu.largest_binding() as usize / 8).max(sizes.features)
+}
+
+/// The kernels up to ŷ.
 pub(super) struct Scoring {
     buffers: Buffers,
     launches: Vec<Launch>,
@@ -24,30 +46,15 @@ pub(super) struct Scoring {
 }
 
 impl Scoring {
-    /// Buffers for rows, beside the parameters and the workspace in `shared`.
+    /// Binds the kernels to the parameters, the workspace and [`buffers`].
     pub(super) fn new(
         gpu: &Gpu,
         sizes: &Sizes,
         config: &TrainConfig,
-        shared: &Buffers,
+        buffers: Buffers,
     ) -> Result<Self> {
-        let rows = sizes.capacity;
-        let entries = ENTRIES.min(gpu.largest_binding() as usize / 8).max(sizes.features);
-        let mut own = Buffers::default();
-        if sizes.sparse {
-            own.add(gpu, "row_starts", rows + 1)?;
-            own.add(gpu, "entries", 2 * entries)?;
-        } else {
-            own.add(gpu, "rows", rows * sizes.row_quads * 4)?;
-        }
-        let order: Vec<u32> = (0..rows as u32).collect();
-        own.add_filled(gpu, "order", &order)?;
-        own.add(gpu, "targets", 0)?;
-        own.add(gpu, "anchor_totals", 2 * sizes.anchors)?;
-        own.add_uniform(gpu, "step", &Step::default())?;
-        let buffers = shared.with(&own);
         let launches = Launcher { gpu, sizes, config }.scoring(&buffers)?;
-        Ok(Self { buffers, launches, entries })
+        Ok(Self { buffers, launches, entries: most_entries(gpu, sizes) })
     }
 
     /// Scores all rows, a few at a time.
@@ -101,10 +108,12 @@ impl Scoring {
                 let end = begin + offsets[rows];
                 let starts: Vec<u32> = offsets.iter().map(|&offset| offset as u32).collect();
                 gpu.write(self.buffers.get("row_starts"), 0, &starts)?;
+                let columns = &csr.indices[begin..end];
+                assert!(columns.iter().all(|&j| (j as usize) < sizes.features), "no such column");
                 let part = Csr {
                     n_cols: csr.n_cols,
                     offsets,
-                    indices: csr.indices[begin..end].to_vec(),
+                    indices: columns.to_vec(),
                     values: csr.values[begin..end].to_vec(),
                 };
                 upload_entries(gpu, &self.buffers, &part)?;

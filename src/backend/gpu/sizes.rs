@@ -42,22 +42,23 @@ pub(crate) struct Sizes {
 }
 
 impl Sizes {
-    /// Sizes for training in batches as `config` says, or for scoring alone, on a device that
-    /// reaches so many bytes of a buffer.
+    /// Sizes for training on so many rows in batches as `config` says, or for scoring alone, on a
+    /// device that reaches so many bytes of a buffer.
     pub(crate) fn new(
         largest_binding: u64,
         parameters: &Parameters,
         config: &TrainConfig,
         sparse: bool,
-        train: bool,
+        train_rows: Option<usize>,
     ) -> Self {
+        let train = train_rows.is_some();
         let (anchors, outputs) = (parameters.n_anchors(), parameters.n_outputs());
         let most_active = match config.coding {
             Coding::Single => 1,
             Coding::Adaptive => anchors,
             Coding::Soft | Coding::Inverse => config.neighbors.min(anchors),
         };
-        let batch = if train { config.batch_size } else { 0 };
+        let batch = config.batch_size.min(train_rows.unwrap_or(0));
         let row = 8 * anchors + most_active * (outputs + 5);
         let numbers = SCORE_NUMBERS.min((largest_binding / 4) as usize);
         let scored = (numbers / row).clamp(1, 4096);

@@ -37,12 +37,15 @@ pub(super) fn add_moments(
         Optimizer::AdaGrad => 1,
         Optimizer::Adam => 2,
     };
-    let sections = if sizes.has_scales { 2 } else { 1 };
-    let of_anchors = if sizes.slopes { 2 * sections * sizes.anchor_section() } else { 0 };
+    let sections = if config.learn.scale { 2 } else { 1 };
+    let moves_anchors = sizes.slopes && (config.learn.anchors || config.learn.scale);
+    let remembers = usize::from(config.optimizer != Optimizer::Sgd);
+    let of_anchors = if moves_anchors { 2 * sections * sizes.anchor_section() } else { 0 };
     state.add(gpu, "record_moments", of_records * sizes.all_record_quads() * 4)?;
-    state.add(gpu, "head_moments", 2 * sizes.anchors * (sizes.outputs + 1))?;
-    state.add(gpu, "anchor_moments", of_anchors)?;
-    state.add(gpu, "metric_moments", 2 * sizes.features)
+    state.add(gpu, "head_moments", remembers * 2 * sizes.anchors * (sizes.outputs + 1))?;
+    state.add(gpu, "anchor_moments", remembers * of_anchors)?;
+    let of_metric = if config.learn.metric { 2 * sizes.features } else { 0 };
+    state.add(gpu, "metric_moments", remembers * of_metric)
 }
 
 /// The parameters as they are on the device.

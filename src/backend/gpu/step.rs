@@ -69,3 +69,53 @@ impl Group {
         (self.end_anchor - self.first_anchor) as usize
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::mem::offset_of;
+
+    use wgpu::naga;
+
+    use super::*;
+
+    /// Names and offsets of a struct's members in the shared WGSL, and its size.
+    fn members(name: &str) -> (Vec<(String, usize)>, usize) {
+        let source = include_str!("../../../shaders/shared/step.wgsl");
+        let module = naga::front::wgsl::parse_str(source).expect("valid WGSL");
+        let found = module.types.iter().find(|(_, ty)| ty.name.as_deref() == Some(name));
+        let naga::TypeInner::Struct { members, span } = &found.expect("the struct").1.inner else {
+            panic!("{name} is no struct")
+        };
+        let place = |member: &naga::StructMember| {
+            (member.name.clone().expect("a name"), member.offset as usize)
+        };
+        (members.iter().map(place).collect(), *span as usize)
+    }
+
+    macro_rules! twin {
+        ($type:ident, $($field:ident),*) => {{
+            let expected = vec![$((stringify!($field).to_owned(), offset_of!($type, $field))),*];
+            assert_eq!(members(stringify!($type)), (expected, size_of::<$type>()));
+        }};
+    }
+
+    #[test]
+    fn uniforms_lie_as_the_shaders_read_them() {
+        twin!(
+            Step,
+            rows,
+            first_row,
+            first_column,
+            n_columns,
+            loss_slot,
+            rate,
+            anchor_rate,
+            l2,
+            keep,
+            first_up,
+            second_up,
+            inverse_batch
+        );
+        twin!(Group, first_anchor, end_anchor);
+    }
+}

@@ -9,11 +9,6 @@ use crate::gpu::buffer::{Buffers, megabytes};
 /// Most bytes that the sums of a training batch's pairs take, however large a binding may be.
 const MOST_SUMS: u64 = 512 << 20;
 
-/// Steps whose losses the device keeps before the host fetches them.
-pub(super) fn loss_slots(gpu: &Gpu) -> usize {
-    (gpu.largest_binding() / 4).min(1 << 16) as usize
-}
-
 /// Buffers for batches of the sizes' capacity.
 pub(super) fn workspace(gpu: &Gpu, sizes: &Sizes) -> Result<Buffers> {
     let (m, rows, pairs) = (sizes.anchors, sizes.capacity, sizes.most_pairs());
@@ -35,7 +30,6 @@ pub(super) fn workspace(gpu: &Gpu, sizes: &Sizes) -> Result<Buffers> {
     work.add(gpu, "row_losses", if training { rows } else { 0 })?;
     work.add(gpu, "pulls", if sizes.slopes { 2 * pairs } else { 0 })?;
     work.add(gpu, "kappa_totals", m)?;
-    work.add(gpu, "step_losses", if training { loss_slots(gpu) } else { 0 })?;
     Ok(work)
 }
 
