@@ -11,6 +11,7 @@ use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
 use crate::config::TrainConfig;
+use crate::config::defaults::DataShape;
 use crate::data::Features;
 use crate::error::Result;
 use crate::gpu::Gpu;
@@ -115,6 +116,17 @@ pub struct TrainRows<'a> {
 }
 
 impl Device {
+    /// Refuses local models that no buffer of the GPU can hold, before anything is seeded for them.
+    ///
+    /// # Errors
+    /// [`Error::Device`](crate::Error::Device) with the megabytes needed and there.
+    pub fn check_model(&self, config: &TrainConfig, shape: &DataShape) -> Result<()> {
+        match self {
+            Self::Cpu => Ok(()),
+            Self::Gpu { gpu, .. } => gpu::check_model(gpu, config, shape),
+        }
+    }
+
     /// A backend that trains on `rows`, starting at `parameters`.
     ///
     /// # Errors

@@ -18,6 +18,7 @@ use std::sync::Arc;
 
 use crate::backend::{Backend, DeviceUse, Placement, Scores, StepRates, Totals, TrainRows};
 use crate::config::TrainConfig;
+use crate::config::defaults::DataShape;
 use crate::data::Features;
 use crate::error::{Error, Result};
 use crate::gpu::Gpu;
@@ -31,7 +32,7 @@ use step::{STEP_PITCH, Step};
 
 /// Operations that one submission may hold: some milliseconds of a GPU, a second of a software
 /// driver, after which an interrupt is heard.
-const SUBMISSION: usize = 1 << 33;
+const SUBMISSION: usize = 1 << 31;
 /// Steps of a submission, beyond which nothing is gained.
 const MOST_STEPS: usize = 64;
 /// Submissions the host may be ahead of the device.
@@ -282,6 +283,18 @@ impl Backend for Trainer<'_> {
         let placement = self.set.placement();
         Some(DeviceUse { placement, bytes: self.gpu.allocated_bytes() })
     }
+}
+
+/// Refuses local models, or a memory of them, that no buffer holds.
+pub(crate) fn check_model(gpu: &Gpu, config: &TrainConfig, shape: &DataShape) -> Result<()> {
+    let [rows, p, d] = [shape.rows, shape.features, config.factors].map(|n| n as u64);
+    let channels = config.loss.n_outputs(shape.classes) as u64;
+    // Seeding finds no more anchors than rows.
+    let records = (config.anchors as u64).min(rows).saturating_mul(p).saturating_mul(channels);
+    let bytes = records.saturating_mul((d + 2).div_ceil(4) * 16);
+    gpu.check_binding("records", bytes)?;
+    let sections = state::moment_sections(config.optimizer) as u64;
+    gpu.check_binding("record_moments", bytes.saturating_mul(sections))
 }
 
 /// About how many operations a step takes.

@@ -156,7 +156,8 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) threads: Option<u16>,
     /// Device to compute on: auto (a hardware GPU, else the CPU), cpu, gpu (software too) or gpu:NAME,
-    /// a part of a name, a number or an interface that `llfm devices` lists
+    /// a part of a name, a number or an interface that `llfm devices` lists; LLFM_ADAPTER=NAME in the
+    /// environment is the NAME where none is given
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     pub(crate) device: Request,
 }
@@ -278,6 +279,9 @@ pub(crate) struct CompareArgs {
     pub(crate) config: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) run: RunArgs,
+    /// Where the training rows lie in the steps and the whole run
+    #[arg(long, value_enum, default_value = "auto", help_heading = "Run")]
+    pub(crate) data_placement: Placement,
     #[command(flatten)]
     pub(crate) talk: TalkArgs,
 }

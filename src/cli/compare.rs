@@ -3,16 +3,14 @@
 mod page;
 
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use clap::ValueEnum;
-use llfm::backend::{Device, Placement};
+use llfm::backend::Device;
 use llfm::compare::{self, Run};
 use llfm::config::defaults::{self, DataShape};
 use llfm::config::{Method, TrainConfig};
 use llfm::data::{Dataset, Task};
 use llfm::event::Flow;
-use llfm::gpu::Gpu;
 use llfm::gpu::adapter::Request;
 use llfm::settings::Settings;
 use llfm::train::TrainData;
@@ -49,7 +47,7 @@ struct Set {
 /// Runs the command.
 pub(crate) fn run(args: &CompareArgs) -> Result<ExitCode> {
     check_settings(&args.settings)?;
-    let (compute, gpu) = open(args)?;
+    let compute = open(args)?;
     let signals = Signals::install()?;
     let sets = match Source::of(args) {
         Some(source) => {
@@ -69,15 +67,16 @@ pub(crate) fn run(args: &CompareArgs) -> Result<ExitCode> {
         let config = defaults::resolve(&args.settings, &set.shape)?;
         let limit = args.read.max_memory.unwrap_or_else(default_limit);
         check_model(&config, &set.shape, limit)?;
+        compute.device.check_model(&config, &set.shape)?;
         let sizes = (set.shape.rows, set.shape.features, set.shape.nonzeros);
         page.begin(set, &compute, Facts::new("compare", &config, &compute, set.classes, sizes))?;
-        set.compare(args, &config, &gpu, &signals, &mut page)?;
+        set.compare(args, &config, &compute.device, &signals, &mut page)?;
     }
     page.end()
 }
 
 /// Sets up the threads, and opens the adapter that is asked for.
-fn open(args: &CompareArgs) -> Result<(Compute, Arc<Gpu>)> {
+fn open(args: &CompareArgs) -> Result<Compute> {
     let device = match &args.run.device {
         Request::Cpu => {
             return Err(Error::Usage(
@@ -88,10 +87,8 @@ fn open(args: &CompareArgs) -> Result<(Compute, Arc<Gpu>)> {
         named @ Request::Gpu(_) => named.clone(),
     };
     let run = RunArgs { threads: args.run.threads, device };
-    let compute = run.start(Placement::Auto, args.talk.quiet)?;
-    let Device::Gpu { gpu, .. } = &compute.device else { unreachable!("a GPU was asked for") };
-    let gpu = Arc::clone(gpu);
-    Ok((compute, gpu))
+    let compute = run.start(args.data_placement, args.talk.quiet)?;
+    Ok(compute)
 }
 
 /// Refuses flags about rows that are generated.
@@ -165,10 +162,11 @@ impl Set {
         &self,
         args: &CompareArgs,
         config: &TrainConfig,
-        gpu: &Arc<Gpu>,
+        device: &Device,
         signals: &Signals,
         page: &mut Page,
     ) -> Result<()> {
+        let Device::Gpu { gpu, .. } = device else { unreachable!("a GPU was asked for") };
         let methods = match args.settings.method {
             Some(method) => vec![method],
             None => Method::value_variants().to_vec(),
@@ -186,17 +184,17 @@ impl Set {
             };
             page.kernels(method, &compare::kernels(&self.data(), &config, gpu)?)?;
             signals.check()?;
-            page.steps(method, &compare::steps(&self.data(), &config, gpu)?)?;
+            page.steps(method, &compare::steps(&self.data(), &config, device)?)?;
             signals.check()?;
         }
-        page.run(config.method, &self.train_twice(args, config, gpu, signals)?)
+        page.run(config.method, &self.train_twice(args, config, device, signals)?)
     }
 
     fn train_twice(
         &self,
         args: &CompareArgs,
         config: &TrainConfig,
-        gpu: &Arc<Gpu>,
+        device: &Device,
         signals: &Signals,
     ) -> Result<Run> {
         // The epochs are no results here: they stay on standard error.
@@ -208,7 +206,7 @@ impl Set {
         let mut progress = Progress::new(&talk, config.ensemble, config.batch_size);
         let mut console = Console::new(false);
         let mut failed = None;
-        let run = compare::run(&self.data(), config, gpu, &mut |event| {
+        let run = compare::run(&self.data(), config, device, &mut |event| {
             if let Err(error) = progress.show(event, &mut console) {
                 failed.get_or_insert(error);
             }

@@ -49,6 +49,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<()> {
     check_patience(&args.settings, loaded.valid.is_some())?;
     let config = defaults::resolve(&args.settings, &loaded.shape())?;
     check_model(&config, &loaded.shape(), args.read.max_memory.unwrap_or_else(default_limit))?;
+    compute.device.check_model(&config, &loaded.shape())?;
     let mut job = Job::new(args, config, compute, loaded, signals);
     job.introduce()?;
     let trained = job.train()?;

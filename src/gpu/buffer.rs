@@ -89,17 +89,24 @@ impl Buffers {
 }
 
 impl Gpu {
+    /// Refuses a storage buffer that no kernel could reach the end of.
+    pub(crate) fn check_binding(&self, name: &str, bytes: u64) -> Result<()> {
+        let most = self.largest_binding();
+        if bytes <= most {
+            return Ok(());
+        }
+        Err(self.error(format!(
+            "{} would take {}, and the device reaches {} of one buffer: {}",
+            meaning(name),
+            megabytes(bytes),
+            megabytes(most),
+            advice(name)
+        )))
+    }
+
     /// A storage buffer of at least one element.
     pub(crate) fn storage(&self, name: &str, bytes: u64) -> Result<Buffer> {
-        let most = self.largest_binding();
-        if bytes > most {
-            return Err(self.error(format!(
-                "`{name}` takes {}, and the device reaches {} of one buffer: {}",
-                megabytes(bytes),
-                megabytes(most),
-                advice(name)
-            )));
-        }
+        self.check_binding(name, bytes)?;
         self.allocate(name, bytes, wgpu::BufferUsages::STORAGE)
     }
 
@@ -125,7 +132,8 @@ impl Gpu {
             let needed = megabytes(size);
             match refusal {
                 Refusal::OutOfMemory => self.error(format!(
-                    "out of device memory: `{name}` needs {needed} beside the {there} in use: {}",
+                    "out of device memory: {} would take {needed} beside the {there} in use: {}",
+                    meaning(name),
                     advice(name)
                 )),
                 Refusal::Invalid(message) => self.error(message),
@@ -196,13 +204,28 @@ impl Gpu {
     }
 }
 
-/// What makes a buffer smaller.
+/// A buffer in the words of users.
+fn meaning(name: &str) -> String {
+    match name {
+        "records" => "the local models".into(),
+        "record_moments" => "the optimizer's memory of the local models".into(),
+        "rows" | "entries" | "row_starts" => "the training rows".into(),
+        "anchors" | "anchor_moments" | "heads" | "head_moments" => "the anchors".into(),
+        name => format!("the buffer `{name}` of a batch"),
+    }
+}
+
+/// What makes it smaller.
 fn advice(name: &str) -> &'static str {
     match name {
-        "rows" | "entries" | "row_starts" | "targets" | "order" | "columns" | "column_entries" => {
-            "leave the rows to --data-placement stream, or use a smaller --batch-size, or --device cpu"
+        "rows" | "entries" | "row_starts" | "targets" | "order" => {
+            "leave them to --data-placement stream, or use a smaller --batch-size, or --device cpu"
         }
-        _ => "use fewer --anchors or --factors, a smaller --batch-size, or --device cpu",
+        "record_moments" => "use fewer --anchors or --factors, --optimizer sgd, or --device cpu",
+        "records" | "anchors" | "anchor_moments" | "heads" | "head_moments" => {
+            "use fewer --anchors or --factors, or --device cpu"
+        }
+        _ => "use fewer --anchors, a smaller --batch-size, or --device cpu",
     }
 }
 

@@ -25,6 +25,15 @@ pub(super) fn upload(
     Ok(state)
 }
 
+/// Numbers an update rule keeps beside a parameter.
+pub(super) fn moment_sections(rule: Optimizer) -> usize {
+    match rule {
+        Optimizer::Sgd => 0,
+        Optimizer::AdaGrad => 1,
+        Optimizer::Adam => 2,
+    }
+}
+
 /// Adds the optimizer's memory, zeros.
 pub(super) fn add_moments(
     gpu: &Gpu,
@@ -32,11 +41,7 @@ pub(super) fn add_moments(
     config: &TrainConfig,
     state: &mut Buffers,
 ) -> Result<()> {
-    let of_records = match config.optimizer {
-        Optimizer::Sgd => 0,
-        Optimizer::AdaGrad => 1,
-        Optimizer::Adam => 2,
-    };
+    let of_records = moment_sections(config.optimizer);
     let sections = if config.learn.scale { 2 } else { 1 };
     let moves_anchors = sizes.slopes && (config.learn.anchors || config.learn.scale);
     let remembers = usize::from(config.optimizer != Optimizer::Sgd);
@@ -45,7 +50,7 @@ pub(super) fn add_moments(
     state.add(gpu, "head_moments", remembers * 2 * sizes.anchors * (sizes.outputs + 1))?;
     state.add(gpu, "anchor_moments", remembers * of_anchors)?;
     let of_metric = if config.learn.metric { 2 * sizes.features } else { 0 };
-    state.add(gpu, "metric_moments", remembers * of_metric)
+    state.add(gpu, "metric_moments", of_metric)
 }
 
 /// The parameters as they are on the device.

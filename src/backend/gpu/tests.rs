@@ -141,7 +141,7 @@ fn a_model_beyond_a_binding_is_refused_with_its_size() {
     // 12 anchors, 9 features and 3 classes of 3 vectors: 15.6 kB, and twice that for Adam.
     let refused = case.trainer(&limited, Placement::Auto).err().expect("it does not fit");
     let text = refused.to_string();
-    assert!(text.contains("record_moments") && text.contains("0.0311 MB"), "{text}");
+    assert!(text.contains("the optimizer's memory") && text.contains("0.0311 MB"), "{text}");
     assert_eq!(refused.exit_code(), 5);
 }
 

@@ -110,7 +110,8 @@ fn anchor_cell(view: &View<'_>, at: usize, gradient: Option<f64>) -> Moved {
 fn cell(view: &View<'_>, theta: &[f32], moments: &[[f32; 2]], at: usize) -> Cell {
     let memory = match view.config.optimizer {
         Optimizer::Sgd => [0.0; 2],
-        _ => moments[at],
+        // What is not learned has no memory.
+        _ => moments.get(at).copied().unwrap_or_default(),
     };
     [theta[at], memory[0], memory[1]].map(f64::from)
 }

@@ -24,8 +24,10 @@ impl Sides {
     /// Rows of `width` on the device, padded to `stride`.
     fn new(view: &View<'_>, after: bool, width: usize, stride: usize) -> Self {
         let snapshot = if after { &view.trace.after } else { &view.trace.before };
-        let (cells, moments): (&[f32], &[[f32; 2]]) =
-            (snapshot.get("anchors"), snapshot.get("anchor_moments"));
+        let cells: &[f32] = snapshot.get("anchors");
+        // What is not learned has no memory.
+        let mut moments = snapshot.get::<[f32; 2]>("anchor_moments").to_vec();
+        moments.resize(cells.len(), [0.0; 2]);
         let section = view.trace.sizes.anchor_section();
         let side = |first: usize, update: Update| {
             let span = first..first + section;
