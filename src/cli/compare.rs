@@ -95,8 +95,10 @@ fn open(args: &CompareArgs) -> Result<Compute> {
 fn refuse_idle(args: &CompareArgs) -> Result<()> {
     let (parts, read, prepare) = (&args.parts, &args.read, &args.prepare);
     let flags = [
-        ("--valid", parts.valid.is_some() || parts.valid_fraction > 0.0),
-        ("--test", parts.test.is_some() || parts.test_fraction > 0.0),
+        ("--valid", parts.valid.is_some()),
+        ("--valid-fraction", parts.valid_fraction > 0.0),
+        ("--test", parts.test.is_some()),
+        ("--test-fraction", parts.test_fraction > 0.0),
         ("--format", read.format.is_some()),
         ("--label", read.label.is_some()),
         ("--labels", read.labels.is_some()),
