@@ -76,7 +76,7 @@ impl<'a> TrainSet<'a> {
             dense: Vec::new(),
         };
         if let Features::Dense(_) = rows.features {
-            let batch = sizes.batch * sizes.row_quads * 16;
+            let batch = (sizes.batch * sizes.row_quads * 16).max(1);
             set.steps = steps.min(window / batch).max(1);
         } else {
             let threads = rayon::current_num_threads().min(steps);
