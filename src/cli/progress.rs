@@ -26,6 +26,7 @@ pub(crate) struct Progress {
     pub(crate) lipschitz: f64,
     pub(crate) anchors: usize,
     pub(crate) device_use: Option<DeviceUse>,
+    interrupted: bool,
 }
 
 #[derive(Serialize)]
@@ -58,6 +59,7 @@ impl Progress {
             lipschitz: 0.0,
             anchors: 0,
             device_use: None,
+            interrupted: false,
         }
     }
 
@@ -85,6 +87,15 @@ impl Progress {
             Event::Warning(_) => {}
         }
         Ok(())
+    }
+
+    /// Says once that an interrupt was heard.
+    pub(crate) fn interrupt(&mut self) {
+        if !std::mem::replace(&mut self.interrupted, true) && !self.quiet {
+            self.aside(|| {
+                complain("note", "interrupted: saving what is trained; once more ends at once");
+            });
+        }
     }
 
     /// Takes the bar away.

@@ -162,11 +162,11 @@ impl<'a> Job<'a> {
             if let Err(error) = progress.show(event, console) {
                 failed.get_or_insert(error);
             }
-            if failed.is_some() || signals.received().is_some() {
-                Flow::Stop
-            } else {
-                Flow::Continue
+            if signals.received().is_some() {
+                progress.interrupt();
+                return Flow::Stop;
             }
+            if failed.is_some() { Flow::Stop } else { Flow::Continue }
         });
         progress.finish();
         failed.map_or(Ok(()), Err)?;
