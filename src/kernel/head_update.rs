@@ -14,10 +14,10 @@ use crate::optimizer::{MomentsMut, Update};
 
 /// The shader, and its workgroups.
 pub(crate) const SHADER: Shader =
-    shader!("head_update", "head_update", ["step", "math", "optimizer"], |sizes, _, _| sizes
-        .anchors
-        * (sizes.outputs + 1)
-        + 1);
+    shader!("head_update", "head_update", ["step", "math", "optimizer"], |sizes, _, _| {
+        let heads = sizes.outputs + 1;
+        sizes.anchors * heads + 1
+    });
 
 /// Steps the biases; `gradient` is scratch.
 pub(crate) fn bias_update(
