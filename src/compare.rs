@@ -33,6 +33,7 @@ use crate::schedule::Scheduler;
 use crate::train::{TrainData, Trained, train};
 use bench::Bench;
 pub(crate) use check::Checked;
+use check::toward;
 pub use sets::rings;
 pub use tolerance::{TOLERANCES, Tolerance};
 

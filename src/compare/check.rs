@@ -40,3 +40,9 @@ impl Checked {
         (squares / scale.max(f64::MIN_POSITIVE)).sqrt()
     }
 }
+
+/// A number found, brought nearer to the one expected by what rounding explains; NaN stays.
+pub(super) fn toward(found: f64, expected: f64, slack: f64) -> f64 {
+    let away = found - expected;
+    if away.is_nan() { away } else { found - away.clamp(-slack, slack) }
+}

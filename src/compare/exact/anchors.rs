@@ -1,8 +1,9 @@
 //! `anchor_update`, `anchor_update_csr`, `metric_update` and `metric_update_csr`.
 
-use super::rule::{Cell, Moved, Rates, remainder, stepped, toward};
+use super::rule::{Cell, Moved, Rates, remainder, stepped};
 use super::{after, before, pulls, row_of};
 use crate::compare::Checked;
+use crate::compare::toward;
 use crate::compare::twins::view::{NO_SLOT, View};
 use crate::config::Optimizer;
 

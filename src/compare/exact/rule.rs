@@ -3,8 +3,8 @@
 //! As in the comparison with the CPU kernels, what is compared is linear in the gradient or follows
 //! from it: the moments, the gradient of SGD and AdaGrad, and Adam's step from the moments found.
 
-use crate::compare::Checked;
 use crate::compare::twins::view::View;
+use crate::compare::{Checked, toward};
 use crate::config::Optimizer;
 
 /// A parameter and its memory: (θ, first, second).
@@ -104,12 +104,6 @@ fn add(
     let slack = 1.5 * f64::from(f32::EPSILON) * old.abs().max(new.abs()) / rates.rate * root;
     found.push(toward(taken, step, slack + hidden));
     expected.push(step);
-}
-
-/// `found`, brought nearer to `expected` by `slack`. NaN stays.
-pub(super) fn toward(found: f64, expected: f64, slack: f64) -> f64 {
-    let away = found - expected;
-    if away.is_nan() { away } else { found - away.clamp(-slack, slack) }
 }
 
 /// What rounding may leave of terms that cancel, given the sum of their magnitudes.

@@ -6,7 +6,7 @@
 //! should give, in f64.
 
 use super::view::{View, wide};
-use crate::compare::Checked;
+use crate::compare::{Checked, toward};
 use crate::optimizer::{MomentsMut, Update};
 
 /// ε of AdaGrad and Adam.
@@ -123,10 +123,4 @@ fn rounding(update: &Update, thetas: &[f32]) -> f64 {
     let largest = thetas.iter().fold(0.0_f64, |max, &x| max.max(f64::from(x).abs()));
     let hidden = 2.0 * f64::from(f32::EPSILON) * largest;
     if update.rate == 0.0 { hidden } else { hidden / f64::from(update.rate) }
-}
-
-/// `found`, brought nearer to `expected` by `slack`. NaN stays.
-fn toward(found: f64, expected: f64, slack: f64) -> f64 {
-    let away = found - expected;
-    if away.is_nan() { away } else { found - away.clamp(-slack, slack) }
 }
