@@ -87,6 +87,7 @@
 //! |---|---|
 //! | [`data`] | readers a format, labels, splits, encoding and scaling |
 //! | [`settings`], [`config`] | what a user sets; every setting decided and checked |
+//! | [`experiment`] | from raw rows to a measured model |
 //! | [`mod@train`], [`event`] | the loop, and what it tells while it runs |
 //! | [`backend`] | what a device does: step, score, read back |
 //! | `kernel` | the parts of a step, one a file |
@@ -108,6 +109,7 @@ pub mod config;
 pub mod data;
 pub mod error;
 pub mod event;
+pub mod experiment;
 pub mod gpu;
 mod kernel;
 mod loss;

@@ -11,6 +11,7 @@ use llfm::config::defaults::{self, DataShape};
 use llfm::config::{Method, TrainConfig};
 use llfm::data::{Dataset, Task};
 use llfm::event::Flow;
+use llfm::experiment::Prepared;
 use llfm::gpu::adapter::Request;
 use llfm::settings::Settings;
 use llfm::train::TrainData;
@@ -54,7 +55,7 @@ pub(crate) fn run(args: &CompareArgs) -> Result<ExitCode> {
             let reading = signals.end_at_once(None);
             let loaded = Loaded::read(source)?;
             drop(reading);
-            vec![Set::loaded(loaded)]
+            vec![Set::loaded(loaded.rows)]
         }
         None => {
             refuse_idle(args)?;
@@ -116,15 +117,15 @@ fn refuse_idle(args: &CompareArgs) -> Result<()> {
 }
 
 impl Set {
-    fn loaded(loaded: Loaded) -> Self {
+    fn loaded(rows: Prepared) -> Self {
         Self {
             name: None,
-            shape: loaded.shape(),
-            classes: loaded.labels.n_classes(),
-            never_seen: loaded.preprocess.never_seen(),
-            train: loaded.train,
-            valid: loaded.valid,
-            test: loaded.test,
+            shape: rows.shape(),
+            classes: rows.labels.n_classes(),
+            never_seen: rows.preprocess.never_seen(),
+            train: rows.train,
+            valid: rows.valid,
+            test: rows.test,
         }
     }
 

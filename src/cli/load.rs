@@ -3,13 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use llfm::config::defaults::{DataShape, clip_of};
-use llfm::data::{
-    self, Dataset, LabelMap, Notes, Preprocess, PreprocessOptions, RawRows, ReadOptions, Scale,
-    SplitOptions, Task,
-};
-use llfm::error::Place;
-use llfm::{Error, Result};
+use llfm::Result;
+use llfm::data::{self, Notes, RawRows, ReadOptions, SplitOptions, Task};
+use llfm::experiment::{Part, Preparation, Prepared, RawParts};
 
 use super::args::{CompareArgs, IndexBase, PartArgs, PrepareArgs, ReadArgs, TrainArgs, YesNo};
 use super::console::show_notes;
@@ -17,12 +13,7 @@ use super::memory::default_limit;
 
 /// Everything training needs from the files.
 pub(crate) struct Loaded {
-    pub(crate) train: Dataset,
-    pub(crate) valid: Option<Dataset>,
-    pub(crate) test: Option<Dataset>,
-    pub(crate) task: Task,
-    pub(crate) labels: LabelMap,
-    pub(crate) preprocess: Preprocess,
+    pub(crate) rows: Prepared,
     /// Seconds it took.
     pub(crate) seconds: f64,
 }
@@ -63,13 +54,18 @@ impl<'a> Source<'a> {
             quiet: args.talk.quiet,
         })
     }
-}
 
-/// The rows of each part, as read.
-struct Parts {
-    train: RawRows,
-    valid: Option<RawRows>,
-    test: Option<RawRows>,
+    /// The options of the library for what was read.
+    fn preparation(self) -> Preparation {
+        Preparation {
+            task: self.task,
+            positive: self.prepare.positive.clone(),
+            scale: self.prepare.scale,
+            clip: self.prepare.clip,
+            missing: self.prepare.missing,
+            max_memory: self.read.max_memory.unwrap_or_else(default_limit),
+        }
+    }
 }
 
 impl ReadArgs {
@@ -100,67 +96,13 @@ impl Loaded {
 
     fn read_with(args: Source<'_>, start: Instant, notes: &mut Notes) -> Result<Self> {
         let parts = read_parts(args, notes)?;
-        let place = args.data;
-        let raw_labels = parts.train.labels.as_ref().ok_or_else(|| unlabelled(place))?;
-        let positive = args.prepare.positive.as_deref();
-        let (task, mut labels) = LabelMap::fit(raw_labels, args.task, positive, place, notes)?;
-        // Nobody can rate beyond the scale.
-        labels.set_clamp(parts.train.schema.is_ratings());
-        let options = PreprocessOptions {
-            scale: args.prepare.scale,
-            clip: args.prepare.clip.or_else(|| default_clip(args.prepare.scale, task)),
-            missing: args.prepare.missing,
-            max_memory: args.read.max_memory.unwrap_or_else(default_limit),
-        };
-        let preprocess = Preprocess::fit(&parts.train, &options, place, notes)?;
-        let mut prepare = |rows, file: Option<&Path>| {
-            dataset(rows, &labels, &preprocess, file.unwrap_or(place), notes)
-        };
-        let valid_place = args.parts.valid.as_deref();
-        let test_place = args.parts.test.as_deref();
-        Ok(Self {
-            train: prepare(parts.train, None)?,
-            valid: parts.valid.map(|rows| prepare(rows, valid_place)).transpose()?,
-            test: parts.test.map(|rows| prepare(rows, test_place)).transpose()?,
-            task,
-            labels,
-            preprocess,
-            seconds: start.elapsed().as_secs_f64(),
-        })
-    }
-
-    /// What the defaults look at.
-    pub(crate) fn shape(&self) -> DataShape {
-        DataShape {
-            rows: self.train.features.n_rows(),
-            features: self.train.features.n_cols(),
-            nonzeros: self.train.features.n_stored(),
-            sparse: self.preprocess.is_sparse(),
-            classes: self.labels.n_classes().max(1),
-            task: self.task,
-        }
+        let rows = Prepared::new(parts, &args.preparation(), notes)?;
+        Ok(Self { rows, seconds: start.elapsed().as_secs_f64() })
     }
 }
 
-/// Only deviations have a length beyond which a value is rare.
-fn default_clip(scale: Option<Scale>, task: Task) -> Option<f32> {
-    matches!(scale, None | Some(Scale::Standard)).then(|| clip_of(task))
-}
-
-/// Encodes rows and looks up their labels.
-pub(crate) fn dataset(
-    rows: RawRows,
-    labels: &LabelMap,
-    preprocess: &Preprocess,
-    place: &Path,
-    notes: &mut Notes,
-) -> Result<Dataset> {
-    let raw_labels = rows.labels.as_ref().ok_or_else(|| unlabelled(place))?;
-    let targets = labels.targets(raw_labels, place, notes)?;
-    Ok(Dataset { features: preprocess.apply(rows, place, notes)?, targets })
-}
-
-fn read_parts(args: Source<'_>, notes: &mut Notes) -> Result<Parts> {
+/// Reads the files, and cuts off the rows that validate and test.
+pub(crate) fn read_parts(args: Source<'_>, notes: &mut Notes) -> Result<RawParts> {
     let mut options = args.read.options(args.read.labels.as_deref());
     options.index_base = match args.prepare.index_base {
         Some(IndexBase::Zero) => Some(0),
@@ -169,23 +111,36 @@ fn read_parts(args: Source<'_>, notes: &mut Notes) -> Result<Parts> {
     };
     let rows = data::read(args.data, &options, notes)?;
     let parts = args.parts;
-    let [train, valid, test] = data::split_rows(rows.n_rows(), &split_options(parts))?;
-    let (has_valid, has_test) = (!valid.is_empty(), !test.is_empty());
-    let (train, valid, test) = if has_valid || has_test {
-        let mut cut = rows.split(&[train, valid, test]).into_iter();
-        let mut next = || cut.next().ok_or_else(|| unlabelled(args.data));
-        (next()?, Some(next()?).filter(|_| has_valid), Some(next()?).filter(|_| has_test))
-    } else {
-        (rows, None, None)
-    };
-    let mut other = |path: &Option<PathBuf>, labels: &Option<PathBuf>| -> Result<Option<RawRows>> {
+    let part = |rows, place: &Path| Part { rows, place: place.to_owned() };
+    let split = data::split_rows(rows.n_rows(), &split_options(parts))?;
+    let [train, valid, test] = cut(rows, &split);
+    let train = train.expect("a split that leaves no rows to train on is refused");
+    let mut other = |path: &Option<PathBuf>, labels: &Option<PathBuf>| -> Result<Option<Part>> {
         let Some(path) = path else { return Ok(None) };
         let options = ReadOptions { labels: labels.clone(), ..options.clone() };
-        data::read_with_schema(path, &options, &train.schema, true, notes).map(Some)
+        let rows = data::read_with_schema(path, &options, &train.schema, true, notes)?;
+        Ok(Some(part(rows, path)))
     };
-    let valid = valid.map_or_else(|| other(&parts.valid, &parts.valid_labels), |v| Ok(Some(v)))?;
-    let test = test.map_or_else(|| other(&parts.test, &parts.test_labels), |t| Ok(Some(t)))?;
-    Ok(Parts { train, valid, test })
+    let mine = |rows: Option<RawRows>| rows.map(|rows| part(rows, args.data));
+    let valid = match mine(valid) {
+        None => other(&parts.valid, &parts.valid_labels)?,
+        valid => valid,
+    };
+    let test = match mine(test) {
+        None => other(&parts.test, &parts.test_labels)?,
+        test => test,
+    };
+    Ok(RawParts { train: part(train, args.data), valid, test })
+}
+
+/// The rows that train, validate and test; the last two only where the lists have some.
+fn cut(rows: RawRows, lists: &[Vec<usize>; 3]) -> [Option<RawRows>; 3] {
+    let [_, valid, test] = lists;
+    if valid.is_empty() && test.is_empty() {
+        return [Some(rows), None, None];
+    }
+    let mut parts = rows.split(lists).into_iter().zip(lists);
+    [(); 3].map(|()| parts.next().and_then(|(part, list)| (!list.is_empty()).then_some(part)))
 }
 
 fn split_options(parts: &PartArgs) -> SplitOptions {
@@ -194,8 +149,4 @@ fn split_options(parts: &PartArgs) -> SplitOptions {
         valid_fraction: parts.valid_fraction,
         seed: parts.split_seed,
     }
-}
-
-fn unlabelled(place: &Path) -> Error {
-    Error::data(Place::file(place), "the rows have no labels")
 }

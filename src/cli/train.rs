@@ -3,20 +3,16 @@
 mod talk;
 
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 use llfm::backend::Device;
 use llfm::config::defaults::{self, DataShape};
 use llfm::config::{Loss, TrainConfig};
 use llfm::data::Task;
 use llfm::event::Flow;
-use llfm::metrics;
-use llfm::model::{Model, Summary, fingerprint};
-use llfm::outcome::Outcome;
+use llfm::experiment::Measured;
 use llfm::output::OutputLock;
-use llfm::predict::Scorer;
 use llfm::settings::Settings;
-use llfm::train::{TrainData, Trained, train};
+use llfm::train::Trained;
 use llfm::{Error, Result, plot};
 
 use super::args::TrainArgs;
@@ -46,10 +42,11 @@ pub(crate) fn run(args: &TrainArgs) -> Result<()> {
     let reading = signals.end_at_once(lock.as_ref().map(|lock| lock.path().to_owned()));
     let loaded = Loaded::read(args)?;
     drop(reading);
-    check_patience(&args.settings, loaded.valid.is_some())?;
-    let config = defaults::resolve(&args.settings, &loaded.shape())?;
-    check_model(&config, &loaded.shape(), args.read.max_memory.unwrap_or_else(default_limit))?;
-    compute.device.check_model(&config, &loaded.shape())?;
+    check_patience(&args.settings, loaded.rows.valid.is_some())?;
+    let shape = loaded.rows.shape();
+    let config = defaults::resolve(&args.settings, &shape)?;
+    check_model(&config, &shape, args.read.max_memory.unwrap_or_else(default_limit))?;
+    compute.device.check_model(&config, &shape)?;
     let mut job = Job::new(args, config, compute, loaded, signals);
     job.introduce()?;
     let trained = job.train()?;
@@ -118,12 +115,6 @@ struct Job<'a> {
     signals: Signals,
     console: Console,
     facts: Facts,
-}
-
-/// What was measured after training.
-struct Measured {
-    model: Model,
-    seconds: f64,
     /// What was written, and where.
     written: Vec<(&'static str, PathBuf)>,
 }
@@ -136,29 +127,22 @@ impl<'a> Job<'a> {
         loaded: Loaded,
         signals: Signals,
     ) -> Self {
-        let shape = loaded.shape();
+        let shape = loaded.rows.shape();
         let sizes = (shape.rows, shape.features, shape.nonzeros);
-        let facts = Facts::new("train", &config, &compute, loaded.labels.n_classes(), sizes);
+        let facts = Facts::new("train", &config, &compute, loaded.rows.labels.n_classes(), sizes);
         // With nothing to save, training for a closed pipe is for nobody.
         let console = Console::new(args.output.model.is_some() || args.output.plot.is_some());
-        Self { args, config, compute, loaded, signals, console, facts }
+        Self { args, config, compute, loaded, signals, console, facts, written: Vec::new() }
     }
 
     /// Trains with the progress shown; a signal ends it after the step.
     fn train(&mut self) -> Result<(Trained, Progress)> {
         let mut progress =
             Progress::new(&self.args.talk, self.config.ensemble, self.config.batch_size);
-        let never_seen = self.loaded.preprocess.never_seen();
-        let data = TrainData {
-            train: &self.loaded.train,
-            valid: self.loaded.valid.as_ref(),
-            test: self.loaded.test.as_ref(),
-            n_classes: self.loaded.labels.n_classes().max(1),
-            never_seen: &never_seen,
-        };
         let (signals, console) = (&self.signals, &mut self.console);
         let mut failed = None;
-        let trained = train(&data, &self.config, &self.compute.device, &mut |event| {
+        let device = &self.compute.device;
+        let trained = self.loaded.rows.fit(&self.config, device, &mut |event| {
             if let Err(error) = progress.show(event, console) {
                 failed.get_or_insert(error);
             }
@@ -179,9 +163,9 @@ impl<'a> Job<'a> {
             self.signals.check()?;
         }
         let facts = Facts { anchors: progress.anchors.max(1), ..self.facts.clone() };
-        let mut measured = self.measure(&mut trained)?;
+        let measured = self.measure(&mut trained)?;
         // What cannot be written must not take the results with it: they are printed first.
-        let written = self.write(&mut measured, &progress);
+        let written = self.write(&measured, &progress);
         if self.args.talk.json {
             self.print_result(facts, &progress, &trained, &measured)?;
         } else if self.talks() {
@@ -205,17 +189,17 @@ impl<'a> Job<'a> {
     }
 
     /// Writes the model, then the plot.
-    fn write(&self, measured: &mut Measured, progress: &Progress) -> Result<()> {
+    fn write(&mut self, measured: &Measured, progress: &Progress) -> Result<()> {
         let output = &self.args.output;
         if let Some(path) = &output.model {
             measured.model.save(path)?;
-            measured.written.push(("model", path.clone()));
+            self.written.push(("model", path.clone()));
         }
         if let Some(path) = &output.plot {
             let title = format!("{} on {}", self.facts.method, short_name(&self.args.data));
             let loss = format!("{} loss", self.facts.loss);
             plot::learning_curve(path, &title, &loss, &progress.epochs)?;
-            measured.written.push(("plot", path.clone()));
+            self.written.push(("plot", path.clone()));
         }
         Ok(())
     }
@@ -223,7 +207,7 @@ impl<'a> Job<'a> {
     /// Measures the model, on the CPU where the device failed before or fails now.
     fn measure(&mut self, trained: &mut Trained) -> Result<Measured> {
         if trained.failed.is_none() {
-            match self.measure_on(&self.compute.device, trained) {
+            match self.loaded.rows.measure(&self.config, trained, &self.compute.device) {
                 Err(Error::Device(message)) => trained.failed = Some(message),
                 measured => return measured,
             }
@@ -231,48 +215,7 @@ impl<'a> Job<'a> {
         if !self.args.talk.quiet {
             complain("note", "the device failed; the model so far is measured on the CPU");
         }
-        self.measure_on(&Device::Cpu, trained)
-    }
-
-    /// Scores every part with the finished model.
-    fn measure_on(&self, device: &Device, trained: &Trained) -> Result<Measured> {
-        let start = Instant::now();
-        let mut model = Model {
-            config: self.config.clone(),
-            preprocess: self.loaded.preprocess.clone(),
-            labels: self.loaded.labels.clone(),
-            target_scale: trained.target_scale,
-            members: trained.members.clone(),
-            summary: Summary {
-                rows: self.facts.rows,
-                nonzeros: self.facts.nonzeros,
-                data_fingerprint: fingerprint(&self.loaded.train),
-                best_epochs: trained.best_epochs.clone(),
-                ..Summary::default()
-            },
-        };
-        let outcome = Outcome::of(&model);
-        let mut scorer =
-            Scorer::new(&model.members, &model.config, model.preprocess.is_sparse(), device)?;
-        let loaded = &self.loaded;
-        let parts = [
-            ("train", Some(&loaded.train)),
-            ("valid", loaded.valid.as_ref()),
-            ("test", loaded.test.as_ref()),
-        ];
-        for (name, set) in parts {
-            let Some(set) = set else { continue };
-            let scores = scorer.score(&set.features)?;
-            if name == "train" {
-                let rows = self.facts.rows as f64;
-                model.summary.mean_active = scores.pairs as f64 / rows;
-                model.summary.anchor_share = scores.gamma.iter().map(|sum| sum / rows).collect();
-            }
-            let found = metrics::compute(&outcome, &scores.outputs, &set.targets);
-            model.summary.metrics.insert(name.to_owned(), found);
-        }
-        drop(scorer);
-        Ok(Measured { model, seconds: start.elapsed().as_secs_f64(), written: Vec::new() })
+        self.loaded.rows.measure(&self.config, trained, &Device::Cpu)
     }
 }
 

@@ -3,9 +3,10 @@
 use llfm::Result;
 use llfm::config::{TrainConfig, name_of};
 use llfm::data::Dataset;
+use llfm::experiment::Measured;
 use llfm::train::Trained;
 
-use super::{Job, Measured};
+use super::Job;
 use crate::cli::memory::show_size;
 use crate::cli::progress::Progress;
 use crate::cli::report::{self, Facts, Seconds, count, counted, duration};
@@ -33,7 +34,7 @@ impl Job<'_> {
         let (facts, config, console) = (&self.facts, &self.config, &mut self.console);
         let title = console.bold(&facts.method);
         console.line(&format!("{title} · {} · {} loss", facts.task, facts.loss))?;
-        let kind = if self.loaded.preprocess.is_sparse() { "sparse" } else { "dense" };
+        let kind = if self.loaded.rows.preprocess.is_sparse() { "sparse" } else { "dense" };
         let classes = facts.classes.map_or_else(String::new, |n| format!(", {} classes", count(n)));
         let rows = |set: &Option<Dataset>, name: &str| {
             set.as_ref().map_or_else(String::new, |set| {
@@ -41,13 +42,13 @@ impl Job<'_> {
             })
         };
         // The word belongs to the last number of the list.
-        let last = self.loaded.test.as_ref().or(self.loaded.valid.as_ref());
+        let last = self.loaded.rows.test.as_ref().or(self.loaded.rows.valid.as_ref());
         let all = last.map_or(facts.rows, |set| set.features.n_rows());
         let data = format!(
             "{} training{}{} {}, {} {kind} {}{classes}",
             count(facts.rows),
-            rows(&self.loaded.valid, "validation"),
-            rows(&self.loaded.test, "test"),
+            rows(&self.loaded.rows.valid, "validation"),
+            rows(&self.loaded.rows.test, "test"),
             if all == 1 { "row" } else { "rows" },
             count(facts.features),
             if facts.features == 1 { "feature" } else { "features" },
@@ -151,7 +152,7 @@ impl Job<'_> {
         let time =
             format!("{}{epochs}, {} rows/s", duration(trained.train_seconds), count(rate as u64));
         let mut lines = vec![("model", model), ("time", time)];
-        if self.loaded.valid.is_some() {
+        if self.loaded.rows.valid.is_some() {
             let best: Vec<String> = trained.best_epochs.iter().map(ToString::to_string).collect();
             lines.push(("kept", format!("epoch {}, the best by validation loss", best.join(", "))));
         }
@@ -163,7 +164,7 @@ impl Job<'_> {
         let parts = ["train", "valid", "test"].map(|part| (part, summary.metrics.get(part)));
         report::table(&mut self.console, &parts)?;
         self.console.line("")?;
-        for (name, path) in &measured.written {
+        for (name, path) in &self.written {
             let size = show_size(std::fs::metadata(path).map_or(0, |meta| meta.len()));
             self.console.line(&format!("{name} written to {} ({size})", path.display()))?;
         }

@@ -1,0 +1,232 @@
+//! From raw rows to a measured model: encode, decide, train, measure.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use crate::backend::Device;
+use crate::config::TrainConfig;
+use crate::config::defaults::{DataShape, clip_of};
+use crate::data::{
+    Dataset, LabelMap, Missing, Notes, Preprocess, PreprocessOptions, RawRows, Scale, Task,
+};
+use crate::error::{Error, Place, Result};
+use crate::event::{Event, Flow};
+use crate::metrics;
+use crate::model::{Model, Summary, fingerprint};
+use crate::outcome::Outcome;
+use crate::predict::Scorer;
+use crate::train::{TrainData, Trained, train};
+
+/// Raw rows, and the file that errors about them name.
+#[derive(Debug, Clone)]
+pub struct Part {
+    /// As a reader made them.
+    pub rows: RawRows,
+    /// Where they came from.
+    pub place: PathBuf,
+}
+
+/// The rows of an experiment, as read.
+#[derive(Debug, Clone)]
+pub struct RawParts {
+    /// Rows to train on.
+    pub train: Part,
+    /// Rows that choose the best epoch.
+    pub valid: Option<Part>,
+    /// Rows that are measured, and chosen by never.
+    pub test: Option<Part>,
+}
+
+/// What a user may say about the way from raw rows to features and targets.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Preparation {
+    /// What is predicted; `None`: decided by the labels.
+    pub task: Option<Task>,
+    /// The class that is told from the rest, where a label of many classes is made binary.
+    pub positive: Option<String>,
+    /// How to scale; `None`: standard for dense rows, maxabs for sparse ones.
+    pub scale: Option<Scale>,
+    /// Limit of scaled features; `None`: by task where features are standardised, else none.
+    pub clip: Option<f32>,
+    /// What to do about missing numeric cells.
+    pub missing: Missing,
+    /// The most memory the features of a part may take, in bytes.
+    pub max_memory: u64,
+}
+
+impl Default for Preparation {
+    fn default() -> Self {
+        let options = PreprocessOptions::default();
+        Self {
+            task: None,
+            positive: None,
+            scale: options.scale,
+            clip: None,
+            missing: options.missing,
+            max_memory: options.max_memory,
+        }
+    }
+}
+
+/// Rows ready for training: encoded and scaled by what the training rows alone say.
+#[derive(Debug, Clone)]
+pub struct Prepared {
+    /// Rows to train on.
+    pub train: Dataset,
+    /// Rows that choose the best epoch.
+    pub valid: Option<Dataset>,
+    /// Rows that are measured, and chosen by never.
+    pub test: Option<Dataset>,
+    /// What is predicted.
+    pub task: Task,
+    /// Classes, or the range of the targets.
+    pub labels: LabelMap,
+    /// The way from raw rows to features.
+    pub preprocess: Preprocess,
+}
+
+/// A trained model with the metrics of each part, and what measuring cost.
+#[derive(Debug, Clone)]
+pub struct Measured {
+    /// The model; its summary has the metrics of `train`, `valid` and `test`.
+    pub model: Model,
+    /// Seconds it took to score and measure all parts.
+    pub seconds: f64,
+}
+
+impl Prepared {
+    /// Learns labels, levels and scales from the training rows, and applies them to every part.
+    ///
+    /// # Errors
+    /// Rows without labels, labels that do not fit the task, features beyond `max_memory`: whatever
+    /// [`LabelMap::fit`] and [`Preprocess::fit`] refuse.
+    pub fn new(parts: RawParts, how: &Preparation, notes: &mut Notes) -> Result<Self> {
+        let RawParts { train, valid, test } = parts;
+        let raw_labels = train.rows.labels.as_ref().ok_or_else(|| unlabelled(&train.place))?;
+        let positive = how.positive.as_deref();
+        let (task, mut labels) =
+            LabelMap::fit(raw_labels, how.task, positive, &train.place, notes)?;
+        // Nobody can rate beyond the scale.
+        labels.set_clamp(train.rows.schema.is_ratings());
+        let options = PreprocessOptions {
+            scale: how.scale,
+            clip: how.clip.or_else(|| default_clip(how.scale, task)),
+            missing: how.missing,
+            max_memory: how.max_memory,
+        };
+        let preprocess = Preprocess::fit(&train.rows, &options, &train.place, notes)?;
+        let mut prepare = |part: Part| dataset(part.rows, &labels, &preprocess, &part.place, notes);
+        Ok(Self {
+            train: prepare(train)?,
+            valid: valid.map(&mut prepare).transpose()?,
+            test: test.map(&mut prepare).transpose()?,
+            task,
+            labels,
+            preprocess,
+        })
+    }
+
+    /// What the defaults look at.
+    pub fn shape(&self) -> DataShape {
+        DataShape {
+            rows: self.train.features.n_rows(),
+            features: self.train.features.n_cols(),
+            nonzeros: self.train.features.n_stored(),
+            sparse: self.preprocess.is_sparse(),
+            classes: self.labels.n_classes().max(1),
+            task: self.task,
+        }
+    }
+
+    /// Trains on the training rows.
+    ///
+    /// # Errors
+    /// Those of [`train()`](crate::train::train()).
+    pub fn fit(
+        &self,
+        config: &TrainConfig,
+        device: &Device,
+        on_event: &mut dyn FnMut(&Event<'_>) -> Flow,
+    ) -> Result<Trained> {
+        let data = TrainData {
+            train: &self.train,
+            valid: self.valid.as_ref(),
+            test: self.test.as_ref(),
+            n_classes: self.labels.n_classes().max(1),
+            never_seen: &self.preprocess.never_seen(),
+        };
+        train(&data, config, device, on_event)
+    }
+
+    /// Makes a model of what was trained, and measures it on every part.
+    ///
+    /// # Errors
+    /// A device that fails.
+    pub fn measure(
+        &self,
+        config: &TrainConfig,
+        trained: &Trained,
+        device: &Device,
+    ) -> Result<Measured> {
+        let start = Instant::now();
+        let mut model = Model {
+            config: config.clone(),
+            preprocess: self.preprocess.clone(),
+            labels: self.labels.clone(),
+            target_scale: trained.target_scale,
+            members: trained.members.clone(),
+            summary: Summary {
+                rows: self.train.features.n_rows(),
+                nonzeros: self.train.features.n_stored(),
+                data_fingerprint: fingerprint(&self.train),
+                best_epochs: trained.best_epochs.clone(),
+                ..Summary::default()
+            },
+        };
+        let outcome = Outcome::of(&model);
+        let mut scorer = Scorer::new(&model.members, config, self.preprocess.is_sparse(), device)?;
+        let parts = [
+            ("train", Some(&self.train)),
+            ("valid", self.valid.as_ref()),
+            ("test", self.test.as_ref()),
+        ];
+        for (name, set) in parts {
+            let Some(set) = set else { continue };
+            let scores = scorer.score(&set.features)?;
+            if name == "train" {
+                let rows = model.summary.rows as f64;
+                model.summary.mean_active = scores.pairs as f64 / rows;
+                model.summary.anchor_share = scores.gamma.iter().map(|sum| sum / rows).collect();
+            }
+            let found = metrics::compute(&outcome, &scores.outputs, &set.targets);
+            model.summary.metrics.insert(name.to_owned(), found);
+        }
+        drop(scorer);
+        Ok(Measured { model, seconds: start.elapsed().as_secs_f64() })
+    }
+}
+
+/// Only deviations have a length beyond which a value is rare.
+fn default_clip(scale: Option<Scale>, task: Task) -> Option<f32> {
+    matches!(scale, None | Some(Scale::Standard)).then(|| clip_of(task))
+}
+
+/// Encodes rows and looks up their labels, both as some training rows said.
+///
+/// # Errors
+/// Rows without labels, and those that [`LabelMap::targets`] and [`Preprocess::apply`] refuse.
+pub fn dataset(
+    rows: RawRows,
+    labels: &LabelMap,
+    preprocess: &Preprocess,
+    place: &Path,
+    notes: &mut Notes,
+) -> Result<Dataset> {
+    let raw_labels = rows.labels.as_ref().ok_or_else(|| unlabelled(place))?;
+    let targets = labels.targets(raw_labels, place, notes)?;
+    Ok(Dataset { features: preprocess.apply(rows, place, notes)?, targets })
+}
+
+fn unlabelled(place: &Path) -> Error {
+    Error::data(Place::file(place), "the rows have no labels")
+}
