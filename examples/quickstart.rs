@@ -95,7 +95,11 @@ impl Rows {
         };
         let preprocess = Preprocess::fit(&train, &options, &path, notes)?;
         let mut prepare = |rows, targets: Targets| {
-            Ok::<_, Error>(Dataset { features: preprocess.apply(rows, &path, notes)?, targets })
+            Ok::<_, Error>(Dataset {
+                features: preprocess.apply(rows, &path, notes)?,
+                targets,
+                weights: None,
+            })
         };
         let quiet = &mut Notes::new();
         Ok(Self {

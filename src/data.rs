@@ -80,6 +80,8 @@ pub struct Dataset {
     pub features: Features,
     /// `[n]`.
     pub targets: Targets,
+    /// `[n]`: weight of each row in the loss; none: all 1.
+    pub weights: Option<Vec<f32>>,
 }
 
 impl Csr {

@@ -33,6 +33,7 @@
 //! let rows = Dataset {
 //!     features: Features::Dense(features),
 //!     targets: Targets::Classes((0..400).map(|i| class(i) as u32).collect()),
+//!     weights: None,
 //! };
 //!
 //! // Settings left out get defaults from the shape of the data.

@@ -157,7 +157,7 @@ pub(crate) fn dataset(
 ) -> Result<Dataset> {
     let raw_labels = rows.labels.as_ref().ok_or_else(|| unlabelled(place))?;
     let targets = labels.targets(raw_labels, place, notes)?;
-    Ok(Dataset { features: preprocess.apply(rows, place, notes)?, targets })
+    Ok(Dataset { features: preprocess.apply(rows, place, notes)?, targets, weights: None })
 }
 
 fn read_parts(args: Source<'_>, notes: &mut Notes) -> Result<Parts> {
