@@ -118,8 +118,10 @@ impl Loaded {
         };
         let valid_place = args.parts.valid.as_deref();
         let test_place = args.parts.test.as_deref();
+        let mut train = prepare(parts.train, None)?;
+        args.prepare.class_weight.weigh(&mut train)?;
         Ok(Self {
-            train: prepare(parts.train, None)?,
+            train,
             valid: parts.valid.map(|rows| prepare(rows, valid_place)).transpose()?,
             test: parts.test.map(|rows| prepare(rows, test_place)).transpose()?,
             task,
