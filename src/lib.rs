@@ -66,6 +66,7 @@
 //! |---|---|---|---|
 //! | x | [`features`](data::Dataset::features) | `[n, p]` | rows, encoded and scaled |
 //! | y | [`targets`](data::Dataset::targets) | `[n]` | classes or values |
+//! | – | [`weights`](data::Dataset::weights) | `[n]` | factor of each row's loss in training |
 //! | Z | [`anchors`](model::Parameters::anchors) | `[m, p]` | anchor points |
 //! | – | [`bias`](model::Parameters::bias) | `[m, C]` | b; the paper has none |
 //! | W | [`linear`](model::Parameters::linear) | `[m, C, p]` | linear weights |

@@ -9,10 +9,11 @@ use llfm::model::Parameters;
 use crate::bench::{METHODS, compressed, config, only, pairs, rings, start};
 use crate::gpu::device;
 
-/// Rows of both kinds: dense, and sparse with rows that share columns.
+/// Rows of both kinds: dense, and sparse with rows that share columns; some have weights.
 fn sets() -> [Dataset; 3] {
     let dense = rings(300, 5, 1);
-    [compressed(&dense), pairs(300, 40, 2), dense]
+    let weights = Some((0..300).map(|i| [0.0, 1.0, 1.5, 2.0, 0.5][i % 5]).collect());
+    [Dataset { weights, ..compressed(&dense) }, pairs(300, 40, 2), dense]
 }
 
 /// Everything a run leaves.
