@@ -74,7 +74,7 @@ impl Set {
         let options = PreprocessOptions { clip, ..PreprocessOptions::default() };
         let preprocess = Preprocess::fit(&rows, &options, &path, notes)?;
         let features = preprocess.apply(rows, &path, notes)?;
-        Ok((Dataset { features, targets }, task, map.n_classes().max(1)))
+        Ok((Dataset { features, targets, weights: None }, task, map.n_classes().max(1)))
     }
 
     /// Rows of the same shape with something to learn in them.
@@ -93,7 +93,11 @@ impl Set {
         });
         let targets = Targets::Classes(classes.collect());
         let task = if self.classes == 2 { Task::Binary } else { Task::Multiclass };
-        (Dataset { features: Features::Dense(features), targets }, task, self.classes)
+        (
+            Dataset { features: Features::Dense(features), targets, weights: None },
+            task,
+            self.classes,
+        )
     }
 }
 
@@ -110,7 +114,7 @@ fn ratings(n: usize, [users, items]: [usize; 2], random: &mut Xoshiro256PlusPlus
         rows.offsets.push(rows.indices.len());
         values.push((3.5 + leanings[user] + leanings[item] + unit(random)).round().clamp(1.0, 5.0));
     }
-    Dataset { features: Features::Sparse(rows), targets: Targets::Values(values) }
+    Dataset { features: Features::Sparse(rows), targets: Targets::Values(values), weights: None }
 }
 
 /// A number from −½ to ½.
@@ -181,7 +185,7 @@ fn epochs(criterion: &mut Criterion) {
                 Targets::Classes(classes) => TrainTargets::Classes(classes),
                 Targets::Values(_) => TrainTargets::Values(&values),
             };
-            let train_rows = TrainRows { features: &rows.features, targets };
+            let train_rows = TrainRows { features: &rows.features, targets, weights: None };
             let mut backend =
                 Device::Cpu.trainer(&parameters, &config, train_rows).expect("a backend");
             let order: Vec<u32> = (0..rows.features.n_rows() as u32).collect();

@@ -7,7 +7,8 @@ use crate::backend::Device;
 use crate::config::TrainConfig;
 use crate::config::defaults::{DataShape, clip_of};
 use crate::data::{
-    Dataset, LabelMap, Missing, Notes, Preprocess, PreprocessOptions, RawRows, Scale, Task,
+    ClassWeight, Dataset, LabelMap, Missing, Notes, Preprocess, PreprocessOptions, RawRows, Scale,
+    Task,
 };
 use crate::error::{Error, Place, Result};
 use crate::event::{Event, Flow};
@@ -50,6 +51,8 @@ pub struct Preparation {
     pub clip: Option<f32>,
     /// What to do about missing numeric cells.
     pub missing: Missing,
+    /// Whether rare classes weigh more in training.
+    pub class_weight: ClassWeight,
     /// The most memory the features of a part may take, in bytes.
     pub max_memory: u64,
 }
@@ -63,6 +66,7 @@ impl Default for Preparation {
             scale: options.scale,
             clip: None,
             missing: options.missing,
+            class_weight: ClassWeight::default(),
             max_memory: options.max_memory,
         }
     }
@@ -116,8 +120,10 @@ impl Prepared {
         };
         let preprocess = Preprocess::fit(&train.rows, &options, &train.place, notes)?;
         let mut prepare = |part: Part| dataset(part.rows, &labels, &preprocess, &part.place, notes);
+        let mut train = prepare(train)?;
+        how.class_weight.weigh(&mut train)?;
         Ok(Self {
-            train: prepare(train)?,
+            train,
             valid: valid.map(&mut prepare).transpose()?,
             test: test.map(&mut prepare).transpose()?,
             task,
@@ -224,7 +230,7 @@ pub fn dataset(
 ) -> Result<Dataset> {
     let raw_labels = rows.labels.as_ref().ok_or_else(|| unlabelled(place))?;
     let targets = labels.targets(raw_labels, place, notes)?;
-    Ok(Dataset { features: preprocess.apply(rows, place, notes)?, targets })
+    Ok(Dataset { features: preprocess.apply(rows, place, notes)?, targets, weights: None })
 }
 
 fn unlabelled(place: &Path) -> Error {

@@ -33,6 +33,7 @@
 //! let rows = Dataset {
 //!     features: Features::Dense(features),
 //!     targets: Targets::Classes((0..400).map(|i| class(i) as u32).collect()),
+//!     weights: None,
 //! };
 //!
 //! // Settings left out get defaults from the shape of the data.
@@ -65,6 +66,7 @@
 //! |---|---|---|---|
 //! | x | [`features`](data::Dataset::features) | `[n, p]` | rows, encoded and scaled |
 //! | y | [`targets`](data::Dataset::targets) | `[n]` | classes or values |
+//! | – | [`weights`](data::Dataset::weights) | `[n]` | factor of each row's loss in training |
 //! | Z | [`anchors`](model::Parameters::anchors) | `[m, p]` | anchor points |
 //! | – | [`bias`](model::Parameters::bias) | `[m, C]` | b; the paper has none |
 //! | W | [`linear`](model::Parameters::linear) | `[m, C, p]` | linear weights |

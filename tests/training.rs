@@ -12,3 +12,5 @@ mod learning;
 mod regression;
 #[path = "training/rows.rs"]
 mod rows;
+#[path = "training/weights.rs"]
+mod weights;

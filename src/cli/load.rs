@@ -63,6 +63,7 @@ impl<'a> Source<'a> {
             scale: self.prepare.scale,
             clip: self.prepare.clip,
             missing: self.prepare.missing,
+            class_weight: self.prepare.class_weight,
             max_memory: self.read.max_memory.unwrap_or_else(default_limit),
         }
     }

@@ -48,7 +48,11 @@ pub fn rings(rows: usize, seed: u64, sparse: bool) -> Dataset {
             _ => 2.0 * unit(&mut random) - 1.0,
         }))
     };
-    Dataset { features, targets: Targets::Classes((0..rows).map(|i| i as u32 % 2).collect()) }
+    Dataset {
+        features,
+        targets: Targets::Classes((0..rows).map(|i| i as u32 % 2).collect()),
+        weights: None,
+    }
 }
 
 /// A number from 0 to below 1.

@@ -65,6 +65,7 @@ fn run(failing: usize, steps: Option<usize>) -> Result<Trained> {
     let rows = Dataset {
         features: Features::Dense(features),
         targets: Targets::Classes((0..64).map(|i| i % 2).collect()),
+        weights: None,
     };
     let settings = Settings {
         ensemble: Some(2),

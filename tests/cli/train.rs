@@ -151,3 +151,40 @@ fn a_path_that_is_not_utf8_works() {
     let mut command = bench.command(&["evaluate"]);
     Done::from(command.arg(&model).arg(&data).output().expect("llfm starts")).succeeds();
 }
+
+/// Two classes that overlap, one row in ten of the second.
+fn rare(rows: usize) -> String {
+    let number = |i: usize, step: usize| (i * step % 997) as f64 / 498.5 - 1.0;
+    let lines = (0..rows).map(|i| {
+        let [x, y, hidden] = [7919, 104_729, 1_299_709].map(|step| number(i, step));
+        let class = if x > 0.5 && hidden > 0.2 { "yes" } else { "no" };
+        format!("{x},{y},{class}\n")
+    });
+    lines.collect()
+}
+
+#[test]
+fn balanced_classes_predict_the_rare_one_more_often() {
+    let bench = Bench::new();
+    bench.write("data.csv", &rare(900));
+    let found = |model: &str, flags: &str| {
+        let line = format!("train data.csv --epochs 8 --model {model} {flags}");
+        bench.line(&line).succeeds();
+        let out = bench.line(&format!("predict {model} data.csv --quiet")).succeeds().out;
+        out.lines().filter(|line| *line == "yes").count()
+    };
+    let plain = found("plain", "");
+    let same = found("same", "--class-weight none");
+    let balanced = found("balanced", "--class-weight balanced");
+    assert_eq!(bench.read("plain"), bench.read("same"), "none is the default");
+    assert!(same == plain && balanced > plain + 20, "{plain}, balanced {balanced}");
+}
+
+#[test]
+fn values_have_no_classes_to_balance() {
+    let bench = Bench::new();
+    bench.write("data.csv", &curve(100, 1));
+    bench
+        .line("train data.csv --class-weight balanced")
+        .fails(2, &["--class-weight balanced needs classes", "regression"]);
+}

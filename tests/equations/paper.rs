@@ -105,6 +105,7 @@ fn run(problem: &Problem, device: &Device, config: &TrainConfig) -> (Trained, Ve
     let rows = Dataset {
         features: problem.features(false),
         targets: Targets::Classes(problem.flat_targets().0),
+        weights: None,
     };
     let data = TrainData { train: &rows, valid: None, test: None, n_classes: 2, never_seen: &[] };
     let mut reports = Vec::new();

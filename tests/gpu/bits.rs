@@ -9,10 +9,11 @@ use llfm::model::Parameters;
 use crate::bench::{METHODS, compressed, config, only, pairs, rings, start};
 use crate::gpu::device;
 
-/// Rows of both kinds: dense, and sparse with rows that share columns.
+/// Rows of both kinds: dense, and sparse with rows that share columns; some have weights.
 fn sets() -> [Dataset; 3] {
     let dense = rings(300, 5, 1);
-    [compressed(&dense), pairs(300, 40, 2), dense]
+    let weights = Some((0..300).map(|i| [0.0, 1.0, 1.5, 2.0, 0.5][i % 5]).collect());
+    [Dataset { weights, ..compressed(&dense) }, pairs(300, 40, 2), dense]
 }
 
 /// Everything a run leaves.
@@ -35,7 +36,9 @@ fn run(
 ) -> Left {
     let Targets::Classes(classes) = &data.targets else { panic!("two classes") };
     let initial = &start(&only(data), config).trained.members[0];
-    let rows = TrainRows { features: &data.features, targets: TrainTargets::Classes(classes) };
+    let weights = data.weights.as_deref();
+    let targets = TrainTargets::Classes(classes);
+    let rows = TrainRows { features: &data.features, targets, weights };
     let mut backend = device.trainer(initial, config, rows).expect("a backend");
     for step in 0..steps {
         // The last batch of an epoch is smaller.

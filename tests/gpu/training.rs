@@ -78,3 +78,16 @@ fn a_regression_trains_to_the_error_of_the_cpu() {
     let far = (found.rmse - expected.rmse).abs();
     assert!(far <= 0.003 * expected.rmse, "{} for {}", found.rmse, expected.rmse);
 }
+
+#[test]
+fn weighted_rows_train_to_the_losses_of_the_cpu() {
+    let Some(device) = device(Placement::Auto) else { return };
+    let (rows, test) = (rings(1_000, 3, 1), rings(1_000, 3, 2));
+    let weights = Some((0..1_000).map(|i| [0.0, 1.0, 4.0, 0.3][i % 4]).collect());
+    let rows = Dataset { weights, ..rows };
+    let config = TrainConfig { lipschitz: Some(0.6), ..config(Method::LlfmJo) };
+    let (found, expected) =
+        (told(&device, &config, &rows, &test), told(&Device::Cpu, &config, &rows, &test));
+    assert!(close(&found.losses, &expected.losses, 1e-3), "training losses");
+    assert!(close(&found.test_losses, &expected.test_losses, 1e-2), "test");
+}

@@ -81,14 +81,14 @@ pub(crate) fn rings(n: usize, p: usize, seed: u64) -> Dataset {
         u32::from(inside != (random.random_range(0.0..1.0) < 0.05))
     });
     let targets = Targets::Classes(classes.collect());
-    Dataset { features: Features::Dense(rows), targets }
+    Dataset { features: Features::Dense(rows), targets, weights: None }
 }
 
 /// A curved surface to predict.
 pub(crate) fn surface(n: usize, p: usize, seed: u64) -> Dataset {
     let rows = numbers(n, p, seed);
     let values = rows.outer_iter().map(|x| (2.0 * x[0]).cos() + 0.3 * x[p - 1]).collect();
-    Dataset { features: Features::Dense(rows), targets: Targets::Values(values) }
+    Dataset { features: Features::Dense(rows), targets: Targets::Values(values), weights: None }
 }
 
 /// Rows of a user and an item, one of each; class 1 where their numbers add up evenly.
@@ -102,7 +102,7 @@ pub(crate) fn pairs(n: usize, p: usize, seed: u64) -> Dataset {
         csr.offsets.push(csr.indices.len());
         classes.push(((user + item) % 2) as u32);
     }
-    Dataset { features: Features::Sparse(csr), targets: Targets::Classes(classes) }
+    Dataset { features: Features::Sparse(csr), targets: Targets::Classes(classes), weights: None }
 }
 
 /// The same rows, compressed.
@@ -116,7 +116,7 @@ pub(crate) fn compressed(data: &Dataset) -> Dataset {
         }
         csr.offsets.push(csr.indices.len());
     }
-    Dataset { features: Features::Sparse(csr), targets: data.targets.clone() }
+    Dataset { features: Features::Sparse(csr), targets: data.targets.clone(), weights: None }
 }
 
 /// Training rows alone.

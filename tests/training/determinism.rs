@@ -44,7 +44,7 @@ fn several_outputs_give_the_same_bits_on_any_number_of_threads() {
     let rows = numbers(700, 20, 3);
     let classes = rows.outer_iter().map(|x| u32::from(x[0] > 0.0) + u32::from(x[1] > x[2]));
     let targets = Targets::Classes(classes.collect());
-    let data = Dataset { features: Features::Dense(rows), targets };
+    let data = Dataset { features: Features::Dense(rows), targets, weights: None };
     let config =
         TrainConfig { task: Task::Multiclass, loss: Loss::Softmax, ..large(Method::LlfmJo) };
     let run_on = |threads| {

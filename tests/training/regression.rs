@@ -8,7 +8,7 @@ use crate::bench::{METHODS, compressed, only, regression, run, surface};
 fn with_values(data: &Dataset, change: impl Fn(f32) -> f32) -> Dataset {
     let Targets::Values(values) = &data.targets else { panic!("a regression") };
     let targets = Targets::Values(values.iter().map(|&y| change(y)).collect());
-    Dataset { features: data.features.clone(), targets }
+    Dataset { features: data.features.clone(), targets, weights: None }
 }
 
 fn longer(method: Method) -> TrainConfig {

@@ -72,7 +72,7 @@ fn repeated_rows_make_fewer_anchors_and_a_warning() {
     let distinct = 3;
     let cells = Array2::from_shape_fn((90, 2), |(i, j)| ((i % distinct) * (j + 1)) as f32);
     let targets = Targets::Classes((0..90).map(|i| u32::from(i % distinct == 1)).collect());
-    let data = Dataset { features: Features::Dense(cells), targets };
+    let data = Dataset { features: Features::Dense(cells), targets, weights: None };
     for data in [&data, &compressed(&data)] {
         for method in [Method::LlfmDo, Method::LlfmApl, Method::LlfmJo] {
             let config = TrainConfig { epochs: 20, ..config(method) };
@@ -104,7 +104,7 @@ fn one_or_two_rows_train() {
     for n in [1, 2] {
         let cells = Array2::from_shape_fn((n, 2), |(i, j)| (i + j) as f32);
         let targets = Targets::Classes((0..n as u32).collect());
-        let data = Dataset { features: Features::Dense(cells), targets };
+        let data = Dataset { features: Features::Dense(cells), targets, weights: None };
         for data in [&data, &compressed(&data)] {
             for method in METHODS {
                 let config = TrainConfig { epochs: 80, ..config(method) };
@@ -138,7 +138,7 @@ fn lit(data: &Dataset) -> Dataset {
         lit.values.extend(values.iter().chain([&1.0]));
         lit.offsets.push(lit.indices.len());
     }
-    Dataset { features: Features::Sparse(lit), targets: data.targets.clone() }
+    Dataset { features: Features::Sparse(lit), targets: data.targets.clone(), weights: None }
 }
 
 #[test]
