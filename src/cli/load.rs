@@ -80,8 +80,8 @@ impl ReadArgs {
             header: self.header.map(|header| header == YesNo::Yes),
             label: self.label.clone(),
             labels: labels.map(Path::to_owned),
-            index_base: None,
             max_memory: self.max_memory.unwrap_or_else(default_limit),
+            ..ReadOptions::default()
         }
     }
 }
@@ -149,7 +149,7 @@ fn default_clip(scale: Option<Scale>, task: Task) -> Option<f32> {
 
 /// Encodes rows and looks up their labels.
 pub(crate) fn dataset(
-    rows: RawRows,
+    mut rows: RawRows,
     labels: &LabelMap,
     preprocess: &Preprocess,
     place: &Path,
@@ -157,7 +157,8 @@ pub(crate) fn dataset(
 ) -> Result<Dataset> {
     let raw_labels = rows.labels.as_ref().ok_or_else(|| unlabelled(place))?;
     let targets = labels.targets(raw_labels, place, notes)?;
-    Ok(Dataset { features: preprocess.apply(rows, place, notes)?, targets, weights: None })
+    let weights = rows.weights.take();
+    Ok(Dataset { features: preprocess.apply(rows, place, notes)?, targets, weights })
 }
 
 fn read_parts(args: Source<'_>, notes: &mut Notes) -> Result<Parts> {
@@ -167,6 +168,10 @@ fn read_parts(args: Source<'_>, notes: &mut Notes) -> Result<Parts> {
         Some(IndexBase::One) => Some(1),
         Some(IndexBase::Auto) | None => None,
     };
+    options.ignore.clone_from(&args.prepare.ignore);
+    options.categorical.clone_from(&args.prepare.categorical);
+    options.weights.clone_from(&args.prepare.weights);
+    options.hash_bits = args.prepare.hash_bits;
     let rows = data::read(args.data, &options, notes)?;
     let parts = args.parts;
     let [train, valid, test] = data::split_rows(rows.n_rows(), &split_options(parts))?;
@@ -185,7 +190,13 @@ fn read_parts(args: Source<'_>, notes: &mut Notes) -> Result<Parts> {
     };
     let valid = valid.map_or_else(|| other(&parts.valid, &parts.valid_labels), |v| Ok(Some(v)))?;
     let test = test.map_or_else(|| other(&parts.test, &parts.test_labels), |t| Ok(Some(t)))?;
-    Ok(Parts { train, valid, test })
+    Ok(Parts { train, valid: valid.map(unweighted), test: test.map(unweighted) })
+}
+
+/// Metrics do not weigh rows, whether they are of the training file or of one that may lack weights.
+fn unweighted(mut rows: RawRows) -> RawRows {
+    rows.weights = None;
+    rows
 }
 
 fn split_options(parts: &PartArgs) -> SplitOptions {
