@@ -185,7 +185,7 @@ fn epochs(criterion: &mut Criterion) {
                 Targets::Classes(classes) => TrainTargets::Classes(classes),
                 Targets::Values(_) => TrainTargets::Values(&values),
             };
-            let train_rows = TrainRows { features: &rows.features, targets };
+            let train_rows = TrainRows { features: &rows.features, targets, weights: None };
             let mut backend =
                 Device::Cpu.trainer(&parameters, &config, train_rows).expect("a backend");
             let order: Vec<u32> = (0..rows.features.n_rows() as u32).collect();

@@ -1,4 +1,4 @@
-// ŷ_c = Σᵢ γᵢ fᵢ_c. With g_c = ∂ℓ/∂ŷ_c / b, aᵢ = Σ_c g_c fᵢ_c, φ = Σ γᵢ aᵢ and ā the mean of a:
+// ŷ_c = Σᵢ γᵢ fᵢ_c. With ℓ the row's loss times its weight, g_c = ∂ℓ/∂ŷ_c / b, aᵢ = Σ_c g_c fᵢ_c, φ = Σ γᵢ aᵢ and ā the mean of a:
 // adaptive ∂ℓ/∂uᵢ = [(φ − aᵢ) − kγᵢ(φ − ā)] / S; soft γᵢ(φ − aᵢ); inverse γᵢ(φ − aᵢ)ωᵢ.
 //
 // `outputs` has ŷ and then g; `scores` f and then γg; `pulls` a and then (κ, u·∂ℓ/∂u).
@@ -15,7 +15,7 @@ override train: bool;
 @group(0) @binding(2) var<storage, read> active_anchors: array<Active>;
 @group(0) @binding(3) var<storage, read> row_codes: array<RowCode>;
 @group(0) @binding(4) var<storage, read> order: array<u32>;
-@group(0) @binding(5) var<storage, read> targets: array<u32>;
+@group(0) @binding(5) var<storage, read> targets: array<vec2<u32>>;
 @group(0) @binding(6) var<storage, read_write> scores: array<f32>;
 @group(0) @binding(7) var<storage, read_write> outputs: array<f32>;
 @group(0) @binding(8) var<storage, read_write> row_losses: array<f32>;
@@ -83,8 +83,8 @@ fn blend_scores(row: u32, k: u32, lane: u32) -> f32 {
     return lane_broken;
 }
 
-// log Σ_c e^ŷ_c − ŷ_class, shifted by the largest score; g in `outputs`.
-fn softmax_slopes(row: u32, class_of_row: u32, lane: u32) -> f32 {
+// log Σ_c e^ŷ_c − ŷ_class, shifted by the largest score; its slopes times `share` in `outputs`.
+fn softmax_slopes(row: u32, class_of_row: u32, share: f32, lane: u32) -> f32 {
     let first = row * n_outputs;
     var lane_max = LOWEST;
     for (var c = lane; c < n_outputs; c += LANES) {
@@ -104,7 +104,7 @@ fn softmax_slopes(row: u32, class_of_row: u32, lane: u32) -> f32 {
     let sum = sum_over_lanes(lane, lane_sum);
     for (var c = lane; c < n_outputs; c += LANES) {
         let slope = outputs[first + c] / sum - select(0.0, 1.0, c == class_of_row);
-        outputs[first + c] = slope * step.inverse_batch;
+        outputs[first + c] = slope * share;
     }
     return log_at_least_one(sum) + (largest - workgroupUniformLoad(&sh_own));
 }
@@ -133,13 +133,13 @@ fn channel_loss(output: f32, channel: u32, row_target: u32) -> LossSlope {
     return LossSlope(max(below, 0.0), select(0.0, -sign_of_class, below > 0.0));
 }
 
-// Σ_c of the channels' losses; g in `outputs`.
-fn channel_slopes(row: u32, row_target: u32, lane: u32) -> f32 {
+// Σ_c of the channels' losses; their slopes times `share` in `outputs`.
+fn channel_slopes(row: u32, row_target: u32, share: f32, lane: u32) -> f32 {
     var lane_loss = 0.0;
     for (var c = lane; c < n_outputs; c += LANES) {
         let at = row * n_outputs + c;
         let found = channel_loss(outputs[at], c, row_target);
-        outputs[at] = found.slope * step.inverse_batch;
+        outputs[at] = found.slope * share;
         lane_loss += found.value;
     }
     return sum_over_lanes(lane, lane_loss);
@@ -203,17 +203,20 @@ fn blend(
         return;
     }
 
-    let row_target = targets[order[step.first_row + row]];
+    let labels = targets[order[step.first_row + row]];
+    let weight = bitcast<f32>(labels.y);
+    // What the row's slopes have of the batch's.
+    let share = step.inverse_batch * weight;
     var row_loss = 0.0;
     if loss == SOFTMAX {
-        row_loss = softmax_slopes(row, row_target, lane);
+        row_loss = softmax_slopes(row, labels.x, share, lane);
     } else {
-        row_loss = channel_slopes(row, row_target, lane);
+        row_loss = channel_slopes(row, labels.x, share, lane);
     }
     // A row that overflowed has no loss, and its slopes may be lost: the host must hear of it.
     let broken = sum_over_lanes(lane, lane_broken) > 0.0;
     if lane == 0u {
-        row_losses[row] = select(row_loss, NO_LOSS, broken);
+        row_losses[row] = select(row_loss * weight, NO_LOSS, broken);
     }
 
     // From here on lanes read the slopes of others.

@@ -80,7 +80,7 @@ pub struct DeviceUse {
 pub struct Totals {
     /// Rows seen.
     pub rows: u64,
-    /// Σ loss of each row before its step, training units.
+    /// Σ loss of each row before its step, times its weight, training units.
     pub loss: f64,
     /// (row, anchor) pairs of each anchor `[m]`.
     pub pairs: Vec<u64>,
@@ -113,6 +113,9 @@ pub struct TrainRows<'a> {
     pub features: &'a Features,
     /// `[n]`.
     pub targets: TrainTargets<'a>,
+    /// `[n]`: factor of each row's loss and slope, of mean 1 over all rows; none: all 1. The gradient
+    /// of a batch is divided by its rows, whatever they weigh.
+    pub weights: Option<&'a [f32]>,
 }
 
 impl Device {

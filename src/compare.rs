@@ -92,7 +92,8 @@ pub struct Run {
 /// the CPU.
 ///
 /// # Errors
-/// [`Error::Device`] where the model does not fit the GPU.
+/// [`Error::Device`] where the model does not fit the GPU, and [`Error::Usage`] for weights that
+/// [`train`] refuses.
 pub fn kernels(data: &TrainData<'_>, config: &TrainConfig, gpu: &Arc<Gpu>) -> Result<Vec<Row>> {
     let (config, traces) = traced_step(data, config, gpu)?;
     let mut rows: Vec<Row> = Vec::new();
@@ -117,7 +118,7 @@ fn traced_step(
     config: &TrainConfig,
     gpu: &Arc<Gpu>,
 ) -> Result<(TrainConfig, Vec<Trace>)> {
-    let bench = Bench::new(data, config, KERNEL_ROWS);
+    let bench = Bench::new(data, config, KERNEL_ROWS)?;
     let config = bench.config.clone();
     // Streamed, so that only the batch's rows are read back with a kernel's buffers.
     let placement = Placement::Stream;
@@ -179,9 +180,10 @@ fn shape_of(trace: &Trace) -> String {
 /// element by element, and the scores of rows under them.
 ///
 /// # Errors
-/// [`Error::Device`] where the model or the rows do not fit the GPU.
+/// [`Error::Device`] where the model or the rows do not fit the GPU, and [`Error::Usage`] for weights
+/// that [`train`] refuses.
 pub fn steps(data: &TrainData<'_>, config: &TrainConfig, gpu: &Device) -> Result<Vec<Row>> {
-    let bench = Bench::new(data, config, usize::MAX);
+    let bench = Bench::new(data, config, usize::MAX)?;
     let [cpu, gpu] = [&Device::Cpu, gpu].map(|device| stepped(&bench, device));
     let ((cpu_loss, cpu, cpu_scores), (gpu_loss, gpu, gpu_scores)) = (cpu?, gpu?);
     let optimizer = name_of(bench.config.optimizer);

@@ -25,6 +25,7 @@ mod side_labels;
 mod source;
 pub mod split;
 mod weight_column;
+pub(crate) mod weights;
 
 use ndarray::Array2;
 
@@ -39,6 +40,7 @@ pub use reader::{ReadOptions, Reader, read, read_with_schema};
 pub use scale::Scale;
 pub use schema::Schema;
 pub use split::{SplitOptions, split_rows};
+pub use weights::ClassWeight;
 
 /// The rows of a data set after encoding and scaling.
 #[derive(Debug, Clone, PartialEq)]
@@ -82,7 +84,9 @@ pub struct Dataset {
     pub features: Features,
     /// `[n]`.
     pub targets: Targets,
-    /// `[n]`: weight of each row in the loss; none: all 1.
+    /// `[n]`: weight of each row in the loss, finite and at least 0; none: all 1. Training scales
+    /// them to a mean of 1, so that only their ratios matter; whatever is measured takes every row
+    /// alike.
     pub weights: Option<Vec<f32>>,
 }
 

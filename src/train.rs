@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::backend::{Backend, Device, Totals, TrainRows, TrainTargets};
 use crate::config::TrainConfig;
-use crate::data::{Dataset, Targets};
+use crate::data::{Dataset, Targets, weights};
 use crate::error::{Error, Result};
 use crate::event::{EpochReport, Event, Flow};
 use crate::model::{Parameters, TargetScale};
@@ -21,11 +21,12 @@ use watch::Watch;
 /// What a run trains on, and watches.
 #[derive(Debug, Clone, Copy)]
 pub struct TrainData<'a> {
-    /// Training rows.
+    /// Training rows; their weights count in the gradient, in the reported training loss and in how
+    /// values are standardised. Seeding and calibration look at every row alike.
     pub train: &'a Dataset,
-    /// Rows that choose the best epoch and stop the run.
+    /// Rows that choose the best epoch and stop the run; their weights are left out.
     pub valid: Option<&'a Dataset>,
-    /// Rows whose loss is reported, and never selected on.
+    /// Rows whose loss is reported, and never selected on; their weights are left out.
     pub test: Option<&'a Dataset>,
     /// Classes; 2 for binary, 1 for regression.
     pub n_classes: usize,
@@ -59,7 +60,8 @@ pub struct Trained {
 /// Trains every member of the ensemble `config` asks for.
 ///
 /// # Errors
-/// Whatever the backend reports before the first step. Later a diverging loss is no error here but
+/// [`Error::Usage`] for weights of the training rows that are not one a row, finite and at least 0,
+/// or all 0; whatever the backend reports before the first step. Later a diverging loss is no error here but
 /// [`Trained::diverged`], and a device that fails [`Trained::failed`].
 pub fn train(
     data: &TrainData<'_>,
@@ -97,11 +99,13 @@ fn train_on(
     device: &dyn Trainers,
     on_event: &mut dyn FnMut(&Event<'_>) -> Flow,
 ) -> Result<Trained> {
-    let (target_scale, values) = standardise(&data.train.targets);
+    let weights = weights::mean_one(data.train)?;
+    let (target_scale, values) = standardise(&data.train.targets, weights.as_deref());
     let targets = match &data.train.targets {
         Targets::Classes(classes) => TrainTargets::Classes(classes),
         Targets::Values(_) => TrainTargets::Values(&values),
     };
+    let rows = TrainRows { features: &data.train.features, targets, weights: weights.as_deref() };
     let mut trained = Trained {
         members: Vec::new(),
         target_scale,
@@ -115,7 +119,7 @@ fn train_on(
     };
     for member in 0..config.ensemble {
         let run = Run { data, config, device, member, target_scale };
-        match run.fit(targets, &mut trained, on_event) {
+        match run.fit(rows, &mut trained, on_event) {
             // A later member that cannot begin leaves those before it.
             Err(Error::Device(message)) if member > 0 => trained.failed = Some(message),
             done => done?,
@@ -147,7 +151,7 @@ struct Course {
 impl Run<'_> {
     fn fit(
         &self,
-        targets: TrainTargets<'_>,
+        rows: TrainRows<'_>,
         trained: &mut Trained,
         on_event: &mut dyn FnMut(&Event<'_>) -> Flow,
     ) -> Result<()> {
@@ -155,7 +159,6 @@ impl Run<'_> {
         let start = Instant::now();
         let initial = self.initial_parameters(on_event);
         trained.seed_seconds += start.elapsed().as_secs_f64();
-        let rows = TrainRows { features: &self.data.train.features, targets };
         let mut backend = self.device.trainer(&initial, config, rows)?;
         if let Some(device_use) = backend.device_use() {
             on_event(&Event::Device(device_use));
@@ -299,14 +302,23 @@ impl Run<'_> {
     }
 }
 
-/// Mean and deviation of regression targets, and the targets in those units.
-pub(crate) fn standardise(targets: &Targets) -> (TargetScale, Vec<f32>) {
+/// Weighted mean and deviation of regression targets, and the targets in those units.
+pub(crate) fn standardise(targets: &Targets, weights: Option<&[f32]>) -> (TargetScale, Vec<f32>) {
     let Targets::Values(values) = targets else {
         return (TargetScale::default(), Vec::new());
     };
-    let n = values.len().max(1) as f64;
-    let mean = values.iter().map(|&y| f64::from(y)).sum::<f64>() / n;
-    let variance = values.iter().map(|&y| (f64::from(y) - mean).powi(2)).sum::<f64>() / n;
+    let mean_of = |of: &dyn Fn(f64) -> f64| {
+        let (mut sum, mut total) = (0.0, 0.0);
+        for (i, &y) in values.iter().enumerate() {
+            let weight = weights.map_or(1.0, |weights| f64::from(weights[i]));
+            sum += weight * of(f64::from(y));
+            total += weight;
+        }
+        // A sample of the rows may weigh nothing.
+        if total > 0.0 { sum / total } else { 0.0 }
+    };
+    let mean = mean_of(&|y| y);
+    let variance = mean_of(&|y| (y - mean).powi(2));
     let deviation = if variance > 0.0 { variance.sqrt() } else { 1.0 };
     let scale = TargetScale { mean: mean as f32, deviation: deviation as f32 };
     let scaled = values.iter().map(|&y| ((f64::from(y) - mean) / deviation) as f32).collect();

@@ -20,7 +20,7 @@ use crate::config::{Distance, TrainConfig};
 use crate::data::Features;
 use crate::error::Result;
 use crate::kernel::anchor_update::Pull;
-use crate::kernel::blend::{BatchTargets, Blend};
+use crate::kernel::blend::{BatchLabels, BatchTargets, Blend};
 use crate::kernel::fm_update::weigh_sums;
 use crate::kernel::local_coding::Coder;
 use crate::kernel::pair_list::{PairList, RowChunk};
@@ -87,6 +87,8 @@ pub(crate) struct Cpu<'a, S> {
     train: Option<TrainRows<'a>>,
     classes: Vec<u32>,
     values: Vec<f32>,
+    /// Empty where rows have none.
+    weights: Vec<f32>,
     chunks: Vec<RowChunk>,
     pairs: PairList,
     pulls: Vec<Pull>,
@@ -116,6 +118,7 @@ impl<'a, S: Store> Cpu<'a, S> {
             train,
             classes: Vec::new(),
             values: Vec::new(),
+            weights: Vec::new(),
             chunks: Vec::new(),
             pairs: PairList::default(),
             pulls: Vec::new(),
@@ -171,15 +174,17 @@ impl<'a, S: Store> Cpu<'a, S> {
     fn backward(&mut self, rows: usize, parallel: bool) {
         let blend = Blend { inverse_batch: 1.0 / rows as f32, ..self.blend };
         let (scores, classes, values) = (&self.scores, &self.classes, &self.values);
+        let weights = (!self.weights.is_empty()).then_some(&self.weights);
         let tasks = self.chunks.iter_mut().enumerate().collect();
         run_tasks(tasks, parallel, |(): &mut (), (c, chunk): (usize, &mut RowChunk)| {
             let span = c * ROW_CHUNK..c * ROW_CHUNK + chunk.n_rows();
             let targets = if classes.is_empty() {
-                BatchTargets::Values(&values[span])
+                BatchTargets::Values(&values[span.clone()])
             } else {
-                BatchTargets::Classes(&classes[span])
+                BatchTargets::Classes(&classes[span.clone()])
             };
-            blend.backward(chunk, scores, targets);
+            let weights = weights.map(|weights| &weights[span]);
+            blend.backward(chunk, scores, BatchLabels { targets, weights });
         });
         let (shape, pairs, chunks) = (self.store.shape(), &self.pairs, &self.chunks);
         let tasks = runs(shape, pairs, &mut self.sums, &mut self.scores);
@@ -234,6 +239,9 @@ impl<S: Store> Backend for Cpu<'_, S> {
         match train.targets {
             TrainTargets::Classes(all) => gather(all, rows, &mut self.classes),
             TrainTargets::Values(all) => gather(all, rows, &mut self.values),
+        }
+        if let Some(all) = train.weights {
+            gather(all, rows, &mut self.weights);
         }
         self.code(rows.len(), parallel);
         self.score_pairs(parallel);

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum, ValueHint};
 use llfm::backend::Placement;
-use llfm::data::{Format, Missing, Scale};
+use llfm::data::{ClassWeight, Format, Missing, Scale};
 use llfm::gpu::adapter::Request;
 use llfm::settings::Settings;
 
@@ -126,7 +126,7 @@ pub(crate) struct ReadArgs {
     pub(crate) max_memory: Option<u64>,
 }
 
-/// How raw rows become features and targets; all of it is kept in the model.
+/// How raw rows become features and targets; all of it but the weights is kept in the model.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Data")]
 pub(crate) struct PrepareArgs {
@@ -161,6 +161,9 @@ pub(crate) struct PrepareArgs {
     /// for a regression]
     #[arg(long, value_name = "X", value_parser = limit)]
     pub(crate) clip: Option<f32>,
+    /// How much the training rows of a class weigh in the loss; metrics take every row alike
+    #[arg(long, value_enum, default_value = "none")]
+    pub(crate) class_weight: ClassWeight,
 }
 
 /// What computes.

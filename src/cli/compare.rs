@@ -9,7 +9,7 @@ use llfm::backend::Device;
 use llfm::compare::{self, Run};
 use llfm::config::defaults::{self, DataShape};
 use llfm::config::{Method, TrainConfig};
-use llfm::data::{Dataset, Task};
+use llfm::data::{ClassWeight, Dataset, Task};
 use llfm::event::Flow;
 use llfm::gpu::adapter::Request;
 use llfm::settings::Settings;
@@ -105,6 +105,7 @@ fn refuse_idle(args: &CompareArgs) -> Result<()> {
         ("--positive", prepare.positive.is_some()),
         ("--scale", prepare.scale.is_some()),
         ("--clip", prepare.clip.is_some()),
+        ("--class-weight", prepare.class_weight != ClassWeight::None),
         ("--task", args.settings.task.flatten().is_some_and(|task| task != Task::Binary)),
     ];
     match flags.iter().find(|(_, given)| *given) {

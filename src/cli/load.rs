@@ -118,8 +118,10 @@ impl Loaded {
         };
         let valid_place = args.parts.valid.as_deref();
         let test_place = args.parts.test.as_deref();
+        let mut train = prepare(parts.train, None)?;
+        args.prepare.class_weight.weigh(&mut train)?;
         Ok(Self {
-            train: prepare(parts.train, None)?,
+            train,
             valid: parts.valid.map(|rows| prepare(rows, valid_place)).transpose()?,
             test: parts.test.map(|rows| prepare(rows, test_place)).transpose()?,
             task,
@@ -190,13 +192,7 @@ fn read_parts(args: Source<'_>, notes: &mut Notes) -> Result<Parts> {
     };
     let valid = valid.map_or_else(|| other(&parts.valid, &parts.valid_labels), |v| Ok(Some(v)))?;
     let test = test.map_or_else(|| other(&parts.test, &parts.test_labels), |t| Ok(Some(t)))?;
-    Ok(Parts { train, valid: valid.map(unweighted), test: test.map(unweighted) })
-}
-
-/// Metrics do not weigh rows, whether they are of the training file or of one that may lack weights.
-fn unweighted(mut rows: RawRows) -> RawRows {
-    rows.weights = None;
-    rows
+    Ok(Parts { train, valid, test })
 }
 
 fn split_options(parts: &PartArgs) -> SplitOptions {

@@ -2,7 +2,8 @@
 
 use crate::backend::{TrainRows, TrainTargets};
 use crate::config::TrainConfig;
-use crate::data::{Features, Targets};
+use crate::data::{Features, Targets, weights};
+use crate::error::Result;
 use crate::model::Parameters;
 use crate::random::{Purpose, stream};
 use crate::schedule::shuffle;
@@ -19,11 +20,16 @@ pub(super) struct Bench {
     pub(super) features: Features,
     targets: Targets,
     values: Vec<f32>,
+    weights: Option<Vec<f32>>,
 }
 
 impl Bench {
     /// A sample for batches of at most `most_batch` rows.
-    pub(super) fn new(data: &TrainData<'_>, config: &TrainConfig, most_batch: usize) -> Self {
+    pub(super) fn new(
+        data: &TrainData<'_>,
+        config: &TrainConfig,
+        most_batch: usize,
+    ) -> Result<Self> {
         let all = &data.train.features;
         let mut rows: Vec<u32> = (0..all.n_rows() as u32).collect();
         shuffle(&mut rows, &mut stream(config.seed, 0, Purpose::Order));
@@ -34,12 +40,14 @@ impl Bench {
             Targets::Classes(all) => Targets::Classes(rows.iter().map(|r| all[pick(r)]).collect()),
             Targets::Values(all) => Targets::Values(rows.iter().map(|r| all[pick(r)]).collect()),
         };
+        let weights = weights::mean_one(data.train)?
+            .map(|all| rows.iter().map(|r| all[pick(r)]).collect::<Vec<f32>>());
         let batch_size = config.batch_size.min(most_batch).min(rows.len());
         let config = TrainConfig { batch_size, ..config.clone() };
         let n_outputs = config.loss.n_outputs(data.n_classes);
         let initial = initial_parameters(&features, n_outputs, data.never_seen, &config, 0);
-        let (_, values) = standardise(&targets);
-        Self { config, initial, features, targets, values }
+        let (_, values) = standardise(&targets, weights.as_deref());
+        Ok(Self { config, initial, features, targets, values, weights })
     }
 
     pub(super) fn rows(&self) -> TrainRows<'_> {
@@ -47,7 +55,7 @@ impl Bench {
             Targets::Classes(classes) => TrainTargets::Classes(classes),
             Targets::Values(_) => TrainTargets::Values(&self.values),
         };
-        TrainRows { features: &self.features, targets }
+        TrainRows { features: &self.features, targets, weights: self.weights.as_deref() }
     }
 
     /// Batches, over and over; all but the last of a pass are full.

@@ -4,8 +4,8 @@
 //! adaptive ∂ℓ/∂uᵢ = [(φ − aᵢ) − kγᵢ(φ − ā)] / S; soft γᵢ(φ − aᵢ); inverse γᵢ(φ − aᵢ)ωᵢ.
 //! The paper's (13) and (14) hold λ fixed, which is not the gradient.
 //!
-//! scores `[n_pairs, C]`, γ, targets → outputs `[rows, C]`, loss, coefficients `[pairs, C]` and
-//! slopes `[pairs]`, both divided by the batch's rows. One task a chunk of rows. O(n_pairs·C).
+//! scores `[n_pairs, C]`, γ, targets, weights → outputs `[rows, C]`, loss, coefficients `[pairs, C]`
+//! and slopes `[pairs]`, both divided by the batch's rows; ℓ is the row's loss times its weight. One task a chunk of rows. O(n_pairs·C).
 
 use crate::config::{Coding, Loss};
 use crate::gpu::shaders::{Shader, shader};
@@ -25,6 +25,14 @@ pub(crate) enum BatchTargets<'a> {
     Classes(&'a [u32]),
     /// Standardised value of each row.
     Values(&'a [f32]),
+}
+
+/// What the loss of a batch reads beside its outputs.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct BatchLabels<'a> {
+    pub(crate) targets: BatchTargets<'a>,
+    /// Weight of each row; none: all 1.
+    pub(crate) weights: Option<&'a [f32]>,
 }
 
 /// What a blend needs beside the rows.
@@ -67,15 +75,15 @@ impl Blend {
     }
 
     /// Outputs, loss and gradient coefficients of the chunk's rows.
-    pub(crate) fn backward(&self, chunk: &mut RowChunk, scores: &[f32], targets: BatchTargets<'_>) {
+    pub(crate) fn backward(&self, chunk: &mut RowChunk, scores: &[f32], labels: BatchLabels<'_>) {
         vectorized(
             #[inline(always)]
-            || self.differentiate(chunk, scores, targets),
+            || self.differentiate(chunk, scores, labels),
         );
     }
 
     #[inline(always)]
-    fn differentiate(&self, chunk: &mut RowChunk, scores: &[f32], targets: BatchTargets<'_>) {
+    fn differentiate(&self, chunk: &mut RowChunk, scores: &[f32], labels: BatchLabels<'_>) {
         self.sum_outputs(chunk, scores);
         let c = self.outputs;
         chunk.loss = 0.0;
@@ -83,12 +91,14 @@ impl Blend {
         chunk.slopes.resize(chunk.pairs.len(), 0.0);
         for r in 0..chunk.n_rows() {
             let slopes = &mut chunk.outputs[r * c..][..c];
-            let value = match targets {
+            let value = match labels.targets {
                 BatchTargets::Classes(classes) => loss::class_loss(self.loss, slopes, classes[r]),
                 BatchTargets::Values(values) => loss::squared(slopes, values[r]),
             };
-            chunk.loss += f64::from(value);
-            slopes.iter_mut().for_each(|g| *g *= self.inverse_batch);
+            let weight = labels.weights.map_or(1.0, |weights| weights[r]);
+            chunk.loss += f64::from(value * weight);
+            let share = self.inverse_batch * weight;
+            slopes.iter_mut().for_each(|g| *g *= share);
             let span = chunk.ends[r] as usize..chunk.ends[r + 1] as usize;
             let pairs = &chunk.pairs[span.clone()];
             let coefficients = chunk.coefficients[span.start * c..].chunks_exact_mut(c);

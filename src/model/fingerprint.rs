@@ -4,7 +4,7 @@ use sha2::{Digest, Sha256};
 
 use crate::data::{Dataset, Features, Targets};
 
-/// SHA-256 over shape, features and targets, as 64 hexadecimal digits.
+/// SHA-256 over shape, features, targets and weights where there are any, as 64 hexadecimal digits.
 ///
 /// Equal numbers have equal fingerprints, whatever file or format they came from.
 pub fn fingerprint(data: &Dataset) -> String {
@@ -23,6 +23,9 @@ pub fn fingerprint(data: &Dataset) -> String {
     match &data.targets {
         Targets::Classes(classes) => update(&mut hash, classes.iter().map(|c| c.to_le_bytes())),
         Targets::Values(values) => update(&mut hash, values.iter().map(|y| y.to_le_bytes())),
+    }
+    if let Some(weights) = &data.weights {
+        update(&mut hash, weights.iter().map(|w| w.to_le_bytes()));
     }
     hex(&hash.finalize())
 }

@@ -30,6 +30,8 @@ pub(crate) struct Problem {
     pub(crate) params: Params,
     pub(crate) rows: Vec<Vec<f64>>,
     pub(crate) targets: Vec<Target>,
+    /// Of mean 1, or all 1.
+    pub(crate) weights: Vec<f64>,
 }
 
 /// Every coding, loss and distance.
@@ -90,7 +92,14 @@ impl Problem {
                 _ => Target::Class(random.random_range(0..2)),
             })
             .collect();
-        Self { spec, params, rows: all, targets }
+        Self { spec, params, rows: all, targets, weights: vec![1.0; rows] }
+    }
+
+    /// The same with rows that weigh from nothing to three.
+    pub(crate) fn weighted(mut self) -> Self {
+        let weights = self.weights.iter_mut().zip([0.5, 0.0, 1.5, 3.0, 0.75].into_iter().cycle());
+        weights.for_each(|(weight, new)| *weight = new);
+        self
     }
 
     /// The rows, dense or compressed.
@@ -138,7 +147,9 @@ impl Problem {
         } else {
             TrainTargets::Values(&values)
         };
-        let rows = TrainRows { features: &features, targets };
+        let weights: Vec<f32> = self.weights.iter().map(|&w| w as f32).collect();
+        let weights = weights.iter().any(|w| *w != 1.0).then_some(weights.as_slice());
+        let rows = TrainRows { features: &features, targets, weights };
         body(device.trainer(&self.parameters(), config, rows).unwrap().as_mut())
     }
 

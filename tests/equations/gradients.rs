@@ -4,7 +4,7 @@ use llfm::backend::{Device, StepRates};
 
 use crate::equations::bridge::{Problem, all_specs, to_params, worst_difference};
 use crate::equations::cases::{devices, devices_and_streams, edge_cases, random_cases};
-use crate::oracle::gradient::gradient;
+use crate::oracle::gradient::weighted_gradient;
 use crate::oracle::params::Params;
 use crate::oracle::train::Optimizer;
 use crate::oracle::{Coding, Distance};
@@ -47,7 +47,8 @@ fn without_absent_columns(problem: &Problem, mut gradient: Params) -> Params {
 
 fn check(name: &str, problem: &Problem, devices: &[(&str, Device)]) {
     let spec = problem.spec;
-    let all = gradient(&problem.params, &spec, &problem.rows, &problem.targets);
+    let Problem { params, rows, targets, weights, .. } = problem;
+    let all = weighted_gradient(params, &spec, rows, targets, weights);
     let present = without_absent_columns(problem, all.clone());
     let magnified =
         spec.distance == Distance::Euclidean || matches!(spec.coding, Coding::Inverse { .. });
@@ -71,6 +72,15 @@ fn check_all(shape: (usize, usize, usize), rows: usize, seed: u64, devices: &[(&
 #[test]
 fn gradients_equal_the_oracle_for_every_method_loss_and_distance() {
     check_all((6, 5, 2), 12, 1, &devices_and_streams());
+}
+
+#[test]
+fn gradients_of_weighted_rows_equal_the_oracle() {
+    let devices = devices_and_streams();
+    for (s, spec) in all_specs().enumerate() {
+        let problem = Problem::random(spec, (6, 5, 2), 12, 100 + s as u64).weighted();
+        check(&format!("{spec:?}, weighted"), &problem, &devices);
+    }
 }
 
 #[test]

@@ -35,7 +35,9 @@ fn run(
 ) -> Left {
     let Targets::Classes(classes) = &data.targets else { panic!("two classes") };
     let initial = &start(&only(data), config).trained.members[0];
-    let rows = TrainRows { features: &data.features, targets: TrainTargets::Classes(classes) };
+    let weights = data.weights.as_deref();
+    let targets = TrainTargets::Classes(classes);
+    let rows = TrainRows { features: &data.features, targets, weights };
     let mut backend = device.trainer(initial, config, rows).expect("a backend");
     for step in 0..steps {
         // The last batch of an epoch is smaller.

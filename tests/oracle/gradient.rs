@@ -12,10 +12,21 @@ pub const MIN_DISTANCE: f64 = 1e-6;
 
 /// Gradient of the **mean** loss over the rows; zero where the spec does not learn.
 pub fn gradient(params: &Params, spec: &Spec, rows: &[Vec<f64>], targets: &[Target]) -> Params {
-    assert_eq!(rows.len(), targets.len());
+    weighted_gradient(params, spec, rows, targets, &vec![1.0; rows.len()])
+}
+
+/// The same of each row's loss times its weight; the divisor is still the number of rows.
+pub fn weighted_gradient(
+    params: &Params,
+    spec: &Spec,
+    rows: &[Vec<f64>],
+    targets: &[Target],
+    weights: &[f64],
+) -> Params {
+    assert_eq!((rows.len(), rows.len()), (targets.len(), weights.len()));
     let mut total = params.zeros_like();
-    for (x, &target) in rows.iter().zip(targets) {
-        add_row(&mut total, params, spec, x, target);
+    for ((x, &target), &weight) in rows.iter().zip(targets).zip(weights) {
+        add_row(&mut total, params, spec, x, (target, weight));
     }
     for (_, value) in total.cells_mut() {
         *value /= rows.len() as f64;
@@ -23,9 +34,16 @@ pub fn gradient(params: &Params, spec: &Spec, rows: &[Vec<f64>], targets: &[Targ
     total
 }
 
-fn add_row(total: &mut Params, params: &Params, spec: &Spec, x: &[f64], target: Target) {
+fn add_row(
+    total: &mut Params,
+    params: &Params,
+    spec: &Spec,
+    x: &[f64],
+    (target, weight): (Target, f64),
+) {
     let pass = forward(params, spec, x);
-    let output_slopes = loss::slopes(spec.loss, &pass.output, target);
+    let mut output_slopes = loss::slopes(spec.loss, &pass.output, target);
+    output_slopes.iter_mut().for_each(|g| *g *= weight);
 
     for &i in &pass.active {
         for c in 0..output_slopes.len() {

@@ -127,7 +127,7 @@ impl<'a> TrainSet<'a> {
         } else {
             buffers.add(gpu, "rows", rows * sizes.row_quads * 4)?;
         }
-        buffers.add(gpu, "targets", rows)?;
+        buffers.add(gpu, "targets", 2 * rows)?;
         let order: Vec<u32> = (0..rows as u32).collect();
         buffers.add_filled(gpu, "order", &order)?;
         Ok(buffers)
@@ -203,11 +203,15 @@ impl<'a> TrainSet<'a> {
         Ok(all.spans)
     }
 
-    /// Targets of the given rows, or of all, as the kernels read them.
-    fn targets(&self, order: Option<&[u32]>) -> Vec<u32> {
-        let of = |r: usize| match self.rows.targets {
-            TrainTargets::Classes(classes) => classes[r],
-            TrainTargets::Values(values) => values[r].to_bits(),
+    /// Targets and weights of the given rows, or of all, as the kernels read them.
+    fn targets(&self, order: Option<&[u32]>) -> Vec<[u32; 2]> {
+        let of = |r: usize| {
+            let target = match self.rows.targets {
+                TrainTargets::Classes(classes) => classes[r],
+                TrainTargets::Values(values) => values[r].to_bits(),
+            };
+            let weight = self.rows.weights.map_or(1.0, |weights| weights[r]);
+            [target, weight.to_bits()]
         };
         match order {
             Some(order) => order.iter().map(|&r| of(r as usize)).collect(),

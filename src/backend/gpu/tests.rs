@@ -67,7 +67,11 @@ impl Case {
     }
 
     fn rows(&self) -> TrainRows<'_> {
-        TrainRows { features: &self.features, targets: TrainTargets::Classes(&self.classes) }
+        TrainRows {
+            features: &self.features,
+            targets: TrainTargets::Classes(&self.classes),
+            weights: None,
+        }
     }
 
     fn trainer<'a>(&'a self, gpu: &Arc<Gpu>, placement: Placement) -> Result<Trainer<'a>> {

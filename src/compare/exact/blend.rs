@@ -12,7 +12,7 @@ pub(super) fn blend(view: &View<'_>) -> Vec<Checked> {
     let all_active: &[Active] = view.before("active_anchors");
     let (scores, found_scores) = (before(view, "scores"), after(view, "scores"));
     let found_pulls: &[[f32; 2]] = view.after("pulls");
-    let targets: &[u32] = view.before("targets");
+    let targets: &[[u32; 2]] = view.before("targets");
     let (mut outputs, mut losses) = (Vec::new(), Vec::new());
     let mut slopes = [Vec::new(), Vec::new()];
     let mut pulls = [vec![], vec![], vec![], vec![]];
@@ -24,8 +24,10 @@ pub(super) fn blend(view: &View<'_>) -> Vec<Checked> {
         for it in &active {
             y.iter_mut().zip(f(it)).for_each(|(y, f)| *y += f64::from(it.gamma) * f);
         }
-        let (loss, mut g) = loss_of(view.config.loss, &y, targets[data_row as usize]);
-        g.iter_mut().for_each(|g| *g /= view.rows() as f64);
+        let [target, weight] = targets[data_row as usize];
+        let weight = f64::from(f32::from_bits(weight));
+        let (loss, mut g) = loss_of(view.config.loss, &y, target);
+        g.iter_mut().for_each(|g| *g *= weight / view.rows() as f64);
         for it in &active {
             slopes[0].extend(&found_scores[it.slot as usize * c..][..c]);
             slopes[1].extend(g.iter().map(|g| f64::from(it.gamma) * g));
@@ -42,7 +44,7 @@ pub(super) fn blend(view: &View<'_>) -> Vec<Checked> {
             }
         }
         outputs.extend(g);
-        losses.push(loss);
+        losses.push(loss * weight);
     }
     let [found_slopes, slopes] = slopes;
     let [found_kappas, kappas, found_log_slopes, log_slopes] = pulls;

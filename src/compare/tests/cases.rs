@@ -51,6 +51,13 @@ impl Case {
         Self { config, rows, classes }
     }
 
+    /// The same with rows that weigh nothing to three.
+    fn weighted(mut self) -> Self {
+        self.rows.weights =
+            Some((0..ROWS).map(|i| [0.0, 1.0, 0.25, 3.0, 0.7][i as usize % 5]).collect());
+        self
+    }
+
     pub(super) fn data(&self) -> TrainData<'_> {
         TrainData {
             train: &self.rows,
@@ -84,6 +91,8 @@ pub(super) fn cases() -> Vec<(&'static str, Case)> {
         ("dense", Case::rings(false)),
         ("plain distance, decay", dense_plain()),
         ("soft, adagrad", dense_soft()),
+        ("weighted values", dense_soft().weighted()),
+        ("weighted classes", dense_plain().weighted()),
         ("inverse, sgd", dense_inverse()),
         (
             "one model, hinge",
@@ -103,6 +112,7 @@ pub(super) fn cases() -> Vec<(&'static str, Case)> {
         ("many factors", Case::new(false, Multiclass, |config| config.factors = 33)),
         ("sparse", Case::rings(true)),
         ("sparse, adam", sparse_adam()),
+        ("sparse, weighted", Case::rings(true).weighted()),
         (
             "sparse, plain distance, sgd",
             Case::new(true, Regression, |config| {

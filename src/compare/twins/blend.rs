@@ -3,7 +3,7 @@
 use super::view::{Active, RowCode, View, wide};
 use crate::compare::Checked;
 use crate::config::Loss;
-use crate::kernel::blend::{BatchTargets, Blend};
+use crate::kernel::blend::{BatchLabels, BatchTargets, Blend};
 use crate::kernel::local_coding::Pair;
 use crate::kernel::pair_list::RowChunk;
 
@@ -17,20 +17,21 @@ pub(super) fn blend(view: &View<'_>) -> Vec<Checked> {
         inverse_batch: 1.0 / view.rows() as f32,
         slopes: view.trace.sizes.slopes,
     };
-    let targets: &[u32] = view.before("targets");
+    let targets: &[[u32; 2]] = view.before("targets");
     let (before, after): (&[f32], &[f32]) = (view.before("scores"), view.after("scores"));
     let pulls: &[[f32; 2]] = view.after("pulls");
     let (mut slopes, mut losses, mut coefficients, mut kappas, mut log_slopes) =
         (Vec::new(), Vec::new(), [Vec::new(), Vec::new()], [vec![], vec![]], [vec![], vec![]]);
     for (row, &data_row) in view.order().iter().enumerate() {
         let (mut chunk, active) = coded_row(view, row);
-        let target = targets[data_row as usize];
-        let value = f32::from_bits(target);
-        let of_row = match view.config.loss {
+        let [target, weight] = targets[data_row as usize];
+        let (value, weight) = (f32::from_bits(target), f32::from_bits(weight));
+        let targets = match view.config.loss {
             Loss::Squared => BatchTargets::Values(std::slice::from_ref(&value)),
             _ => BatchTargets::Classes(std::slice::from_ref(&target)),
         };
-        blend.backward(&mut chunk, before, of_row);
+        let weights = Some(std::slice::from_ref(&weight));
+        blend.backward(&mut chunk, before, BatchLabels { targets, weights });
         slopes.extend(wide(&chunk.outputs));
         losses.push(chunk.loss);
         coefficients[1].extend(wide(&chunk.coefficients));

@@ -47,6 +47,7 @@ pub(super) struct Problem {
     features: Features,
     classes: Vec<u32>,
     values: Vec<f32>,
+    weights: Option<Vec<f32>>,
     rows: usize,
     placement: Placement,
 }
@@ -62,6 +63,8 @@ impl Problem {
             features: features(spec, n, random),
             classes: (0..n).map(|_| random.random_range(0..c.max(2)) as u32).collect(),
             values: (0..n).map(|_| random.random_range(-2.0..2.0)).collect(),
+            weights: (spec.number % 5 == 2)
+                .then(|| (0..n).map(|i| [0.0, 0.4, 1.0, 2.6][i % 4]).collect()),
             rows: b,
             placement: [Placement::Stream, Placement::Resident][spec.number % 2],
             config,
@@ -74,7 +77,8 @@ impl Problem {
             Loss::Squared => TrainTargets::Values(&self.values),
             _ => TrainTargets::Classes(&self.classes),
         };
-        let rows = TrainRows { features: &self.features, targets };
+        let weights = self.weights.as_deref();
+        let rows = TrainRows { features: &self.features, targets, weights };
         let mut trainer =
             Trainer::new(gpu, &self.parameters, &self.config, rows, self.placement).unwrap();
         let batch = |step: usize| -> Vec<u32> {
