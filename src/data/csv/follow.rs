@@ -97,10 +97,11 @@ fn by_position(
     let aside: HashSet<usize> = table.set_aside().map(|column| column.position).collect();
     let (found, known) = (layout.n_fields, table.columns.len() + aside.len());
     if found != known && found != known + 1 {
-        return Err(Error::data(
-            Place::file(request.path),
-            format!("expected {known} columns, or {} with the label, found {found}", known + 1),
-        ));
+        let with = known + 1;
+        let ignored = if aside.is_empty() { "" } else { ", those that are no features included" };
+        let message =
+            format!("expected {known} columns, or {with} with the label{ignored}, found {found}");
+        return Err(Error::data(Place::file(request.path), message));
     }
     let asked = request.options.label.as_deref();
     let label = match (found == known, asked, &table.label) {
