@@ -63,7 +63,7 @@ impl Plan {
         }
         let claims = claims(layout, label, request.options, path)?;
         let mut roles = Vec::with_capacity(layout.n_fields);
-        let mut fields = Vec::with_capacity(layout.n_fields);
+        let mut guessed = Vec::new();
         let mut schema = TableSchema {
             label: Some(layout.place(label)),
             hash_bits: request.options.hash_bits,
@@ -91,18 +91,16 @@ impl Plan {
                 }
             };
             let column = Column { name: layout.name(field), kind };
-            roles.push(feature_role(&column, fields.len()));
+            if claim.is_none() && layout.wordy[field] {
+                guessed.push((schema.columns.len(), field));
+            }
+            roles.push(feature_role(&column, schema.columns.len()));
             schema.columns.push(column);
-            fields.push(field);
         }
-        if fields.is_empty() {
+        if schema.columns.is_empty() {
             let message = "no column is left for features; expected some beside the others";
             return Err(Error::data(Place::file(path), message));
         }
-        let guessed: Vec<(String, bool)> = (0..fields.len())
-            .filter(|&j| layout.wordy[fields[j]] && claims[fields[j]].is_none())
-            .map(|j| (Schema::Table(schema.clone()).shown_name(j), layout.mixed[fields[j]]))
-            .collect();
         note_decisions(layout, &schema, &guessed, path, notes);
         Ok(Self { roles, schema })
     }
@@ -163,11 +161,11 @@ impl Layout {
 }
 
 /// Says what was taken for what, so that a wrong guess is seen at once. `guessed`: the columns taken
-/// for categorical ones, and whether there are numbers among their words.
+/// for categorical ones, and their fields.
 fn note_decisions(
     layout: &Layout,
     schema: &TableSchema,
-    guessed: &[(String, bool)],
+    guessed: &[(usize, usize)],
     path: &Path,
     notes: &mut Notes,
 ) {
@@ -183,13 +181,14 @@ fn note_decisions(
             label.position + 1
         ));
     }
-    let wordy: Vec<&str> = guessed.iter().map(|(name, _)| name.as_str()).collect();
+    let table = Schema::Table(schema.clone());
+    let wordy: Vec<String> = guessed.iter().map(|&(j, _)| table.shown_name(j)).collect();
     if !wordy.is_empty() {
         let listed = listed(&wordy);
         notes.info(format!("{file}: categorical columns, as they hold words: {listed}"));
     }
-    let mixed: Vec<&str> =
-        guessed.iter().filter(|(_, mixed)| *mixed).map(|(name, _)| name.as_str()).collect();
+    let mixed = guessed.iter().filter(|&&(_, field)| layout.mixed[field]);
+    let mixed: Vec<String> = mixed.map(|&(j, _)| table.shown_name(j)).collect();
     if !mixed.is_empty() {
         notes.warn(format!(
             "{file}: columns of numbers with words among them are categorical, a feature for each \
@@ -200,9 +199,9 @@ fn note_decisions(
 }
 
 /// Up to twenty names, separated by commas.
-pub(super) fn listed(names: &[impl AsRef<str>]) -> String {
-    let shown = names.iter().take(20).map(|name| format!("`{}`", printable(name.as_ref())));
-    let shown = shown.collect::<Vec<_>>();
+pub(super) fn listed(names: &[String]) -> String {
+    let shown =
+        names.iter().take(20).map(|name| format!("`{}`", printable(name))).collect::<Vec<_>>();
     let rest = names.len() - shown.len();
     let shown = shown.join(", ");
     if rest > 0 { format!("{shown} and {rest} more") } else { shown }
