@@ -6,6 +6,7 @@ mod csv;
 mod encode;
 mod fill;
 pub mod format;
+mod hash;
 mod idx;
 mod label_column;
 mod label_summary;
@@ -23,6 +24,7 @@ pub mod schema;
 mod side_labels;
 mod source;
 pub mod split;
+mod weight_column;
 pub(crate) mod weights;
 
 use ndarray::Array2;

@@ -222,7 +222,7 @@ fn default_clip(scale: Option<Scale>, task: Task) -> Option<f32> {
 /// # Errors
 /// Rows without labels, and those that [`LabelMap::targets`] and [`Preprocess::apply`] refuse.
 pub fn dataset(
-    rows: RawRows,
+    mut rows: RawRows,
     labels: &LabelMap,
     preprocess: &Preprocess,
     place: &Path,
@@ -230,7 +230,8 @@ pub fn dataset(
 ) -> Result<Dataset> {
     let raw_labels = rows.labels.as_ref().ok_or_else(|| unlabelled(place))?;
     let targets = labels.targets(raw_labels, place, notes)?;
-    Ok(Dataset { features: preprocess.apply(rows, place, notes)?, targets, weights: None })
+    let weights = rows.weights.take();
+    Ok(Dataset { features: preprocess.apply(rows, place, notes)?, targets, weights })
 }
 
 fn unlabelled(place: &Path) -> Error {

@@ -4,6 +4,8 @@
 mod agreement;
 #[path = "cli/bench.rs"]
 mod bench;
+#[path = "cli/columns.rs"]
+mod columns;
 #[path = "cli/compare.rs"]
 mod compare;
 #[path = "cli/config_file.rs"]

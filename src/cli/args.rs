@@ -136,9 +136,24 @@ pub(crate) struct PrepareArgs {
     /// What a missing cell becomes, or that it is an error
     #[arg(long, value_enum, default_value = "mean")]
     pub(crate) missing: Missing,
+    /// Columns of a csv that are no features: names or numbers from 1, comma-separated or in several
+    /// flags; later files need not have them where columns have names
+    #[arg(long, value_name = "COLUMN", value_delimiter = ',')]
+    pub(crate) ignore: Vec<String>,
+    /// Columns of a csv whose numbers are categories, one-hot encoded as words are
+    #[arg(long, value_name = "COLUMN", value_delimiter = ',')]
+    pub(crate) categorical: Vec<String>,
+    /// Column of a csv with the weight of each training row, from 0. Metrics do not weigh rows;
+    /// files to validate, test and predict need not have it where columns have names
+    #[arg(long, value_name = "COLUMN")]
+    pub(crate) weights: Option<String>,
     /// Number of the first feature in libsvm and libffm files [default: guessed from DATA]
     #[arg(long, value_enum)]
     pub(crate) index_base: Option<IndexBase>,
+    /// Hash features into 2^N columns, 1 to 30, by number, by name and category, or by user and item:
+    /// the model keeps no list of them, and later files may have new ones
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=30))]
+    pub(crate) hash_bits: Option<u8>,
     /// How features are scaled [default: standard for dense rows, maxabs for sparse ones]
     #[arg(long, value_enum)]
     pub(crate) scale: Option<Scale>,

@@ -165,7 +165,7 @@ fn some_features(model: &Model) -> String {
 }
 
 fn columns(schema: &Schema) -> String {
-    match schema {
+    let columns = match schema {
         Schema::Sparse { index_base, .. } => format!("numbered from {index_base}"),
         Schema::Table(table) if table.ratings => "user, item".into(),
         Schema::Table(table) => match &table.label {
@@ -180,6 +180,10 @@ fn columns(schema: &Schema) -> String {
             ),
             None => format!("{}", table.columns.len()),
         },
+    };
+    match schema.hash_bits() {
+        Some(bits) => format!("{columns}, hashed into 2^{bits} features"),
+        None => columns,
     }
 }
 

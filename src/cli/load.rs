@@ -77,8 +77,8 @@ impl ReadArgs {
             header: self.header.map(|header| header == YesNo::Yes),
             label: self.label.clone(),
             labels: labels.map(Path::to_owned),
-            index_base: None,
             max_memory: self.max_memory.unwrap_or_else(default_limit),
+            ..ReadOptions::default()
         }
     }
 }
@@ -110,6 +110,10 @@ pub(crate) fn read_parts(args: Source<'_>, notes: &mut Notes) -> Result<RawParts
         Some(IndexBase::One) => Some(1),
         Some(IndexBase::Auto) | None => None,
     };
+    options.ignore.clone_from(&args.prepare.ignore);
+    options.categorical.clone_from(&args.prepare.categorical);
+    options.weights.clone_from(&args.prepare.weights);
+    options.hash_bits = args.prepare.hash_bits;
     let rows = data::read(args.data, &options, notes)?;
     let parts = args.parts;
     let part = |rows, place: &Path| Part { rows, place: place.to_owned() };

@@ -236,7 +236,7 @@ impl Rows for ArrayRows {
             None => None,
         };
         let schema = Schema::numeric(self.header.n_columns);
-        Ok(Some(RawRows { schema, cells, labels, first_missing: None }))
+        Ok(Some(RawRows { schema, cells, labels, weights: None, first_missing: None }))
     }
 }
 

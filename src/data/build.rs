@@ -109,12 +109,13 @@ impl Category {
         Ok(code as f32)
     }
 
-    /// The levels so far; `last`: no more rows follow.
+    /// The levels so far; `last`: no more rows follow, or none that need these.
     pub(crate) fn levels(&mut self, last: bool) -> Levels {
         if let Some(levels) = &self.given {
             return levels.clone();
         }
         let words: Vec<String> = if last {
+            self.bytes = 0;
             std::mem::take(&mut self.words).into_iter().collect()
         } else {
             self.words.iter().cloned().collect()

@@ -1,6 +1,7 @@
 //! Comma-, semicolon-, tab- and space-separated columns, with or without header; KEEL files too.
 
 mod fields;
+mod follow;
 mod plan;
 mod records;
 mod sniff;
@@ -20,6 +21,7 @@ use super::raw::RawRows;
 use super::reader::{Request, Rows};
 use super::schema::{ColumnKind, Schema, TableSchema};
 use super::source::{Input, check_memory};
+use super::weight_column::WeightColumn;
 use crate::error::{Error, Place, Result};
 
 /// Records looked at before the kinds of the columns are fixed.
@@ -42,9 +44,13 @@ struct Sink {
     max_memory: u64,
     schema: TableSchema,
     follows: bool,
+    /// Whether words are listed afresh with each chunk, as a hash needs no list.
+    forget: bool,
     table: TableBuilder,
     labels: LabelColumn,
     need_labels: bool,
+    /// Where the rows train and have weights.
+    weights: Option<WeightColumn>,
     /// One for each column, used where it is categorical.
     categories: Vec<Category>,
 }
@@ -69,16 +75,22 @@ impl CsvRows {
             Some(schema) => Plan::following(&layout, schema, request)?,
             None => Plan::training(&layout, request, notes)?,
         };
+        let forget = request.schema.is_some() && schema.hash_bits.is_some();
         let categories = schema.columns.iter().map(|column| match &column.kind {
-            ColumnKind::Categorical { levels } if request.schema.is_some() => {
+            ColumnKind::Categorical { levels } if request.schema.is_some() && !forget => {
                 Category::following(levels)
             }
             _ => Category::growing(request.options.max_memory),
         });
+        let weights = schema.weights.as_ref().filter(|_| request.schema.is_none());
+        let weights =
+            weights.map(|column| WeightColumn::new(column.name.as_deref(), column.position));
         let sink = Sink {
+            weights,
             path: request.path.to_owned(),
             max_memory: request.options.max_memory,
             follows: request.schema.is_some(),
+            forget,
             table: TableBuilder::new(schema.columns.len(), request.options.max_memory),
             labels: LabelColumn::default(),
             need_labels: request.need_labels,
@@ -92,7 +104,7 @@ impl CsvRows {
     fn parse(&mut self) -> Result<()> {
         let Self { records, fields, delimiter, roles, sink } = self;
         let (record, line) = (records.record(), records.line());
-        sink.table.add_row(sink.labels.bytes(), &sink.path)?;
+        sink.table.add_row(sink.other_bytes(), &sink.path)?;
         if *delimiter == b' ' || memchr::memchr(b'"', record).is_some() {
             fields.split(record, *delimiter);
             if fields.len() != roles.len() {
@@ -156,6 +168,9 @@ impl Sink {
         let (j, cell) = match role {
             Role::Skip => return Ok(()),
             Role::Label => return self.labels.push(field, place),
+            Role::Weight => {
+                return self.weights.as_mut().map_or(Ok(()), |weights| weights.push(field, place));
+            }
             Role::Number(j) => match number::token(field) {
                 Token::Number(value) => (j, checked(value, field, place)?),
                 Token::Missing => (j, f32::NAN),
@@ -171,6 +186,11 @@ impl Sink {
         }
         self.table.last_row()[j] = cell;
         Ok(())
+    }
+
+    /// Bytes taken beside the cells.
+    fn other_bytes(&self) -> u64 {
+        self.labels.bytes() + self.weights.as_ref().map_or(0, WeightColumn::bytes)
     }
 
     fn word(&self, j: usize, field: &[u8], place: Place) -> Error {
@@ -201,13 +221,14 @@ impl Sink {
         let mut schema = self.schema.clone();
         for (column, category) in schema.columns.iter_mut().zip(&mut self.categories) {
             if let ColumnKind::Categorical { levels } = &mut column.kind {
-                *levels = category.levels(last);
+                *levels = category.levels(last || self.forget);
             }
         }
         RawRows {
             schema: Schema::Table(schema),
             cells: self.table.take(),
             labels: self.need_labels.then(|| self.labels.take()),
+            weights: self.weights.as_mut().map(WeightColumn::take),
             first_missing: self.table.first_missing,
         }
     }
@@ -241,7 +262,10 @@ impl Rows for CsvRows {
         let file = self.sink.path.display();
         let skipped = format!("lines of {file} between rows begin with # and are skipped");
         notes.warn_count(self.records.take_comments(), skipped);
-        check_memory(self.sink.labels.bytes(), self.sink.max_memory, &self.sink.path)?;
+        if let Some(weights) = self.sink.weights.as_ref().filter(|_| last) {
+            weights.finish(&self.sink.path)?;
+        }
+        check_memory(self.sink.other_bytes(), self.sink.max_memory, &self.sink.path)?;
         Ok((n_rows > 0).then(|| self.sink.take(last)))
     }
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Csr;
 use super::fill::Fills;
+use super::hash::{self, RowBuilder};
 use super::raw::{Cells, RawRows};
 use super::schema::{Column, ColumnKind, Levels, Schema, TableSchema};
 use crate::error::{Error, Place, Result};
@@ -28,6 +29,9 @@ impl Encoder {
     /// Takes the levels from the training rows, and what to put in missing numeric cells from
     /// `fills`.
     pub(crate) fn fit(train: &RawRows, fills: Fills) -> Self {
+        if let Some(bits) = train.schema.hash_bits() {
+            return Self::hashing(train.schema.clone(), bits, fills);
+        }
         let (Schema::Table(table), Cells::Table(cells)) = (&train.schema, &train.cells) else {
             let n_features = train.n_columns();
             let (first, missing_level) = (Vec::new(), Vec::new());
@@ -63,8 +67,55 @@ impl Encoder {
         encoder
     }
 
+    /// What hashes needs no levels.
+    fn hashing(mut schema: Schema, bits: u8, fills: Fills) -> Self {
+        if let Schema::Table(table) = &mut schema {
+            for column in &mut table.columns {
+                if let ColumnKind::Categorical { levels } = &mut column.kind {
+                    *levels = Levels::default();
+                }
+            }
+        }
+        let (first, missing_level) = (Vec::new(), Vec::new());
+        Self { schema, first, missing_level, fills, n_features: 1 << bits }
+    }
+
+    /// The rows with their features hashed, and how many missing cells were filled; `None` where
+    /// nothing is hashed.
+    ///
+    /// # Errors
+    /// Rows whose columns are not those of training.
+    pub(crate) fn hash(&self, rows: &RawRows, place: &Path) -> Result<Option<(RawRows, u64)>> {
+        let Some(bits) = self.schema.hash_bits() else {
+            return Ok(None);
+        };
+        let steps = self.steps(rows, place)?;
+        let numbered = matches!(rows.cells, Cells::Sparse(_));
+        let mut builder = RowBuilder::new(bits);
+        let met = visit(rows, &steps, |i, j, value| {
+            #[expect(clippy::cast_possible_truncation, reason = "at most 2^30 features")]
+            let column = if numbered { hash::index(j, bits) } else { j as u32 };
+            builder.push(i, column, value);
+        });
+        let hashed = RawRows {
+            schema: self.schema.clone(),
+            cells: Cells::Sparse(builder.finish(rows.n_rows())),
+            labels: None,
+            weights: None,
+            first_missing: None,
+        };
+        Ok(Some((hashed, met.missing)))
+    }
+
     /// Whether the parts fit each other, as they may not in a forged model file.
     pub(crate) fn is_consistent(&self) -> bool {
+        if let Some(bits) = self.schema.hash_bits() {
+            let columns =
+                if let Schema::Table(table) = &self.schema { table.columns.len() } else { 0 };
+            return (1..=hash::MAX_BITS).contains(&bits)
+                && self.n_features == 1 << bits
+                && self.fills.fit_columns(columns);
+        }
         let Schema::Table(table) = &self.schema else {
             return self.n_features == self.schema.n_columns();
         };
@@ -89,6 +140,9 @@ impl Encoder {
 
     /// What feature `j` is called.
     pub(crate) fn feature_name(&self, j: usize) -> String {
+        if self.schema.hash_bits().is_some() {
+            return format!("#{j}");
+        }
         let Schema::Table(table) = &self.schema else {
             return self.schema.column_name(j);
         };
@@ -113,7 +167,11 @@ impl Encoder {
     pub(crate) fn steps(&self, rows: &RawRows, place: &Path) -> Result<Vec<Step>> {
         let fail = |message: String| Err(Error::data(Place::file(place), message));
         let (table, given) = match (&self.schema, &rows.cells, &rows.schema) {
-            (schema, Cells::Sparse(_), _) if schema.is_numeric() => return Ok(Vec::new()),
+            (schema, Cells::Sparse(_), _)
+                if schema.is_numeric() || schema.hash_bits().is_some() =>
+            {
+                return Ok(Vec::new());
+            }
             (_, Cells::Sparse(_), _) => {
                 return fail("the model has categorical columns, sparse rows have none".to_owned());
             }
@@ -122,7 +180,7 @@ impl Encoder {
                 return fail(format!("expected {expected} columns, as in training, found {found}"));
             }
             (Schema::Table(table), _, Schema::Table(given)) => (table, given),
-            (_, _, given) if given.is_numeric() => {
+            (schema, _, given) if given.is_numeric() && schema.hash_bits().is_none() => {
                 return Ok((0..self.n_features).map(|j| Step::Number(j, 0.0)).collect());
             }
             _ => return fail("the model has numeric columns only".to_owned()),
@@ -131,7 +189,7 @@ impl Encoder {
         for (j, (column, given)) in table.columns.iter().zip(&given.columns).enumerate() {
             steps.push(match (&column.kind, &given.kind) {
                 (ColumnKind::Numeric, ColumnKind::Numeric) => {
-                    Step::Number(self.first[j], self.fills.value(j))
+                    Step::Number(self.number(j), self.fills.value(j))
                 }
                 (ColumnKind::Categorical { levels }, ColumnKind::Categorical { levels: given }) => {
                     Step::Category(self.category(j, levels, given))
@@ -145,7 +203,21 @@ impl Encoder {
         Ok(steps)
     }
 
+    /// The feature of numeric column `j`.
+    fn number(&self, j: usize) -> usize {
+        match self.schema.hash_bits() {
+            Some(bits) => hash::number(&self.schema.column_name(j), bits) as usize,
+            None => self.first[j],
+        }
+    }
+
     fn category(&self, j: usize, levels: &Levels, given: &Levels) -> Category {
+        if let Some(bits) = self.schema.hash_bits() {
+            let name = self.schema.column_name(j);
+            let feature = |level| hash::category(&name, level, bits) as usize;
+            let features = given.as_slice().iter().map(|level| feature(Some(level))).collect();
+            return Category { features, missing: feature(None), unseen: feature(None) };
+        }
         let first = self.first[j];
         let missing = first + levels.len();
         let unseen = missing + usize::from(self.missing_level[j]);

@@ -31,6 +31,7 @@ struct Sink {
     base: Base,
     /// Features the schema knows; `None`: as many as there are.
     known: Option<usize>,
+    hash_bits: Option<u8>,
     labels: LabelColumn,
     offsets: Vec<usize>,
     /// As the file has them, the base not taken off.
@@ -75,13 +76,16 @@ impl LibsvmRows {
                 Base::Known(1)
             }
         };
+        let hash_bits = request.hash_bits();
         let sink = Sink {
             path: request.path.to_owned(),
             max_memory: request.options.max_memory,
             fields,
             need_labels: request.need_labels,
             base,
-            known: request.schema.map(Schema::n_columns),
+            // A hash knows every index.
+            known: request.schema.filter(|_| hash_bits.is_none()).map(Schema::n_columns),
+            hash_bits,
             labels: LabelColumn::default(),
             offsets: vec![0],
             indices: Vec::new(),
@@ -336,9 +340,14 @@ impl Sink {
         rows.indices.shrink_to_fit();
         rows.values.shrink_to_fit();
         Ok(RawRows {
-            schema: Schema::Sparse { n_features: n_cols, index_base: base },
+            schema: Schema::Sparse {
+                n_features: n_cols,
+                index_base: base,
+                hash_bits: self.hash_bits,
+            },
             cells: Cells::Sparse(rows),
             labels: self.need_labels.then(|| self.labels.take()),
+            weights: None,
             first_missing: None,
         })
     }

@@ -70,11 +70,16 @@ impl Preprocess {
         check_options(options)?;
         let fills = Fills::fit(train, options.missing, place, notes);
         let encoder = Encoder::fit(train, fills);
+        let hashed = encoder.hash(train, place)?;
         let p = encoder.n_features;
         if p == 0 {
             return Err(Error::data(Place::file(place), "the rows have no features"));
         }
         check_memory(p as u64 * BYTES_PER_FEATURE, options.max_memory, place)?;
+        if let (Some((_, missing)), Missing::Error) = (&hashed, options.missing) {
+            encoder.fills.judge(*missing, train, place, notes)?;
+        }
+        let train = hashed.as_ref().map_or(train, |(rows, _)| rows);
         let steps = encoder.steps(train, place)?;
         let mut stats = Stats::new(train.n_rows(), p);
         let met = encode::visit(train, &steps, |_, j, value| stats.add(j, value));
@@ -102,7 +107,10 @@ impl Preprocess {
     /// Rows whose columns are not those of training; missing cells where they are refused;
     /// features beyond the bound on memory.
     pub fn apply(&self, mut rows: RawRows, place: &Path, notes: &mut Notes) -> Result<Features> {
-        if let Cells::Sparse(cells) = &mut rows.cells {
+        if let Some((hashed, missing)) = self.encoder.hash(&rows, place)? {
+            self.encoder.fills.judge(missing, &rows, place, notes)?;
+            rows = hashed;
+        } else if let Cells::Sparse(cells) = &mut rows.cells {
             let ignored = encode::drop_beyond(cells, self.n_features());
             let file = place.display();
             let text = format!("values of features unknown to the model ignored in {file}");
@@ -285,7 +293,8 @@ fn storage(
     let nonzeros: u64 = stats.nonzeros.iter().map(|&count| u64::from(count)).sum();
     let cells = train.n_rows() as u128 * p as u128;
     let wide = p > MOST_DENSE || train.schema.is_ratings();
-    let sparse = wide && u128::from(nonzeros) * 10 < cells;
+    let hashed = train.schema.hash_bits().is_some();
+    let sparse = hashed || (wide && u128::from(nonzeros) * 10 < cells);
     let scale = options.scale.unwrap_or(if sparse { Scale::Maxabs } else { Scale::Standard });
     if !sparse || scale != Scale::Standard {
         return Ok((sparse, scale));

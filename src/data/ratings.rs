@@ -21,6 +21,9 @@ pub(crate) struct RatingRows {
     table: TableBuilder,
     labels: LabelColumn,
     need_labels: bool,
+    hash_bits: Option<u8>,
+    /// Whether users and items are listed afresh with each chunk, as a hash needs no list.
+    forget: bool,
 }
 
 /// What stands between the fields; the first line decides.
@@ -82,8 +85,10 @@ impl RatingRows {
     /// Prepares to read; a schema's users and items keep their codes.
     pub(crate) fn open(input: Input, request: Request) -> Result<Self> {
         let path = request.path.to_owned();
+        let hash_bits = request.hash_bits();
+        let forget = hash_bits.is_some() && request.schema.is_some();
         let categories = match request.schema {
-            None => {
+            schema if schema.is_none() || forget => {
                 let bound = request.options.max_memory;
                 [Category::growing(bound), Category::growing(bound)]
             }
@@ -97,17 +102,28 @@ impl RatingRows {
                     _ => return Err(not_ratings(&path)),
                 }
             }
-            Some(_) => return Err(not_ratings(&path)),
+            _ => return Err(not_ratings(&path)),
         };
         let need_labels = request.need_labels;
         let table = TableBuilder::new(2, request.options.max_memory);
         let labels = LabelColumn::default();
-        Ok(Self { input, path, separator: None, categories, table, labels, need_labels })
+        let separator = None;
+        Ok(Self {
+            input,
+            path,
+            separator,
+            categories,
+            table,
+            labels,
+            need_labels,
+            hash_bits,
+            forget,
+        })
     }
 
     /// Parses the current line; false if it holds no rating.
     fn parse(&mut self) -> Result<bool> {
-        let Self { input, path, separator, categories, table, labels, need_labels } = self;
+        let Self { input, path, separator, categories, table, labels, need_labels, .. } = self;
         let line = input.line();
         if line.trim_ascii().is_empty() || line[0] == b'#' {
             return Ok(false);
@@ -146,12 +162,15 @@ impl RatingRows {
     }
 
     fn schema(&mut self, last: bool) -> Schema {
+        let forget = self.forget;
         let names = ["user", "item"].into_iter();
         let columns = names.zip(&mut self.categories).map(|(name, category)| Column {
             name: Some(name.to_owned()),
-            kind: ColumnKind::Categorical { levels: category.levels(last) },
+            kind: ColumnKind::Categorical { levels: category.levels(last || forget) },
         });
-        Schema::Table(TableSchema { columns: columns.collect(), label: None, ratings: true })
+        let columns = columns.collect();
+        let hash_bits = self.hash_bits;
+        Schema::Table(TableSchema { columns, ratings: true, hash_bits, ..TableSchema::default() })
     }
 }
 
@@ -178,6 +197,7 @@ impl Rows for RatingRows {
             other => other,
         });
         let schema = self.schema(last);
-        Ok(Some(RawRows { schema, cells: self.table.take(), labels, first_missing: None }))
+        let cells = self.table.take();
+        Ok(Some(RawRows { schema, cells, labels, weights: None, first_missing: None }))
     }
 }

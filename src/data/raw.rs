@@ -18,6 +18,8 @@ pub struct RawRows {
     pub cells: Cells,
     /// `[n]`, where the file has them and they were asked for.
     pub labels: Option<RawLabels>,
+    /// `[n]`: how much each row counts in training, where the file says so; finite, from 0.
+    pub weights: Option<Vec<f32>>,
     /// Line and byte column of the file's first missing cell.
     pub(crate) first_missing: Option<(u64, u64)>,
 }
@@ -117,8 +119,14 @@ impl RawRows {
             schema: self.schema.clone(),
             cells,
             labels: self.labels.as_ref().map(|labels| labels.select(rows)),
+            weights: self.select_weights(rows),
             first_missing: self.first_missing,
         }
+    }
+
+    fn select_weights(&self, rows: &[usize]) -> Option<Vec<f32>> {
+        let weights = self.weights.as_ref()?;
+        Some(rows.iter().map(|&row| weights[row]).collect())
     }
 
     /// Cuts the rows into parts, each in file order; rows in no part are dropped.
@@ -148,6 +156,7 @@ impl RawRows {
     /// Keeps the rows listed, which are sorted and distinct, without a second copy of the cells.
     fn compact(mut self, rows: &[usize]) -> Self {
         self.labels = self.labels.as_ref().map(|labels| labels.select(rows));
+        self.weights = self.select_weights(rows);
         self.cells = match self.cells {
             Cells::Table(cells) => Cells::Table(compact_table(cells, rows)),
             Cells::Sparse(all) => Cells::Sparse(compact_sparse(all, rows)),

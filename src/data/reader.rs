@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::format::Format;
+use super::hash::MAX_BITS;
 use super::notes::Notes;
 use super::raw::RawRows;
 use super::schema::Schema;
@@ -23,6 +24,14 @@ pub struct ReadOptions {
     pub labels: Option<PathBuf>,
     /// What the first feature is called in libsvm and libffm files: 0 or 1.
     pub index_base: Option<u8>,
+    /// Columns of a training csv that are no features: names, or numbers from 1.
+    pub ignore: Vec<String>,
+    /// Columns of a training csv whose numbers are categories, likewise.
+    pub categorical: Vec<String>,
+    /// Column of a training csv with the weight of each row, likewise.
+    pub weights: Option<String>,
+    /// N, 1 to 30, to hash the features of a training file into 2^N.
+    pub hash_bits: Option<u8>,
     /// The most memory the rows may take, in bytes; no line may be longer than a quarter of it.
     pub max_memory: u64,
 }
@@ -35,6 +44,10 @@ impl Default for ReadOptions {
             label: None,
             labels: None,
             index_base: None,
+            ignore: Vec::new(),
+            categorical: Vec::new(),
+            weights: None,
+            hash_bits: None,
             max_memory: u64::MAX / 2,
         }
     }
@@ -48,6 +61,71 @@ pub(crate) struct Request<'a> {
     /// The schema to follow; `None`: the file decides.
     pub(crate) schema: Option<&'a Schema>,
     pub(crate) need_labels: bool,
+}
+
+impl Request<'_> {
+    /// N, where features are hashed into 2^N: as the schema says, else as asked.
+    pub(crate) fn hash_bits(&self) -> Option<u8> {
+        self.schema.map_or(self.options.hash_bits, Schema::hash_bits)
+    }
+
+    /// Refuses what is asked of a file whose format cannot give it.
+    fn check(&self, format: Format) -> Result<()> {
+        match self.schema {
+            Some(schema) => self.check_hashed(schema, format),
+            None => self.check_training(format),
+        }
+    }
+
+    /// The hash of a feature is that of its number or of its name: formats have one of them.
+    fn check_hashed(&self, schema: &Schema, format: Format) -> Result<()> {
+        let table = matches!(format, Format::Csv | Format::Tsv);
+        let (by, fits) = match schema {
+            Schema::Sparse { .. } => ("number", matches!(format, Format::Libsvm | Format::Libffm)),
+            Schema::Table(_) if schema.is_ratings() => {
+                ("user and item", table || format == Format::Ratings)
+            }
+            Schema::Table(_) => ("name", table),
+        };
+        if schema.hash_bits().is_none() || fits {
+            return Ok(());
+        }
+        let format = format.name();
+        let message =
+            format!("the model hashes features by {by}, which {format} files do not have");
+        Err(Error::data(Place::file(self.path), message))
+    }
+
+    fn check_training(&self, format: Format) -> Result<()> {
+        let (options, file) = (self.options, self.path.display());
+        let asked = [
+            ("--ignore", !options.ignore.is_empty()),
+            ("--categorical", !options.categorical.is_empty()),
+            ("--weights", options.weights.is_some()),
+        ];
+        let table = matches!(format, Format::Csv | Format::Tsv);
+        if let Some((flag, _)) = asked.into_iter().find(|&(_, asked)| asked && !table) {
+            let found = format.name();
+            let message = format!("{flag} names a column of a csv or tsv file; {file} is {found}");
+            return Err(Error::Usage(message));
+        }
+        let Some(bits) = options.hash_bits else {
+            return Ok(());
+        };
+        if !(1..=MAX_BITS).contains(&bits) {
+            let message =
+                format!("--hash-bits {bits}: expected a whole number from 1 to {MAX_BITS}");
+            return Err(Error::Usage(message));
+        }
+        if matches!(format, Format::Idx | Format::Npy) {
+            let found = format.name();
+            return Err(Error::Usage(format!(
+                "--hash-bits goes with libsvm, libffm, csv, tsv and ratings; {file} is {found}, whose \
+                 columns are few and have no names"
+            )));
+        }
+        Ok(())
+    }
 }
 
 /// What each format offers: its next rows.
@@ -68,8 +146,9 @@ pub struct Reader {
 impl Reader {
     /// Opens `path` (`-`: standard input).
     ///
-    /// With a `schema` the columns are matched to it; without one the first rows decide, and the
-    /// levels of categorical columns grow from chunk to chunk. Labels are read only where
+    /// With a `schema` the columns are matched to it, and options for training files do nothing;
+    /// without one the first rows decide, and the levels of categorical columns grow from chunk to
+    /// chunk. Labels are read only where
     /// `need_labels` is set, and must then be there in every row.
     ///
     /// # Errors
@@ -91,6 +170,7 @@ impl Reader {
             )));
         }
         let request = Request { path, options, schema, need_labels };
+        request.check(format)?;
         let rows: Box<dyn Rows> = match format {
             Format::Libsvm => {
                 Box::new(libsvm::LibsvmRows::open(input, request, false, &mut notes)?)

@@ -17,18 +17,30 @@ pub enum Schema {
         n_features: usize,
         /// What the first feature is called in the file: 0 or 1.
         index_base: u8,
+        /// N, where the features are hashed into 2^N.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        hash_bits: Option<u8>,
     },
 }
 
-/// The columns of a table, the label left out.
+/// The columns of a table.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct TableSchema {
     /// Feature columns in order.
     pub columns: Vec<Column>,
     /// Where the label stood, if the file had it among its columns.
-    pub label: Option<LabelColumn>,
+    pub label: Option<ColumnPlace>,
     /// Whether the rows are ratings of items by users.
     pub ratings: bool,
+    /// Columns that are no features; later files may lack them where columns have names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ignored: Vec<ColumnPlace>,
+    /// Where the weight of each training row stood, if there was one; no feature either.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weights: Option<ColumnPlace>,
+    /// N, where the features are hashed into 2^N.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hash_bits: Option<u8>,
 }
 
 /// One feature column.
@@ -53,9 +65,9 @@ pub enum ColumnKind {
     },
 }
 
-/// Where a label stood in the training file.
+/// Where a column that is no feature stood in the training file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LabelColumn {
+pub struct ColumnPlace {
     /// Its name, where the file has a header.
     pub name: Option<String>,
     /// Its place among all columns, from 0.
@@ -107,11 +119,18 @@ impl From<Levels> for Vec<String> {
     }
 }
 
+impl TableSchema {
+    /// The columns that are neither features nor the label.
+    pub(crate) fn set_aside(&self) -> impl Iterator<Item = &ColumnPlace> {
+        self.ignored.iter().chain(&self.weights)
+    }
+}
+
 impl Schema {
     /// A table of `n_columns` unnamed numeric columns.
     pub fn numeric(n_columns: usize) -> Self {
         let column = Column { name: None, kind: ColumnKind::Numeric };
-        Self::Table(TableSchema { columns: vec![column; n_columns], label: None, ratings: false })
+        Self::Table(TableSchema { columns: vec![column; n_columns], ..TableSchema::default() })
     }
 
     /// Number of columns before encoding.
@@ -119,6 +138,15 @@ impl Schema {
         match self {
             Self::Table(table) => table.columns.len(),
             Self::Sparse { n_features, .. } => *n_features,
+        }
+    }
+
+    /// N, where features are hashed into 2^N.
+    pub fn hash_bits(&self) -> Option<u8> {
+        match self {
+            Self::Table(TableSchema { hash_bits, .. }) | Self::Sparse { hash_bits, .. } => {
+                *hash_bits
+            }
         }
     }
 

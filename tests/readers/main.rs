@@ -4,6 +4,7 @@
 mod agreement;
 mod binary;
 mod files;
+mod flags;
 mod labels;
 mod prepare;
 mod real;

@@ -64,9 +64,9 @@ fn the_index_base_is_stated_or_guessed_and_kept() {
     // Row 9.
     let mut bench = Bench::new();
     let zero = bench.read("a.svm", "1 0:1 2:3\n0 1:1\n").expect("rows");
-    assert_eq!(zero.schema, Schema::Sparse { n_features: 3, index_base: 0 });
+    assert_eq!(zero.schema, Schema::Sparse { n_features: 3, index_base: 0, hash_bits: None });
     let one = bench.read("a.svm", "1 1:1 2:3\n0 1:1\n").expect("rows");
-    assert_eq!(one.schema, Schema::Sparse { n_features: 2, index_base: 1 });
+    assert_eq!(one.schema, Schema::Sparse { n_features: 2, index_base: 1, hash_bits: None });
     let later = bench.follow(&zero, "b.svm", "1 1:5\n", true).expect("rows");
     assert_eq!(cells(&later), [[0.0, 5.0, 0.0]]);
     assert_data_error(bench.follow(&one, "b.svm", "1 0:5\n", true), &["index 0", "--index-base"]);
