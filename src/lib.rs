@@ -93,6 +93,7 @@
 //! | `kernel` | the parts of a step, one a file |
 //! | [`model`] | parameters, and the model file |
 //! | [`predict`], [`outcome`], [`metrics`] | scores; what they mean; how good they are |
+//! | [`explain`] | what each feature and pair adds to a score |
 //! | [`plot`], [`output`] | pictures of learning curves; files written whole or not at all |
 //! | [`mod@compare`], [`gpu`] | the GPU beside the CPU; adapters and devices |
 //! | [`error`] | the one error type |
@@ -110,6 +111,7 @@ pub mod data;
 pub mod error;
 pub mod event;
 pub mod experiment;
+pub mod explain;
 pub mod gpu;
 mod kernel;
 mod loss;

@@ -12,6 +12,8 @@ mod config_file;
 mod device;
 #[path = "cli/ending.rs"]
 mod ending;
+#[path = "cli/explain.rs"]
+mod explain;
 #[allow(dead_code, reason = "each test binary uses its own part")]
 #[path = "common/gpu.rs"]
 mod gpu;

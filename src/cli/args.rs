@@ -193,6 +193,16 @@ pub(crate) struct PredictArgs {
     /// comma-separated in the order `llfm inspect` lists them
     #[arg(long)]
     pub(crate) proba: bool,
+    /// Print raw scores: of the positive class for two classes, otherwise of every class as with
+    /// --proba; for values the prediction before it is limited to the range of the ratings
+    #[arg(long, conflicts_with = "proba")]
+    pub(crate) raw: bool,
+    /// Print why, one JSON object a row: prediction, active anchors, and the N terms of largest
+    /// magnitude (a feature, or a pair) of the score of the predicted class, or of the positive one
+    /// of two. Computes on the CPU. Goes behind MODEL and DATA where N is left out [default: 10]
+    #[arg(long, value_name = "N", num_args = 0..=1, default_missing_value = "10",
+        conflicts_with_all = ["proba", "raw"], value_parser = terms)]
+    pub(crate) explain: Option<usize>,
     /// File to write to instead of standard output; it appears when it is whole
     #[arg(long, short, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) output: Option<PathBuf>,
@@ -233,7 +243,7 @@ pub(crate) struct EvaluateArgs {
     pub(crate) json: bool,
 }
 
-/// Show what a model is: method, shapes, classes, settings, metrics.
+/// Show what a model is: method, shapes, classes, settings, metrics; or every weight.
 #[derive(Debug, Args)]
 pub(crate) struct InspectArgs {
     /// Model written by `llfm train`
@@ -242,6 +252,10 @@ pub(crate) struct InspectArgs {
     /// Print one JSON object
     #[arg(long)]
     pub(crate) json: bool,
+    /// Print the weights: log L, point, bias, linear weights and factors of each anchor, by feature
+    /// name; of scaled features
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) text: bool,
 }
 
 /// List the adapters to compute on, and which one `--device auto` takes.
@@ -320,6 +334,13 @@ pub(crate) enum IndexBase {
 fn fraction(text: &str) -> std::result::Result<f64, String> {
     let fraction = text.parse().ok().filter(|f| (0.0..1.0).contains(f));
     fraction.ok_or_else(|| "expected a number from 0 to below 1".into())
+}
+
+fn terms(text: &str) -> std::result::Result<usize, String> {
+    text.parse().map_err(|_| {
+        "expected a number of terms, 0 or more; without one, write --explain behind MODEL and DATA"
+            .into()
+    })
 }
 
 fn limit(text: &str) -> std::result::Result<f32, String> {
