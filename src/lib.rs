@@ -46,7 +46,7 @@
 //! };
 //! let config = defaults::resolve(&Settings::default(), &shape)?;
 //!
-//! let data = TrainData { train: &rows, valid: None, test: None, n_classes: 2, never_seen: &[] };
+//! let data = TrainData::new(&rows, 2);
 //! let trained = train(&data, &config, &Device::Cpu, &mut |_event| Flow::Continue)?;
 //!
 //! // A score above 0 predicts class 1.

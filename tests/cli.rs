@@ -17,6 +17,8 @@ mod explain;
 #[allow(dead_code, reason = "each test binary uses its own part")]
 #[path = "common/gpu.rs"]
 mod gpu;
+#[path = "cli/init_model.rs"]
+mod init_model;
 #[path = "cli/json.rs"]
 mod json;
 #[path = "cli/predict.rs"]

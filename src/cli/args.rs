@@ -28,6 +28,11 @@ pub(crate) struct TrainArgs {
     pub(crate) read: ReadArgs,
     #[command(flatten)]
     pub(crate) prepare: PrepareArgs,
+    /// Model to go on training from: its columns, scales, classes, method, loss and sizes are kept,
+    /// the rates are as in a new run
+    #[arg(long, value_name = "MODEL", value_hint = ValueHint::FilePath, help_heading = "Model",
+        conflicts_with_all = ["positive", "missing", "index_base", "scale", "clip"])]
+    pub(crate) init_model: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) settings: Settings,
     #[command(flatten)]
@@ -76,7 +81,8 @@ pub(crate) struct TrainOutput {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Data")]
 pub(crate) struct PartArgs {
-    /// Validation rows: they choose the epoch that is kept, and end training with --patience
+    /// Validation rows: they choose the epoch that is kept (--eval-metric), and end training with
+    /// --patience
     #[arg(long, value_name = "DATA", value_hint = ValueHint::FilePath)]
     pub(crate) valid: Option<PathBuf>,
     /// Test rows: measured, never chosen by

@@ -14,7 +14,7 @@ fn ratings() -> String {
 
 /// A model of each kind: two classes, many, values, a lone machine on sparse rows, an ensemble
 /// with a categorical column.
-fn benches() -> Vec<(Bench, &'static str)> {
+pub(crate) fn benches() -> Vec<(Bench, &'static str)> {
     let words = |text: &str| {
         let mut lines = text.lines().enumerate();
         let head = lines.next().map(|(_, line)| format!("kind,{line}\n")).unwrap_or_default();

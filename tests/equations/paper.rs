@@ -106,7 +106,7 @@ fn run(problem: &Problem, device: &Device, config: &TrainConfig) -> (Trained, Ve
         features: problem.features(false),
         targets: Targets::Classes(problem.flat_targets().0),
     };
-    let data = TrainData { train: &rows, valid: None, test: None, n_classes: 2, never_seen: &[] };
+    let data = TrainData::new(&rows, 2);
     let mut reports = Vec::new();
     let trained = train(&data, config, device, &mut |event| {
         if let Event::Epoch(report) = event {
