@@ -2,6 +2,7 @@
 
 use crate::bench::{Bench, clouds, curve, rings};
 use crate::explain::benches;
+use crate::gpu::gpu_or_skip;
 
 /// No parameter moves.
 const STILL: &str = "--learning-rate 1e-30 --anchor-rate 0 --l2 0 --epochs 1";
@@ -109,17 +110,14 @@ fn flags_that_contradict_the_model_are_refused_with_both_values() {
 #[test]
 fn what_only_matters_at_a_start_from_nothing_is_refused() {
     let bench = Bench::with_model();
-    for flag in ["--lipschitz 2", "--bandwidth 2", "--target-active 3", "--init-scale 0.1"] {
-        let line = format!("train absent.csv --init-model m.llfm {flag}");
-        bench
-            .line(&line)
-            .fails(2, &[&flag[..flag.len() - 2].trim_end_matches(" 0"), "--init-model"]);
-    }
-    for flag in ["--scale none", "--clip 2", "--missing error", "--positive cat", "--index-base 0"]
-    {
-        let name = flag.split(' ').next().unwrap_or_default();
-        let line = format!("train absent.csv --init-model m.llfm {flag}");
-        bench.line(&line).fails(2, &[name, "cannot be used with"]);
+    let idle = ["--lipschitz 2", "--bandwidth 2", "--target-active 3", "--init-scale 0.1"];
+    let kept = ["--scale none", "--clip 2", "--missing error", "--positive cat", "--index-base 0"];
+    for (flags, word) in [(&idle[..], "no meaning"), (&kept[..], "cannot be used with")] {
+        for flag in flags {
+            let name = flag.split(' ').next().unwrap_or_default();
+            let line = format!("train absent.csv --init-model m.llfm {flag}");
+            bench.line(&line).fails(2, &[name, "--init-model", word]);
+        }
     }
     let line = "train train.csv --init-model m.llfm --model m.llfm --force";
     bench.line(line).fails(2, &["is the input"]);
@@ -127,4 +125,18 @@ fn what_only_matters_at_a_start_from_nothing_is_refused() {
     bench.line("train train.csv --init-model train.csv").fails(4, &["train.csv"]);
     bench.write("data.svm", &rings(90, 1));
     bench.line("train data.svm --init-model m.llfm").fails(3, &["data.svm"]);
+}
+
+#[test]
+fn a_gpu_goes_on_from_every_parameter_of_the_model() {
+    if gpu_or_skip().is_none() {
+        return;
+    }
+    for (bench, data) in benches() {
+        let line = format!("train {data} --init-model m.llfm --model n.llfm {STILL}");
+        bench.line(&format!("{line} --device gpu")).succeeds();
+        let [before, after] = ["m.llfm", "n.llfm"]
+            .map(|model| bench.line(&format!("inspect {model} --text")).succeeds().out);
+        assert_eq!(before, after);
+    }
 }
