@@ -140,8 +140,7 @@ fn config_of(method: Method, rows: &Dataset, task: Task, classes: usize) -> Trai
 /// Trains for three epochs, whose losses must be finite and fall; the parameters, and targets in the
 /// unit of training.
 fn check(rows: &Dataset, config: &TrainConfig, classes: usize) -> (Parameters, Vec<f32>) {
-    let data =
-        TrainData { train: rows, valid: None, test: None, n_classes: classes, never_seen: &[] };
+    let data = TrainData::new(rows, classes);
     let mut losses = Vec::new();
     let trained = train(&data, config, &Device::Cpu, &mut |event| {
         if let Event::Epoch(report) = event {

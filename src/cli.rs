@@ -7,6 +7,7 @@ mod console;
 mod device;
 mod devices;
 mod evaluate;
+mod explain;
 mod inspect;
 mod load;
 mod memory;

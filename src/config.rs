@@ -4,12 +4,14 @@
 //! the shape of the data; [`TrainConfig`] is the result, and is what the model file keeps.
 
 pub mod defaults;
+pub mod resume;
 
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
 use crate::data::Task;
 use crate::error::{Error, Result};
+use crate::metrics::EvalMetric;
 
 /// A model family of the paper, naming a coding and what is learned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
@@ -160,8 +162,11 @@ pub struct TrainConfig {
     pub batch_size: usize,
     /// Passes over the training rows.
     pub epochs: usize,
-    /// Epochs without a better validation loss before training stops.
+    /// Epochs without a better `eval_metric` before training stops.
     pub patience: Option<usize>,
+    /// Metric of the validation rows that chooses the best epoch; models from before it have the loss.
+    #[serde(default)]
+    pub eval_metric: EvalMetric,
     /// Coupled L2 penalty on linear weights and factors, ½·l2·‖θ‖² per batch mean.
     pub l2: f64,
     /// Decoupled decay of linear weights and factors, relative to the rate.
@@ -265,7 +270,8 @@ impl TrainConfig {
                 name_of(self.loss),
                 name_of(self.task)
             )
-        })
+        })?;
+        self.eval_metric.check(self.loss)
     }
 }
 
@@ -276,4 +282,28 @@ pub fn name_of<T: ValueEnum + Copy>(value: T) -> String {
 
 fn ensure(holds: bool, message: impl FnOnce() -> String) -> Result<()> {
     if holds { Ok(()) } else { Err(Error::Usage(message())) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::Settings;
+
+    #[test]
+    fn settings_from_before_the_metric_could_be_chosen_still_load() {
+        let shape = defaults::DataShape {
+            rows: 100,
+            features: 2,
+            nonzeros: 200,
+            sparse: false,
+            classes: 2,
+            task: Task::Binary,
+        };
+        let config = defaults::resolve(&Settings::default(), &shape).expect("defaults are valid");
+        let mut json = serde_json::to_value(&config).expect("serialises");
+        let metric = json.as_object_mut().and_then(|fields| fields.remove("eval_metric"));
+        assert_eq!(metric, Some("loss".into()));
+        let back: TrainConfig = serde_json::from_value(json).expect("reads back");
+        assert_eq!(back, config);
+    }
 }

@@ -55,6 +55,9 @@ pub struct EpochReport {
     pub objective: f64,
     /// Loss on the validation rows after the epoch.
     pub valid_loss: Option<f64>,
+    /// Metric of the validation rows that chooses the epoch, where that is not the loss.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub valid_metric: Option<f64>,
     /// Loss on the test rows after the epoch; reported, never selected on.
     pub test_loss: Option<f64>,
     /// Mean number of active anchors of a row.

@@ -16,7 +16,7 @@ use crate::metrics;
 use crate::model::{Model, Summary, fingerprint};
 use crate::outcome::Outcome;
 use crate::predict::Scorer;
-use crate::train::{TrainData, Trained, train};
+use crate::train::{Start, TrainData, Trained, train};
 
 /// Raw rows, and the file that errors about them name.
 #[derive(Debug, Clone)]
@@ -87,6 +87,8 @@ pub struct Prepared {
     pub labels: LabelMap,
     /// The way from raw rows to features.
     pub preprocess: Preprocess,
+    /// What training goes on from; `None`: seeded parameters.
+    pub start: Option<Start>,
 }
 
 /// A trained model with the metrics of each part, and what measuring cost.
@@ -129,6 +131,36 @@ impl Prepared {
             task,
             labels,
             preprocess,
+            start: None,
+        })
+    }
+
+    /// Applies labels, levels and scales of a model to every part, to go on training from it.
+    ///
+    /// # Errors
+    /// Rows without labels, training rows of classes the model does not have, and rows that
+    /// [`Preprocess::apply`] refuses.
+    pub fn from_model(
+        parts: RawParts,
+        model: Model,
+        class_weight: ClassWeight,
+        notes: &mut Notes,
+    ) -> Result<Self> {
+        let RawParts { train, valid, test } = parts;
+        let Model { config, preprocess, labels, target_scale, members, .. } = model;
+        let raw_labels = train.rows.labels.as_ref().ok_or_else(|| unlabelled(&train.place))?;
+        labels.check_known(raw_labels, &train.place)?;
+        let mut prepare = |part: Part| dataset(part.rows, &labels, &preprocess, &part.place, notes);
+        let mut train = prepare(train)?;
+        class_weight.weigh(&mut train)?;
+        Ok(Self {
+            train,
+            valid: valid.map(&mut prepare).transpose()?,
+            test: test.map(&mut prepare).transpose()?,
+            task: config.task,
+            labels,
+            preprocess,
+            start: Some(Start { members, target_scale }),
         })
     }
 
@@ -155,11 +187,12 @@ impl Prepared {
         on_event: &mut dyn FnMut(&Event<'_>) -> Flow,
     ) -> Result<Trained> {
         let data = TrainData {
-            train: &self.train,
             valid: self.valid.as_ref(),
             test: self.test.as_ref(),
-            n_classes: self.labels.n_classes().max(1),
             never_seen: &self.preprocess.never_seen(),
+            range: self.labels.clamp().map(Into::into),
+            start: self.start.as_ref(),
+            ..TrainData::new(&self.train, self.labels.n_classes().max(1))
         };
         train(&data, config, device, on_event)
     }

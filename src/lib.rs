@@ -47,7 +47,7 @@
 //! };
 //! let config = defaults::resolve(&Settings::default(), &shape)?;
 //!
-//! let data = TrainData { train: &rows, valid: None, test: None, n_classes: 2, never_seen: &[] };
+//! let data = TrainData::new(&rows, 2);
 //! let trained = train(&data, &config, &Device::Cpu, &mut |_event| Flow::Continue)?;
 //!
 //! // A score above 0 predicts class 1.
@@ -95,6 +95,7 @@
 //! | `kernel` | the parts of a step, one a file |
 //! | [`model`] | parameters, and the model file |
 //! | [`predict`], [`outcome`], [`metrics`] | scores; what they mean; how good they are |
+//! | [`explain`] | what each feature and pair adds to a score |
 //! | [`plot`], [`output`] | pictures of learning curves; files written whole or not at all |
 //! | [`mod@compare`], [`gpu`] | the GPU beside the CPU; adapters and devices |
 //! | [`error`] | the one error type |
@@ -112,6 +113,7 @@ pub mod data;
 pub mod error;
 pub mod event;
 pub mod experiment;
+pub mod explain;
 pub mod gpu;
 mod kernel;
 mod loss;

@@ -1,5 +1,9 @@
 //! Metrics of a set of predictions.
 
+mod eval_metric;
+
+pub use eval_metric::EvalMetric;
+
 use ndarray::{Array2, CowArray, Ix2};
 use serde::{Deserialize, Serialize};
 

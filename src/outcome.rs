@@ -20,7 +20,7 @@ impl Outcome {
         Self {
             loss: model.config.loss,
             target_scale: model.target_scale,
-            range: model.labels.clamp().map(|[low, high]| (low, high)),
+            range: model.labels.clamp().map(Into::into),
         }
     }
 

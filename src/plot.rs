@@ -240,6 +240,7 @@ mod tests {
             train_loss: loss / 2.0,
             objective: loss / 2.0,
             valid_loss: None,
+            valid_metric: None,
             test_loss: Some(loss),
             mean_active: 1.0,
             dead_anchors: 0,

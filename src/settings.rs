@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::{Coding, Distance, LearnPart, Loss, Method, Optimizer, Schedule};
 use crate::data::Task;
+use crate::metrics::EvalMetric;
 
 /// Settings of the model and its training; whatever is left out gets a default from the data.
 #[derive(Debug, Clone, Default, PartialEq, Args, Serialize, Deserialize)]
@@ -79,9 +80,14 @@ pub struct Settings {
     /// sparse rows]
     #[arg(long, value_name = "N", help_heading = "Training", value_parser = whole::<usize>)]
     pub epochs: Option<usize>,
-    /// Stop after N epochs without a better validation loss, at least 1 [default: never]
+    /// Stop after N epochs without a better validation loss or --eval-metric, at least 1
+    /// [default: never]
     #[arg(long, value_name = "N", help_heading = "Training", value_parser = whole::<usize>)]
     pub patience: Option<usize>,
+    /// Metric of the validation rows that chooses the epoch that is kept, the earliest of equals
+    /// [default: loss]
+    #[arg(long, value_enum, value_name = "METRIC", help_heading = "Training")]
+    pub eval_metric: Option<EvalMetric>,
     /// L2 penalty on linear weights and factors, part of the gradient, 0 or more
     /// [default: by rows, features and classes]
     #[arg(long, value_name = "X", help_heading = "Training", value_parser = number)]

@@ -11,7 +11,9 @@ use crate::config::TrainConfig;
 use crate::data::{Dataset, Targets, weights};
 use crate::error::{Error, Result};
 use crate::event::{EpochReport, Event, Flow};
+use crate::metrics::EvalMetric;
 use crate::model::{Parameters, TargetScale};
+use crate::outcome::Outcome;
 use crate::predict::mean_loss;
 use crate::random::{Purpose, stream};
 use crate::schedule::{Scheduler, shuffle};
@@ -32,6 +34,27 @@ pub struct TrainData<'a> {
     pub n_classes: usize,
     /// Features without a non-zero in the training rows.
     pub never_seen: &'a [u32],
+    /// Range that predicted values are kept within, as [`Outcome::range`].
+    pub range: Option<(f32, f32)>,
+    /// What to go on from; `None`: seeded parameters.
+    pub start: Option<&'a Start>,
+}
+
+/// A model that training goes on from.
+#[derive(Debug, Clone)]
+pub struct Start {
+    /// Parameters of each member; optimizers begin afresh.
+    pub members: Vec<Parameters>,
+    /// How its targets were standardised, and the new ones are to be.
+    pub target_scale: TargetScale,
+}
+
+impl<'a> TrainData<'a> {
+    /// Training rows alone, of so many classes (1 for a regression), to be seeded from.
+    pub fn new(train: &'a Dataset, n_classes: usize) -> Self {
+        let (valid, test, range, start) = (None, None, None, None);
+        Self { train, valid, test, n_classes, never_seen: &[], range, start }
+    }
 }
 
 /// What a run made.
@@ -100,7 +123,10 @@ fn train_on(
     on_event: &mut dyn FnMut(&Event<'_>) -> Flow,
 ) -> Result<Trained> {
     let weights = weights::mean_one(data.train)?;
-    let (target_scale, values) = standardise(&data.train.targets, weights.as_deref());
+    let (target_scale, values) = match data.start {
+        Some(start) => (start.target_scale, in_units_of(start.target_scale, &data.train.targets)),
+        None => standardise(&data.train.targets, weights.as_deref()),
+    };
     let targets = match &data.train.targets {
         Targets::Classes(classes) => TrainTargets::Classes(classes),
         Targets::Values(_) => TrainTargets::Values(&values),
@@ -117,8 +143,12 @@ fn train_on(
         diverged: None,
         failed: None,
     };
+    let outcome = Outcome { loss: config.loss, target_scale, range: data.range };
+    let n_outputs = config.loss.n_outputs(data.n_classes);
+    data.start.map_or(Ok(()), |start| check_start(start, data, config, n_outputs))?;
+    data.valid.map_or(Ok(()), |rows| config.eval_metric.check_rows(&outcome, n_outputs, rows))?;
     for member in 0..config.ensemble {
-        let run = Run { data, config, device, member, target_scale };
+        let run = Run { data, config, device, member, outcome };
         match run.fit(rows, &mut trained, on_event) {
             // A later member that cannot begin leaves those before it.
             Err(Error::Device(message)) if member > 0 => trained.failed = Some(message),
@@ -137,7 +167,7 @@ struct Run<'a> {
     config: &'a TrainConfig,
     device: &'a dyn Trainers,
     member: usize,
-    target_scale: TargetScale,
+    outcome: Outcome,
 }
 
 /// How far a member's training is.
@@ -218,9 +248,12 @@ impl Run<'_> {
         let Self { data, config, member, .. } = *self;
         let n_outputs = config.loss.n_outputs(data.n_classes);
         let features = &data.train.features;
-        let initial = initial_parameters(features, n_outputs, data.never_seen, config, member);
+        let initial = match data.start {
+            Some(start) => start.members[member].clone(),
+            None => initial_parameters(features, n_outputs, data.never_seen, config, member),
+        };
         let anchors = initial.n_anchors();
-        if anchors < config.anchors {
+        if anchors < config.anchors && data.start.is_none() {
             on_event(&Event::Warning(format!(
                 "{anchors} anchors instead of {}: the rows seeding looked at fall into no more \
                  distinct clusters",
@@ -262,21 +295,25 @@ impl Run<'_> {
         let unit = self.loss_unit();
         let train_loss = totals.loss / rows * unit;
         let penalty = self.penalty(backend)?;
-        let mut loss_of = |part: Option<&Dataset>| match part {
+        let mut measure = |part: Option<&Dataset>, metric: EvalMetric| match part {
             Some(part) if train_loss.is_finite() => {
-                let scores = backend.score(&part.features)?.outputs;
-                let loss = mean_loss(self.config.loss, &scores, &part.targets, self.target_scale);
-                Ok(Some(loss))
+                let (scores, targets) = (backend.score(&part.features)?.outputs, &part.targets);
+                let scale = self.outcome.target_scale;
+                let loss = mean_loss(self.config.loss, &scores, targets, scale);
+                Ok((Some(loss), metric.measure(&self.outcome, &scores, targets)))
             }
-            _ => Ok(None),
+            _ => Ok((None, None)),
         };
+        let (valid_loss, valid_metric) = measure(self.data.valid, self.config.eval_metric)?;
+        let (test_loss, _) = measure(self.data.test, EvalMetric::Loss)?;
         Ok(EpochReport {
             member: self.member,
             epoch: course.watch.epoch + 1,
             epochs: self.config.epochs,
             train_loss,
-            valid_loss: loss_of(self.data.valid)?,
-            test_loss: loss_of(self.data.test)?,
+            valid_loss,
+            valid_metric,
+            test_loss,
             objective: train_loss + penalty * unit,
             mean_active: totals.pairs.iter().sum::<u64>() as f64 / rows,
             dead_anchors: totals.pairs.iter().filter(|&&pairs| pairs == 0).count(),
@@ -287,7 +324,7 @@ impl Run<'_> {
 
     /// A loss of 1 in training units, in the user's squared.
     fn loss_unit(&self) -> f64 {
-        f64::from(self.target_scale.deviation).powi(2)
+        f64::from(self.outcome.target_scale.deviation).powi(2)
     }
 
     /// ½·l2·‖θ‖² over linear weights and factors.
@@ -321,6 +358,40 @@ pub(crate) fn standardise(targets: &Targets, weights: Option<&[f32]>) -> (Target
     let variance = mean_of(&|y| (y - mean).powi(2));
     let deviation = if variance > 0.0 { variance.sqrt() } else { 1.0 };
     let scale = TargetScale { mean: mean as f32, deviation: deviation as f32 };
-    let scaled = values.iter().map(|&y| ((f64::from(y) - mean) / deviation) as f32).collect();
-    (scale, scaled)
+    (scale, scaled(values, mean, deviation))
+}
+
+/// Regression targets in the units of a model.
+fn in_units_of(scale: TargetScale, targets: &Targets) -> Vec<f32> {
+    match targets {
+        Targets::Classes(_) => Vec::new(),
+        Targets::Values(values) => {
+            scaled(values, f64::from(scale.mean), f64::from(scale.deviation))
+        }
+    }
+}
+
+fn scaled(values: &[f32], mean: f64, deviation: f64) -> Vec<f32> {
+    values.iter().map(|&y| ((f64::from(y) - mean) / deviation) as f32).collect()
+}
+
+/// Refuses a start that is not a model of the rows.
+fn check_start(
+    start: &Start,
+    data: &TrainData<'_>,
+    config: &TrainConfig,
+    n_outputs: usize,
+) -> Result<()> {
+    let p = data.train.features.n_cols();
+    let fits = |one: &Parameters| {
+        (one.n_features(), one.n_outputs(), one.n_factors()) == (p, n_outputs, config.factors)
+    };
+    if start.members.len() == config.ensemble && start.members.iter().all(fits) {
+        return Ok(());
+    }
+    Err(Error::Usage(format!(
+        "the model to go on from does not have the {p} features, {n_outputs} outputs, {} factors and \
+         {} members of the run",
+        config.factors, config.ensemble
+    )))
 }

@@ -14,9 +14,13 @@ mod config_file;
 mod device;
 #[path = "cli/ending.rs"]
 mod ending;
+#[path = "cli/explain.rs"]
+mod explain;
 #[allow(dead_code, reason = "each test binary uses its own part")]
 #[path = "common/gpu.rs"]
 mod gpu;
+#[path = "cli/init_model.rs"]
+mod init_model;
 #[path = "cli/json.rs"]
 mod json;
 #[path = "cli/predict.rs"]

@@ -3,6 +3,7 @@
 //! Work is cut into tasks by the data alone, each the only writer of its outputs, so the bits do
 //! not depend on the number of threads.
 
+pub(crate) mod coded;
 mod dense;
 pub(crate) mod distances;
 mod heads;
@@ -12,6 +13,8 @@ mod sparse;
 
 pub(crate) use dense::Dense;
 pub(crate) use sparse::Sparse;
+
+use std::ops::Range;
 
 use ndarray::Array2;
 
@@ -170,6 +173,20 @@ impl<'a, S: Store> Cpu<'a, S> {
         });
     }
 
+    /// Coding, scores and outputs of some rows; none of them is stepped on.
+    fn forward(&mut self, features: &Features, rows: Range<usize>) {
+        let rows: Vec<u32> = (rows.start as u32..rows.end as u32).collect();
+        self.store.gather(features, &rows, false);
+        let parallel = self.parallel(rows.len());
+        self.code(rows.len(), parallel);
+        self.score_pairs(parallel);
+        let (blend, pair_scores) = (self.blend, &self.scores);
+        let tasks = self.chunks.iter_mut().collect();
+        run_tasks(tasks, parallel, |(): &mut (), chunk: &mut RowChunk| {
+            blend.outputs(chunk, pair_scores);
+        });
+    }
+
     /// Loss and coefficients of the batch's rows, then a·q and a of every pair.
     fn backward(&mut self, rows: usize, parallel: bool) {
         let blend = Blend { inverse_batch: 1.0 / rows as f32, ..self.blend };
@@ -260,20 +277,9 @@ impl<S: Store> Backend for Cpu<'_, S> {
         let (n, shape) = (features.n_rows(), self.store.shape());
         let mut outputs = Vec::with_capacity(n * shape.outputs);
         let mut scores = (0_u64, vec![0.0; shape.anchors]);
-        let mut rows = Vec::new();
         let at_once = score_rows(shape);
         for first in (0..n).step_by(at_once) {
-            rows.clear();
-            rows.extend(first as u32..(first + at_once).min(n) as u32);
-            self.store.gather(features, &rows, false);
-            let parallel = self.parallel(rows.len());
-            self.code(rows.len(), parallel);
-            self.score_pairs(parallel);
-            let (blend, pair_scores) = (self.blend, &self.scores);
-            let tasks = self.chunks.iter_mut().collect();
-            run_tasks(tasks, parallel, |(): &mut (), chunk: &mut RowChunk| {
-                blend.outputs(chunk, pair_scores);
-            });
+            self.forward(features, first..(first + at_once).min(n));
             for chunk in &self.chunks {
                 outputs.extend_from_slice(&chunk.outputs);
                 scores.0 += chunk.pairs.len() as u64;

@@ -28,6 +28,12 @@ pub(crate) struct TrainArgs {
     pub(crate) read: ReadArgs,
     #[command(flatten)]
     pub(crate) prepare: PrepareArgs,
+    /// Model to go on training from: its columns, scales, classes, method, loss and sizes are kept,
+    /// the rates are as in a new run
+    #[arg(long, value_name = "MODEL", value_hint = ValueHint::FilePath, help_heading = "Model",
+        conflicts_with_all = ["positive", "missing", "ignore", "categorical", "weights",
+            "index_base", "hash_bits", "scale", "clip"])]
+    pub(crate) init_model: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) settings: Settings,
     #[command(flatten)]
@@ -76,7 +82,8 @@ pub(crate) struct TrainOutput {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Data")]
 pub(crate) struct PartArgs {
-    /// Validation rows: they choose the epoch that is kept, and end training with --patience
+    /// Validation rows: they choose the epoch that is kept (--eval-metric), and end training with
+    /// --patience
     #[arg(long, value_name = "DATA", value_hint = ValueHint::FilePath)]
     pub(crate) valid: Option<PathBuf>,
     /// Test rows: measured, never chosen by
@@ -211,6 +218,16 @@ pub(crate) struct PredictArgs {
     /// comma-separated in the order `llfm inspect` lists them
     #[arg(long)]
     pub(crate) proba: bool,
+    /// Print raw scores: of the positive class for two classes, otherwise of every class as with
+    /// --proba; for values the prediction before it is limited to the range of the ratings
+    #[arg(long, conflicts_with = "proba")]
+    pub(crate) raw: bool,
+    /// Print why, one JSON object a row: prediction, active anchors, and the N terms of largest
+    /// magnitude (a feature, or a pair) of the score of the predicted class, or of the positive one
+    /// of two. Computes on the CPU. Goes behind MODEL and DATA where N is left out [default: 10]
+    #[arg(long, value_name = "N", num_args = 0..=1, default_missing_value = "10",
+        conflicts_with_all = ["proba", "raw"], value_parser = terms)]
+    pub(crate) explain: Option<usize>,
     /// File to write to instead of standard output; it appears when it is whole
     #[arg(long, short, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) output: Option<PathBuf>,
@@ -251,7 +268,7 @@ pub(crate) struct EvaluateArgs {
     pub(crate) json: bool,
 }
 
-/// Show what a model is: method, shapes, classes, settings, metrics.
+/// Show what a model is: method, shapes, classes, settings, metrics; or every weight.
 #[derive(Debug, Args)]
 pub(crate) struct InspectArgs {
     /// Model written by `llfm train`
@@ -260,6 +277,10 @@ pub(crate) struct InspectArgs {
     /// Print one JSON object
     #[arg(long)]
     pub(crate) json: bool,
+    /// Print the weights: log L, point, bias, linear weights and factors of each anchor, by feature
+    /// name; of scaled features
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) text: bool,
 }
 
 /// List the adapters to compute on, and which one `--device auto` takes.
@@ -338,6 +359,13 @@ pub(crate) enum IndexBase {
 fn fraction(text: &str) -> std::result::Result<f64, String> {
     let fraction = text.parse().ok().filter(|f| (0.0..1.0).contains(f));
     fraction.ok_or_else(|| "expected a number from 0 to below 1".into())
+}
+
+fn terms(text: &str) -> std::result::Result<usize, String> {
+    text.parse().map_err(|_| {
+        "expected a number of terms, 0 or more; without one, write --explain behind MODEL and DATA"
+            .into()
+    })
 }
 
 fn limit(text: &str) -> std::result::Result<f32, String> {

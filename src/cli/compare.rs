@@ -25,7 +25,7 @@ use super::memory::{check_model, default_limit};
 use super::progress::Progress;
 use super::report::Facts;
 use super::signals::Signals;
-use super::train::{check_patience, check_settings};
+use super::train::{check_settings, check_watch};
 use page::Page;
 
 /// Rows of a generated set, and those its model is measured on: a row more or less right is then
@@ -41,6 +41,7 @@ struct Set {
     valid: Option<Dataset>,
     test: Option<Dataset>,
     never_seen: Vec<u32>,
+    range: Option<(f32, f32)>,
     shape: DataShape,
     classes: usize,
 }
@@ -53,7 +54,7 @@ pub(crate) fn run(args: &CompareArgs) -> Result<ExitCode> {
     let sets = match Source::of(args) {
         Some(source) => {
             let reading = signals.end_at_once(None);
-            let loaded = Loaded::read(source)?;
+            let loaded = Loaded::read(source, None)?;
             drop(reading);
             vec![Set::loaded(loaded.rows)]
         }
@@ -64,7 +65,7 @@ pub(crate) fn run(args: &CompareArgs) -> Result<ExitCode> {
     };
     let mut page = Page::new(&args.talk, Console::new(false));
     for set in &sets {
-        check_patience(&args.settings, set.valid.is_some())?;
+        check_watch(&args.settings, set.valid.is_some())?;
         let config = defaults::resolve(&args.settings, &set.shape)?;
         let limit = args.read.max_memory.unwrap_or_else(default_limit);
         check_model(&config, &set.shape, limit)?;
@@ -127,6 +128,7 @@ impl Set {
             name: None,
             shape: rows.shape(),
             classes: rows.labels.n_classes(),
+            range: rows.labels.clamp().map(Into::into),
             never_seen: rows.preprocess.never_seen(),
             train: rows.train,
             valid: rows.valid,
@@ -150,6 +152,7 @@ impl Set {
             valid: None,
             test: Some(compare::rings(TEST_ROWS, 2, sparse)),
             never_seen: Vec::new(),
+            range: None,
             shape,
             classes: 2,
         }
@@ -157,11 +160,11 @@ impl Set {
 
     fn data(&self) -> TrainData<'_> {
         TrainData {
-            train: &self.train,
             valid: self.valid.as_ref(),
             test: self.test.as_ref(),
-            n_classes: self.classes.max(1),
             never_seen: &self.never_seen,
+            range: self.range,
+            ..TrainData::new(&self.train, self.classes.max(1))
         }
     }
 
@@ -211,7 +214,7 @@ impl Set {
             verbose: args.talk.verbose,
             json: false,
         };
-        let mut progress = Progress::new(&talk, config.ensemble, config.batch_size);
+        let mut progress = Progress::new(&talk, config);
         let mut console = Console::new(false);
         let mut failed = None;
         let run = compare::run(&self.data(), config, device, &mut |event| {

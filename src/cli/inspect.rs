@@ -1,5 +1,7 @@
 //! `llfm inspect`: what a model file holds, for people or programs.
 
+mod text;
+
 use llfm::Result;
 use llfm::config::name_of;
 use llfm::data::{LabelMap, Schema, printable};
@@ -9,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::args::InspectArgs;
 use super::console::Console;
-use super::report::{self, count};
+use super::report::{self, count, counted};
 
 /// Runs the command.
 pub(crate) fn run(args: &InspectArgs) -> Result<()> {
@@ -17,6 +19,8 @@ pub(crate) fn run(args: &InspectArgs) -> Result<()> {
     let mut console = Console::new(false);
     if args.json {
         console.event(&as_json(&model))?;
+    } else if args.text {
+        text::print(&model, &mut console)?;
     } else {
         page(&model, &mut console)?;
     }
@@ -152,7 +156,8 @@ fn classes(model: &Model) -> Option<Vec<&str>> {
     }
 }
 
-fn feature_names(model: &Model) -> Vec<String> {
+/// The name of every feature.
+pub(super) fn feature_names(model: &Model) -> Vec<String> {
     (0..model.preprocess.n_features()).map(|j| model.preprocess.feature_name(j)).collect()
 }
 

@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use llfm::Result;
-use llfm::data::{self, Notes, RawRows, ReadOptions, SplitOptions, Task};
+use llfm::data::{self, Notes, RawRows, ReadOptions, Schema, SplitOptions, Task};
 use llfm::experiment::{Part, Preparation, Prepared, RawParts};
+use llfm::model::Model;
 
 use super::args::{CompareArgs, IndexBase, PartArgs, PrepareArgs, ReadArgs, TrainArgs, YesNo};
 use super::console::show_notes;
@@ -85,25 +86,38 @@ impl ReadArgs {
 
 impl Loaded {
     /// Reads and prepares what the command line names.
-    pub(crate) fn read<'a>(source: impl Into<Source<'a>>) -> Result<Self> {
+    ///
+    /// With a `model` to go on from, its columns, levels, scales and classes are those of the rows.
+    pub(crate) fn read<'a>(source: impl Into<Source<'a>>, model: Option<Model>) -> Result<Self> {
         let args = source.into();
         let start = Instant::now();
         let mut notes = Notes::new();
-        let loaded = Self::read_with(args, start, &mut notes);
+        let rows = Self::read_with(args, model, &mut notes);
         // Also when reading failed: what was guessed before may be why.
         show_notes(&mut notes, args.quiet);
-        loaded
+        Ok(Self { rows: rows?, seconds: start.elapsed().as_secs_f64() })
     }
 
-    fn read_with(args: Source<'_>, start: Instant, notes: &mut Notes) -> Result<Self> {
-        let parts = read_parts(args, notes)?;
-        let rows = Prepared::new(parts, &args.preparation(), notes)?;
-        Ok(Self { rows, seconds: start.elapsed().as_secs_f64() })
+    fn read_with(args: Source<'_>, model: Option<Model>, notes: &mut Notes) -> Result<Prepared> {
+        let schema = model.as_ref().map(|model| model.preprocess.schema());
+        let parts = read_parts(args, schema, notes)?;
+        let how = args.preparation();
+        match model {
+            None => Prepared::new(parts, &how, notes),
+            Some(mut model) => {
+                model.preprocess.set_max_memory(how.max_memory);
+                Prepared::from_model(parts, model, how.class_weight, notes)
+            }
+        }
     }
 }
 
 /// Reads the files, and cuts off the rows that validate and test.
-pub(crate) fn read_parts(args: Source<'_>, notes: &mut Notes) -> Result<RawParts> {
+pub(crate) fn read_parts(
+    args: Source<'_>,
+    schema: Option<&Schema>,
+    notes: &mut Notes,
+) -> Result<RawParts> {
     let mut options = args.read.options(args.read.labels.as_deref());
     options.index_base = match args.prepare.index_base {
         Some(IndexBase::Zero) => Some(0),
@@ -114,7 +128,10 @@ pub(crate) fn read_parts(args: Source<'_>, notes: &mut Notes) -> Result<RawParts
     options.categorical.clone_from(&args.prepare.categorical);
     options.weights.clone_from(&args.prepare.weights);
     options.hash_bits = args.prepare.hash_bits;
-    let rows = data::read(args.data, &options, notes)?;
+    let rows = match schema {
+        None => data::read(args.data, &options, notes)?,
+        Some(schema) => data::read_with_schema(args.data, &options, schema, true, notes)?,
+    };
     let parts = args.parts;
     let part = |rows, place: &Path| Part { rows, place: place.to_owned() };
     let split = data::split_rows(rows.n_rows(), &split_options(parts))?;

@@ -3,16 +3,19 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use llfm::backend::{Device, Placement};
+use llfm::backend::Placement;
 use llfm::data::{Features, Notes, Reader};
+use llfm::explain::Explainer;
+use llfm::gpu::adapter::Request;
 use llfm::model::Model;
 use llfm::outcome::Outcome;
 use llfm::output::AtomicFile;
 use llfm::predict::Scorer;
 use llfm::{Error, Result};
 
-use super::args::PredictArgs;
+use super::args::{PredictArgs, RunArgs};
 use super::console::{Console, show_notes};
+use super::explain;
 use super::memory::default_limit;
 use super::outputs;
 use super::signals::Signals;
@@ -27,88 +30,150 @@ pub(crate) fn run(args: &PredictArgs) -> Result<()> {
         let inputs: Vec<&Path> = inputs.into_iter().flatten().map(PathBuf::as_path).collect();
         outputs::check(&[("--output", path)], &inputs, args.force)?;
     }
-    let compute = args.run.start(Placement::Auto, args.quiet)?;
+    let compute = computing(args)?.start(Placement::Auto, args.quiet)?;
     let mut model = Model::load(&args.model)?;
     model.preprocess.set_max_memory(args.read.max_memory.unwrap_or_else(default_limit));
-    let printer = Printer::new(&model, args.proba)?;
+    let printer = Printer::new(&model, Form::of(args))?;
     let mut sink = match &args.output {
         Some(path) => Sink::File(AtomicFile::create(path)?, path),
         None => Sink::Stdout(Console::new(false)),
     };
     let signals = args.output.as_ref().map(|_| Signals::install()).transpose()?;
+    let mut check = || signals.as_ref().map_or(Ok(()), Signals::check);
     let mut notes = Notes::new();
-    let outcome = each_chunk(&model, args, &compute.device, &mut notes, |scorer, features| {
-        signals.as_ref().map_or(Ok(()), Signals::check)?;
-        let scores = scorer.score(features)?.outputs;
-        let mut text = String::new();
-        for row in scores.outer_iter() {
-            printer.row(&row.to_vec(), &mut text);
+    let outcome = match args.explain {
+        Some(most) => explain(&model, args, &mut notes, most, &mut sink, &mut check),
+        None => {
+            let sparse = model.preprocess.is_sparse();
+            let mut scorer = Scorer::new(&model.members, &model.config, sparse, &compute.device)?;
+            each_chunk(&model, args, &mut notes, |features| {
+                check()?;
+                let scores = scorer.score(features)?.outputs;
+                let mut text = String::new();
+                for row in scores.outer_iter() {
+                    printer.row(&row.to_vec(), &mut text);
+                }
+                sink.write(text.as_bytes())
+            })
         }
-        sink.write(text.as_bytes())
-    });
+    };
     show_notes(&mut notes, args.quiet);
     outcome?;
     sink.finish()
 }
 
+/// What computes: explanations are the CPU's alone.
+fn computing(args: &PredictArgs) -> Result<RunArgs> {
+    let RunArgs { threads, device } = &args.run;
+    match (args.explain, device) {
+        (Some(_), Request::Gpu(_)) => {
+            Err(Error::Usage("--explain computes on the CPU: leave --device out".into()))
+        }
+        (Some(_), _) => Ok(RunArgs { threads: *threads, device: Request::Cpu }),
+        (None, _) => Ok(RunArgs { threads: *threads, device: device.clone() }),
+    }
+}
+
+fn explain(
+    model: &Model,
+    args: &PredictArgs,
+    notes: &mut Notes,
+    most: usize,
+    sink: &mut Sink<'_>,
+    check: &mut dyn FnMut() -> Result<()>,
+) -> Result<()> {
+    let (mut explainer, mut lines) = (Explainer::new(model), explain::Lines::new(model));
+    each_chunk(model, args, notes, |features| {
+        explainer.explain(features, most, |explained| {
+            check()?;
+            sink.write(lines.next(explained)?.as_bytes())
+        })
+    })
+}
+
 fn each_chunk(
     model: &Model,
     args: &PredictArgs,
-    device: &Device,
     notes: &mut Notes,
-    mut with: impl FnMut(&mut Scorer, &Features) -> Result<()>,
+    mut with: impl FnMut(&Features) -> Result<()>,
 ) -> Result<()> {
     let preprocess = &model.preprocess;
     let options = args.read.options(args.read.labels.as_deref());
     let mut reader = Reader::open(&args.data, &options, Some(preprocess.schema()), false)?;
-    let mut scorer = Scorer::new(&model.members, &model.config, preprocess.is_sparse(), device)?;
     while let Some(rows) = reader.next(CHUNK, notes)? {
-        let features = preprocess.apply(rows, &args.data, notes)?;
-        with(&mut scorer, &features)?;
+        with(&preprocess.apply(rows, &args.data, notes)?)?;
     }
     Ok(())
+}
+
+/// What is printed of a row.
+#[derive(Clone, Copy, PartialEq)]
+enum Form {
+    Prediction,
+    Probabilities,
+    Scores,
+}
+
+impl Form {
+    fn of(args: &PredictArgs) -> Self {
+        match (args.proba, args.raw) {
+            (true, _) => Self::Probabilities,
+            (_, true) => Self::Scores,
+            _ => Self::Prediction,
+        }
+    }
 }
 
 /// How a row's scores become a line.
 struct Printer<'a> {
     model: &'a Model,
     outcome: Outcome,
-    proba: bool,
+    form: Form,
 }
 
 impl<'a> Printer<'a> {
-    fn new(model: &'a Model, proba: bool) -> Result<Self> {
+    fn new(model: &'a Model, form: Form) -> Result<Self> {
         let outcome = Outcome::of(model);
         let probe = vec![0.0; model.config.loss.n_outputs(model.labels.n_classes())];
-        if proba && outcome.probabilities(&probe).is_none() {
+        if form == Form::Probabilities && outcome.probabilities(&probe).is_none() {
             return Err(Error::Usage(format!(
                 "--proba: a model trained with {} loss has no probabilities; leave --proba out",
                 llfm::config::name_of(model.config.loss)
             )));
         }
-        Ok(Self { model, outcome, proba })
+        Ok(Self { model, outcome, form })
     }
 
     fn row(&self, scores: &[f32], text: &mut String) {
-        if self.model.labels.n_classes() == 0 {
-            push_number(text, self.outcome.value(scores));
-        } else if let (true, Some(p)) = (self.proba, self.outcome.probabilities(scores)) {
-            let wanted = if scores.len() == 1 { &p[1..] } else { &p[..] };
-            for (i, &p) in wanted.iter().enumerate() {
-                if i > 0 {
-                    text.push(',');
-                }
-                push_number(text, p as f32);
+        match (self.model.labels.n_classes(), self.form) {
+            (0, Form::Scores) => push_number(text, self.outcome.unclamped(scores)),
+            (0, _) => push_number(text, self.outcome.value(scores)),
+            (_, Form::Scores) => push_list(text, scores.iter().copied()),
+            (_, Form::Probabilities) => {
+                let p = self.outcome.probabilities(scores).unwrap_or_default();
+                let wanted = if scores.len() == 1 { &p[1..] } else { &p[..] };
+                push_list(text, wanted.iter().map(|&p| p as f32));
             }
-        } else {
-            text.push_str(self.model.labels.class_name(self.outcome.class(scores) as usize));
+            (_, Form::Prediction) => {
+                text.push_str(self.model.labels.class_name(self.outcome.class(scores) as usize));
+            }
         }
         text.push('\n');
     }
 }
 
+/// Numbers with commas between them.
+fn push_list(text: &mut String, numbers: impl Iterator<Item = f32>) {
+    for (i, number) in numbers.enumerate() {
+        if i > 0 {
+            text.push(',');
+        }
+        push_number(text, number);
+    }
+}
+
 /// The shortest decimal that reads back as the same number; tiny and huge ones with an exponent.
-fn push_number(text: &mut String, number: f32) {
+pub(super) fn push_number(text: &mut String, number: f32) {
     use std::fmt::Write;
     let size = number.abs();
     let _ = if size != 0.0 && !(1e-4..1e16).contains(&size) {

@@ -6,7 +6,9 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use llfm::Result;
 use llfm::backend::{DeviceUse, Placement};
+use llfm::config::{TrainConfig, name_of};
 use llfm::event::{EpochReport, Event};
+use llfm::metrics::EvalMetric;
 use serde::Serialize;
 
 use super::args::TalkArgs;
@@ -22,6 +24,7 @@ pub(crate) struct Progress {
     lines: bool,
     members: usize,
     rows_per_step: u64,
+    metric: EvalMetric,
     pub(crate) epochs: Vec<EpochReport>,
     pub(crate) lipschitz: f64,
     pub(crate) anchors: usize,
@@ -45,16 +48,17 @@ fn device_line(device_use: &DeviceUse) -> String {
 }
 
 impl Progress {
-    /// Follows a run of some members.
-    pub(crate) fn new(talk: &TalkArgs, members: usize, batch_size: usize) -> Self {
+    /// Follows a run.
+    pub(crate) fn new(talk: &TalkArgs, config: &TrainConfig) -> Self {
         let terminal = io::stderr().is_terminal();
         Self {
             bar: (terminal && !talk.quiet).then(bar),
             quiet: talk.quiet,
             json: talk.json,
             lines: !talk.quiet && (!terminal || talk.verbose),
-            members,
-            rows_per_step: batch_size as u64,
+            members: config.ensemble,
+            rows_per_step: config.batch_size as u64,
+            metric: config.eval_metric,
             epochs: Vec::new(),
             lipschitz: 0.0,
             anchors: 0,
@@ -119,8 +123,8 @@ impl Progress {
             self.aside(|| tell(&self.epoch_line(report)));
         }
         if let Some(bar) = &self.bar {
-            let valid =
-                report.valid_loss.map_or_else(String::new, |loss| format!(" · valid {loss:.4}"));
+            let valid = self.valid(report).map(|(name, value)| format!(" · {name} {value:.4}"));
+            let valid = valid.collect::<String>();
             bar.set_message(format!(
                 "epoch {}/{} · loss {:.4}{valid}",
                 report.epoch, report.epochs, report.train_loss
@@ -144,10 +148,8 @@ impl Progress {
             "epoch {:>width$}/{}  train {:.5}",
             report.epoch, report.epochs, report.train_loss
         );
-        for (name, loss) in [("valid", report.valid_loss), ("test", report.test_loss)] {
-            if let Some(loss) = loss {
-                let _ = write!(line, "  {name} {loss:.5}");
-            }
+        for (name, value) in self.valid(report).chain(named("test", report.test_loss)) {
+            let _ = write!(line, "  {name} {value:.5}");
         }
         let _ = write!(line, "  active {:.2}", report.mean_active);
         if report.dead_anchors > 0 {
@@ -157,6 +159,12 @@ impl Progress {
         line
     }
 
+    /// What the validation rows came to, with its names.
+    fn valid(&self, report: &EpochReport) -> impl Iterator<Item = (String, f64)> + use<> {
+        let metric = format!("valid {}", name_of(self.metric));
+        named("valid", report.valid_loss).chain(named(&metric, report.valid_metric))
+    }
+
     /// Prints past the bar.
     fn aside(&self, print: impl FnOnce()) {
         match &self.bar {
@@ -164,6 +172,10 @@ impl Progress {
             None => print(),
         }
     }
+}
+
+fn named(name: &str, value: Option<f64>) -> impl Iterator<Item = (String, f64)> + use<> {
+    value.map(|value| (name.to_owned(), value)).into_iter()
 }
 
 fn bar() -> ProgressBar {

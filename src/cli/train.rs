@@ -6,10 +6,13 @@ use std::path::{Path, PathBuf};
 
 use llfm::backend::Device;
 use llfm::config::defaults::{self, DataShape};
-use llfm::config::{Loss, TrainConfig};
+use llfm::config::resume::resume;
+use llfm::config::{Loss, TrainConfig, name_of};
 use llfm::data::Task;
 use llfm::event::Flow;
 use llfm::experiment::Measured;
+use llfm::metrics::EvalMetric;
+use llfm::model::Model;
 use llfm::output::OutputLock;
 use llfm::settings::Settings;
 use llfm::train::Trained;
@@ -28,9 +31,10 @@ use super::signals::Signals;
 /// Runs the command.
 pub(crate) fn run(args: &TrainArgs) -> Result<()> {
     check_outputs(args)?;
-    check_settings(&args.settings)?;
+    let start = args.init_model.as_deref().map(Model::load).transpose()?;
+    let plan = Plan::of(&args.settings, start.as_ref())?;
     let has_valid = args.parts.valid.is_some() || args.parts.valid_fraction > 0.0;
-    check_patience(&args.settings, has_valid)?;
+    check_watch(&args.settings, has_valid)?;
     let compute = args.run.start(args.data_placement, args.talk.quiet)?;
     let lock = args.output.model.as_deref().filter(|path| !is_special(path));
     let lock = lock.map(OutputLock::acquire).transpose()?;
@@ -40,11 +44,11 @@ pub(crate) fn run(args: &TrainArgs) -> Result<()> {
     }
     let signals = Signals::install()?;
     let reading = signals.end_at_once(lock.as_ref().map(|lock| lock.path().to_owned()));
-    let loaded = Loaded::read(args)?;
+    let loaded = Loaded::read(args, start)?;
     drop(reading);
-    check_patience(&args.settings, loaded.rows.valid.is_some())?;
+    check_watch(&args.settings, loaded.rows.valid.is_some())?;
     let shape = loaded.rows.shape();
-    let config = defaults::resolve(&args.settings, &shape)?;
+    let config = plan.config(&shape)?;
     check_model(&config, &shape, args.read.max_memory.unwrap_or_else(default_limit))?;
     compute.device.check_model(&config, &shape)?;
     let mut job = Job::new(args, config, compute, loaded, signals);
@@ -69,6 +73,7 @@ fn check_outputs(args: &TrainArgs) -> Result<()> {
         Some(&args.data),
         parts.valid.as_ref(),
         parts.test.as_ref(),
+        args.init_model.as_ref(),
         args.read.labels.as_ref(),
         parts.valid_labels.as_ref(),
         parts.test_labels.as_ref(),
@@ -83,23 +88,64 @@ fn check_outputs(args: &TrainArgs) -> Result<()> {
     outputs::check(&outputs, &inputs, args.output.force)
 }
 
-/// Refuses settings that fit no data, rather than after minutes of reading.
-pub(super) fn check_settings(settings: &Settings) -> Result<()> {
-    let task = settings.task.flatten().unwrap_or(match settings.loss.flatten() {
-        Some(Loss::Softmax | Loss::Ovr) => Task::Multiclass,
-        Some(Loss::Squared) => Task::Regression,
-        Some(Loss::Logistic | Loss::Hinge) | None => Task::Binary,
-    });
-    let anything =
-        DataShape { rows: 1000, features: 10, nonzeros: 10_000, sparse: false, classes: 2, task };
-    defaults::resolve(settings, &anything).map(drop)
+/// Where the settings come from: flags and defaults, and a model to go on from.
+struct Plan<'a> {
+    settings: &'a Settings,
+    /// The settings of that model, and how many members it has.
+    start: Option<(TrainConfig, usize)>,
 }
 
-/// Refuses a patience with no validation loss to wait for.
-pub(super) fn check_patience(settings: &Settings, has_valid: bool) -> Result<()> {
-    match settings.patience {
-        Some(patience) if !has_valid => Err(Error::Usage(format!(
-            "--patience {patience} needs validation rows: name them by --valid, or hold some out by \
+impl<'a> Plan<'a> {
+    /// Refuses settings that fit no data, or not the model, before the data is read.
+    fn of(settings: &'a Settings, start: Option<&Model>) -> Result<Self> {
+        let Some(model) = start else {
+            check_settings(settings)?;
+            return Ok(Self { settings, start: None });
+        };
+        let plan = Self { settings, start: Some((model.config.clone(), model.members.len())) };
+        let shape = DataShape {
+            features: model.preprocess.n_features(),
+            sparse: model.preprocess.is_sparse(),
+            classes: model.labels.n_classes().max(1),
+            ..any_data(model.config.task)
+        };
+        plan.config(&shape).map(|_| plan)
+    }
+
+    fn config(&self, shape: &DataShape) -> Result<TrainConfig> {
+        match &self.start {
+            None => defaults::resolve(self.settings, shape),
+            Some((model, members)) => resume(self.settings, shape, model, *members),
+        }
+    }
+}
+
+/// A shape that nothing is known about yet.
+fn any_data(task: Task) -> DataShape {
+    DataShape { rows: 1000, features: 10, nonzeros: 10_000, sparse: false, classes: 2, task }
+}
+
+/// Refuses settings that fit no data, rather than after minutes of reading.
+pub(super) fn check_settings(settings: &Settings) -> Result<()> {
+    let task =
+        settings.task.flatten().unwrap_or(match (settings.loss.flatten(), settings.eval_metric) {
+            (Some(Loss::Softmax | Loss::Ovr), _) => Task::Multiclass,
+            (Some(Loss::Squared), _) | (None, Some(EvalMetric::Rmse | EvalMetric::Mae)) => {
+                Task::Regression
+            }
+            (Some(Loss::Logistic | Loss::Hinge) | None, _) => Task::Binary,
+        });
+    defaults::resolve(settings, &any_data(task)).map(drop)
+}
+
+/// Refuses a patience or a metric with no validation rows to look at.
+pub(super) fn check_watch(settings: &Settings, has_valid: bool) -> Result<()> {
+    let patience = settings.patience.map(|n| format!("--patience {n}"));
+    let metric = settings.eval_metric.filter(|metric| *metric != EvalMetric::Loss);
+    let metric = metric.map(|metric| format!("--eval-metric {}", name_of(metric)));
+    match patience.or(metric) {
+        Some(flag) if !has_valid => Err(Error::Usage(format!(
+            "{flag} needs validation rows: name them by --valid, or hold some out by \
              --valid-fraction"
         ))),
         _ => Ok(()),
@@ -137,8 +183,7 @@ impl<'a> Job<'a> {
 
     /// Trains with the progress shown; a signal ends it after the step.
     fn train(&mut self) -> Result<(Trained, Progress)> {
-        let mut progress =
-            Progress::new(&self.args.talk, self.config.ensemble, self.config.batch_size);
+        let mut progress = Progress::new(&self.args.talk, &self.config);
         let (signals, console) = (&self.signals, &mut self.console);
         let mut failed = None;
         let device = &self.compute.device;

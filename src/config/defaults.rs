@@ -77,6 +77,7 @@ pub fn resolve(settings: &Settings, shape: &DataShape) -> Result<TrainConfig> {
         batch_size,
         epochs: settings.epochs.unwrap_or_else(|| epochs_of(shape)),
         patience: settings.patience,
+        eval_metric: settings.eval_metric.unwrap_or_default(),
         l2: settings.l2.unwrap_or_else(|| l2_of(shape, batch_size, anchors)),
         weight_decay: settings.weight_decay.unwrap_or(0.0),
         init_scale: settings.init_scale.unwrap_or_else(|| init_scale_of(shape)),

@@ -182,6 +182,25 @@ impl LabelMap {
         }
     }
 
+    /// Refuses labels that a model has no class for.
+    ///
+    /// # Errors
+    /// [`Error::Data`] naming them, and those of [`LabelMap::targets`].
+    pub fn check_known(&self, labels: &RawLabels, place: &Path) -> Result<()> {
+        // What it has to say is said again when the rows are prepared.
+        let targets = self.targets(labels, place, &mut Notes::new())?;
+        let (Targets::Classes(classes), Self::Classes { names: known, .. }) = (targets, self)
+        else {
+            return Ok(());
+        };
+        let Some((rows, names)) = unknown(&classes, labels) else { return Ok(()) };
+        let message = format!(
+            "{rows} rows with labels the model has no class for ({names}); its classes are {}",
+            shown(known)
+        );
+        Err(Error::data(Place::file(place), message))
+    }
+
     /// Number of classes; 0 for a regression.
     pub fn n_classes(&self) -> usize {
         match self {
@@ -335,12 +354,17 @@ fn numbers(labels: &RawLabels, place: &Path) -> Result<Vec<f32>> {
 
 /// Names the labels training never saw.
 fn warn_unknown(classes: &[u32], labels: &RawLabels, place: &Path, notes: &mut Notes) {
-    let rows = classes.iter().zip(0..).filter(|(class, _)| **class == UNKNOWN_CLASS);
-    let rows: Vec<usize> = rows.map(|(_, row)| row).collect();
-    if !rows.is_empty() {
-        let names = shown(&Summary::of(&labels.select(&rows)).names);
+    if let Some((rows, names)) = unknown(classes, labels) {
         let file = place.display();
         let text = format!("rows of {file} with labels training never saw ({names}): all wrong");
-        notes.warn_count(rows.len() as u64, text);
+        notes.warn_count(rows, text);
     }
+}
+
+/// How many rows have labels that are no class, and these labels.
+fn unknown(classes: &[u32], labels: &RawLabels) -> Option<(u64, String)> {
+    let rows = classes.iter().zip(0..).filter(|(class, _)| **class == UNKNOWN_CLASS);
+    let rows: Vec<usize> = rows.map(|(_, row)| row).collect();
+    let names = || shown(&Summary::of(&labels.select(&rows)).names);
+    (!rows.is_empty()).then(|| (rows.len() as u64, names()))
 }

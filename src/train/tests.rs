@@ -83,7 +83,7 @@ fn run(failing: usize, steps: Option<usize>) -> Result<Trained> {
         task: Task::Binary,
     };
     let config = defaults::resolve(&settings, &shape)?;
-    let data = TrainData { train: &rows, valid: None, test: None, n_classes: 2, never_seen: &[] };
+    let data = TrainData::new(&rows, 2);
     let device = FailingDevice { begun: Cell::new(0), failing, steps };
     train_on(&data, &config, &device, &mut |_| Flow::Continue)
 }

@@ -3,6 +3,7 @@
 use crate::config::{Loss, TrainConfig};
 use crate::error::Result;
 use crate::event::EpochReport;
+use crate::metrics::EvalMetric;
 use crate::model::Parameters;
 
 /// A loss this many times that of knowing nothing is no longer training.
@@ -17,11 +18,13 @@ pub(super) struct Watch {
     pub(super) epoch: usize,
     /// Epoch `best` is from, 0 for the start.
     pub(super) best_epoch: usize,
-    /// Best parameters by validation loss, or the last where there is none.
+    /// Best parameters by the metric of the validation rows, or the last where there is none.
     pub(super) best: Parameters,
     /// What to do about a loss that diverged.
     pub(super) diverged: Option<String>,
-    best_loss: f64,
+    metric: EvalMetric,
+    /// [`Watch::cost`] of `best`.
+    best_cost: f64,
     limit: f64,
     first_loss: Option<f64>,
 }
@@ -44,7 +47,8 @@ impl Watch {
             best_epoch: 0,
             best: initial,
             diverged: None,
-            best_loss: f64::INFINITY,
+            metric: config.eval_metric,
+            best_cost: f64::INFINITY,
             limit: DIVERGED * unknowing * unit,
             first_loss: None,
         }
@@ -52,9 +56,15 @@ impl Watch {
 
     pub(super) fn goes_on(&self, config: &TrainConfig) -> bool {
         let patient = config.patience.is_none_or(|patience| {
-            self.best_loss.is_infinite() || self.epoch - self.best_epoch < patience
+            self.best_cost.is_infinite() || self.epoch - self.best_epoch < patience
         });
         self.diverged.is_none() && self.epoch < config.epochs && patient
+    }
+
+    /// What the best epoch has least of.
+    fn cost(&self, report: &EpochReport) -> Option<f64> {
+        let sign = if self.metric.rises() { -1.0 } else { 1.0 };
+        report.valid_metric.map(|value| sign * value).or(report.valid_loss)
     }
 
     /// Takes note of an epoch; reads the parameters where they are worth keeping.
@@ -68,13 +78,14 @@ impl Watch {
         let diverged = !report.train_loss.is_finite()
             || report.train_loss > limit
             || report.valid_loss.is_some_and(|loss| !loss.is_finite());
-        let better = report.valid_loss.is_none_or(|loss| loss < self.best_loss);
+        let cost = self.cost(report);
+        let better = cost.is_none_or(|cost| cost < self.best_cost);
         if !diverged && better {
             let parameters = parameters()?;
             if parameters.is_finite() {
                 self.best = parameters;
                 self.best_epoch = self.epoch;
-                self.best_loss = report.valid_loss.unwrap_or(f64::INFINITY);
+                self.best_cost = cost.unwrap_or(f64::INFINITY);
                 return Ok(());
             }
         }

@@ -135,6 +135,63 @@ fn a_validation_set_keeps_the_best_epoch_and_patience_ends_early() {
     assert_eq!(epochs.len(), best + 2);
 }
 
+#[test]
+fn the_metric_asked_for_chooses_the_epoch_and_is_shown() {
+    let bench = Bench::new();
+    bench.write("two.svm", &rings(300, 1));
+    bench.write("many.csv", &clouds(300, 1));
+    bench.write("value.csv", &curve(300, 1));
+    let rate = |i: usize| if (i / 20 + i % 20).is_multiple_of(2) { 5 } else { 1 };
+    let ratings = (0..400).map(|i| format!("{}\t{}\t{}\n", i / 20, i % 20, rate(i)));
+    bench.write("u1.base", &ratings.collect::<String>());
+    let runs = [
+        ("two.svm", "auc", "auc", true),
+        ("two.svm", "log-loss", "log_loss", false),
+        ("two.svm --loss hinge", "accuracy", "accuracy", true),
+        ("many.csv", "macro-f1", "macro_f1", true),
+        ("value.csv", "mae", "mae", false),
+        ("u1.base --method fm", "rmse", "rmse", false),
+    ];
+    for (data, metric, key, rises) in runs {
+        let line = format!(
+            "train {data} --valid-fraction 0.3 --epochs 8 --learning-rate 0.1 --eval-metric {metric} --json"
+        );
+        let done = bench.line(&line).succeeds();
+        let (result, lines) = (done.result(), done.json_lines());
+        assert_eq!(lines[0]["settings"]["eval_metric"], metric);
+        let values: Vec<f64> = lines.iter().filter_map(|l| l["valid_metric"].as_f64()).collect();
+        assert_eq!(values.len(), 8);
+        let costs: Vec<f64> = values.iter().map(|v| if rises { -v } else { *v }).collect();
+        let least = costs.iter().copied().fold(f64::INFINITY, f64::min);
+        let first = costs.iter().position(|cost| *cost == least).expect("one is the least");
+        assert_eq!(result["best_epochs"][0], first + 1, "{metric}: {values:?}");
+        let measured = result["valid"][key].as_f64().expect("it applies");
+        assert!((measured - values[first]).abs() < 1e-9, "{metric}: {measured} of {values:?}");
+        assert!(done.err.contains(&format!("valid {metric} ")), "{}", done.err);
+    }
+    let done = bench.line("train many.csv --valid-fraction 0.3 --epochs 2 --eval-metric error");
+    assert!(done.succeeds().out.contains("best by validation error"));
+    let loss = bench.line("train many.csv --valid-fraction 0.3 --epochs 1 --json").succeeds();
+    assert!(loss.json_lines()[1].get("valid_metric").is_none(), "the loss is there already");
+}
+
+#[test]
+fn a_metric_of_the_wrong_task_or_of_no_rows_is_refused() {
+    let bench = Bench::new();
+    bench.write("many.csv", &clouds(90, 1));
+    bench.write("two.svm", &rings(90, 1));
+    bench.write("one.svm", "1 1:0.1 2:0.2 3:1\n1 1:0.2 2:0.1 3:1\n");
+    let words = ["--eval-metric auc", "log-loss, accuracy, error, macro-f1"];
+    bench.line("train many.csv --valid-fraction 0.2 --eval-metric auc").fails(2, &words);
+    bench
+        .line("train two.svm --valid one.svm --epochs 1 --eval-metric auc")
+        .fails(2, &["--eval-metric auc", "lack a class"]);
+    bench.line("train two.svm --valid one.svm --epochs 1 --eval-metric error").succeeds();
+    bench.write("c.toml", "eval-metric = \"auc\"\nvalid-fraction = 0.3\nepochs = 1\n");
+    let done = bench.line("train two.svm --config c.toml --json").succeeds();
+    assert_eq!(done.json_lines()[0]["settings"]["eval_metric"], "auc");
+}
+
 #[cfg(unix)]
 #[test]
 fn a_path_that_is_not_utf8_works() {

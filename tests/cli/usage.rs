@@ -3,7 +3,7 @@
 use crate::bench::{Bench, clouds};
 
 /// Every setting with values it cannot have; the first flag is the one to be named.
-const BAD: [&str; 67] = [
+const BAD: [&str; 73] = [
     "--method gbm",
     "--coding hard",
     "--coding single",
@@ -39,6 +39,12 @@ const BAD: [&str; 67] = [
     "--epochs many",
     "--patience 0 --valid-fraction 0.1",
     "--patience 3",
+    "--eval-metric gini --valid-fraction 0.1",
+    "--eval-metric auc",
+    "--eval-metric auc --task multiclass --valid-fraction 0.1",
+    "--eval-metric rmse --loss hinge --valid-fraction 0.1",
+    "--eval-metric log-loss --loss hinge --valid-fraction 0.1",
+    "--eval-metric accuracy --task regression --valid-fraction 0.1",
     "--anchors 2 --method fm",
     "--bandwidth 1 --lipschitz 1 --method llfm-do",
     "--learn none,anchors",

@@ -223,6 +223,7 @@ impl Problem {
             batch_size: self.rows.len(),
             epochs: 1,
             patience: None,
+            eval_metric: llfm::metrics::EvalMetric::Loss,
             l2: 0.0,
             weight_decay: 0.0,
             init_scale: 0.1,

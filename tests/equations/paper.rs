@@ -107,7 +107,7 @@ fn run(problem: &Problem, device: &Device, config: &TrainConfig) -> (Trained, Ve
         targets: Targets::Classes(problem.flat_targets().0),
         weights: None,
     };
-    let data = TrainData { train: &rows, valid: None, test: None, n_classes: 2, never_seen: &[] };
+    let data = TrainData::new(&rows, 2);
     let mut reports = Vec::new();
     let trained = train(&data, config, device, &mut |event| {
         if let Event::Epoch(report) = event {

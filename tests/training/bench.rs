@@ -4,7 +4,7 @@ use llfm::backend::Device;
 use llfm::config::{Coding, Distance, Learn, Loss, Method, Optimizer, Schedule, TrainConfig};
 use llfm::data::{Csr, Dataset, Features, Targets, Task};
 use llfm::event::{EpochReport, Event, Flow};
-use llfm::metrics::{self, Metrics};
+use llfm::metrics::{self, EvalMetric, Metrics};
 use llfm::outcome::Outcome;
 use llfm::predict::Scorer;
 use llfm::train::{TrainData, Trained, train};
@@ -52,6 +52,7 @@ pub(crate) fn config(method: Method) -> TrainConfig {
         batch_size: 32,
         epochs: 5,
         patience: None,
+        eval_metric: EvalMetric::Loss,
         l2: 0.0,
         weight_decay: 0.0,
         init_scale: 0.1,
@@ -122,7 +123,7 @@ pub(crate) fn compressed(data: &Dataset) -> Dataset {
 /// Training rows alone.
 pub(crate) fn only(train: &Dataset) -> TrainData<'_> {
     let n_classes = if matches!(train.targets, Targets::Values(_)) { 1 } else { 2 };
-    TrainData { train, valid: None, test: None, n_classes, never_seen: &[] }
+    TrainData::new(train, n_classes)
 }
 
 /// Trains to the end.

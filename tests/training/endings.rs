@@ -2,6 +2,7 @@
 
 use llfm::config::{Method, Optimizer, Schedule, TrainConfig};
 use llfm::data::Dataset;
+use llfm::metrics::EvalMetric;
 use llfm::predict::mean_loss;
 use llfm::train::TrainData;
 
@@ -69,6 +70,23 @@ fn patience_ends_a_run_and_test_rows_change_nothing() {
     assert_eq!(tested.trained.members, patient.trained.members);
     assert!(tested.epochs.iter().all(|e| e.test_loss.is_some_and(f64::is_finite)));
     assert!(patient.epochs.iter().all(|e| e.test_loss.is_none()));
+}
+
+#[test]
+fn the_best_epoch_is_that_of_the_chosen_metric_whether_it_rises_or_falls() {
+    let (train, valid) = (rings(80, 4, 1), rings(200, 4, 2));
+    for metric in [EvalMetric::Auc, EvalMetric::Accuracy, EvalMetric::Error, EvalMetric::MacroF1] {
+        let config = TrainConfig { eval_metric: metric, patience: Some(4), ..overfitting() };
+        let run = run(&watched(&train, &valid), &config);
+        let sign = if metric.rises() { -1.0 } else { 1.0 };
+        let costs: Vec<f64> =
+            run.epochs.iter().map(|e| sign * e.valid_metric.expect("it is not the loss")).collect();
+        let best = run.trained.best_epochs[0];
+        assert_eq!(costs[best - 1], least(&costs));
+        assert_eq!(costs.len(), best + 4, "patience waits for the same metric");
+        let found = metric.of(&run.metrics(&config, &valid)).expect("it applies");
+        assert_eq!(sign * found, least(&costs));
+    }
 }
 
 #[test]

@@ -62,7 +62,10 @@ impl Job<'_> {
             config.seed
         );
         let device = self.compute.describe();
-        for (name, text) in [("data", data), ("training", learning), ("device", device)] {
+        let start = self.args.init_model.as_ref();
+        let start = start.map(|path| ("start", path.display().to_string()));
+        let lines = [("data", data), ("training", learning), ("device", device)];
+        for (name, text) in start.into_iter().chain(lines) {
             let name = console.dim(&format!("{name:<9}"));
             console.line(&format!("  {name}{text}"))?;
         }
@@ -154,7 +157,8 @@ impl Job<'_> {
         let mut lines = vec![("model", model), ("time", time)];
         if self.loaded.rows.valid.is_some() {
             let best: Vec<String> = trained.best_epochs.iter().map(ToString::to_string).collect();
-            lines.push(("kept", format!("epoch {}, the best by validation loss", best.join(", "))));
+            let (best, metric) = (best.join(", "), name_of(self.config.eval_metric));
+            lines.push(("kept", format!("epoch {best}, the best by validation {metric}")));
         }
         for (name, text) in lines {
             let name = self.console.dim(&format!("{name:<9}"));

@@ -59,13 +59,7 @@ impl Case {
     }
 
     pub(super) fn data(&self) -> TrainData<'_> {
-        TrainData {
-            train: &self.rows,
-            valid: None,
-            test: None,
-            n_classes: self.classes,
-            never_seen: &[],
-        }
+        TrainData::new(&self.rows, self.classes)
     }
 }
 
