@@ -9,6 +9,8 @@ override n_outputs: u32;
 override capacity: u32;
 override coding: u32;
 override loss: u32;
+// ε of label smoothing.
+override label_smoothing: f32;
 override slopes: bool;
 override train: bool;
 
@@ -145,6 +147,29 @@ fn channel_slopes(row: u32, row_target: u32, share: f32, lane: u32) -> f32 {
     return sum_over_lanes(lane, lane_loss);
 }
 
+// What smoothing adds to the label of a channel: ε/C, and −ε to that of the row's own class.
+fn added_label(channel: u32, class_of_row: u32) -> f32 {
+    // A single channel is that of class 1 of two.
+    let own = channel + select(0u, 1u, n_outputs == 1u) == class_of_row;
+    return label_smoothing * (1.0 / f32(max(n_outputs, 2u)) - select(0.0, 1.0, own));
+}
+
+// What smoothing takes off the loss: Σ_c of the added labels times ŷ_c. In uniform control flow.
+fn smoothed_off(row: u32, class_of_row: u32, lane: u32) -> f32 {
+    var lane_taken = 0.0;
+    for (var c = lane; c < n_outputs; c += LANES) {
+        lane_taken = fma(added_label(c, class_of_row), outputs[row * n_outputs + c], lane_taken);
+    }
+    return sum_over_lanes(lane, lane_taken);
+}
+
+// The same of the slopes times `share` in `outputs`.
+fn smooth_slopes(row: u32, class_of_row: u32, share: f32, lane: u32) {
+    for (var c = lane; c < n_outputs; c += LANES) {
+        outputs[row * n_outputs + c] -= added_label(c, class_of_row) * share;
+    }
+}
+
 // ∂ℓ/∂u / b of one active anchor.
 fn distance_slope(it: Active, a: f32, phi: f32, mean: f32, code: RowCode) -> f32 {
     let below = phi - a;
@@ -208,10 +233,16 @@ fn blend(
     // What the row's slopes have of the batch's.
     let share = step.inverse_batch * weight;
     var row_loss = 0.0;
+    if label_smoothing > 0.0 {
+        row_loss = -smoothed_off(row, labels.x, lane);
+    }
     if loss == SOFTMAX {
-        row_loss = softmax_slopes(row, labels.x, share, lane);
+        row_loss += softmax_slopes(row, labels.x, share, lane);
     } else {
-        row_loss = channel_slopes(row, labels.x, share, lane);
+        row_loss += channel_slopes(row, labels.x, share, lane);
+    }
+    if label_smoothing > 0.0 {
+        smooth_slopes(row, labels.x, share, lane);
     }
     // A row that overflowed has no loss, and its slopes may be lost: the host must hear of it.
     let broken = sum_over_lanes(lane, lane_broken) > 0.0;

@@ -169,6 +169,9 @@ pub struct TrainConfig {
     pub eval_metric: EvalMetric,
     /// Coupled L2 penalty on linear weights and factors, ½·l2·‖θ‖² per batch mean.
     pub l2: f64,
+    /// Share ε of every label that is spread over the classes alike; 0: none.
+    #[serde(default)]
+    pub label_smoothing: f64,
     /// Decoupled decay of linear weights and factors, relative to the rate.
     pub weight_decay: f64,
     /// Deviation of the initial factors.
@@ -204,6 +207,11 @@ impl Loss {
             Self::Softmax | Self::Ovr => n_classes,
             Self::Logistic | Self::Hinge | Self::Squared => 1,
         }
+    }
+
+    /// Whether scores have probabilities, and labels may be smoothed.
+    pub fn has_probabilities(self) -> bool {
+        !matches!(self, Self::Hinge | Self::Squared)
     }
 
     fn suits(self, task: Task) -> bool {
@@ -262,6 +270,15 @@ impl TrainConfig {
         })?;
         ensure(self.target_active >= 1.0, || {
             format!("--target-active must be at least 1, found {}", self.target_active)
+        })?;
+        ensure((0.0..1.0).contains(&self.label_smoothing), || {
+            format!("--label-smoothing must be from 0 to below 1, found {}", self.label_smoothing)
+        })?;
+        ensure(self.label_smoothing == 0.0 || self.loss.has_probabilities(), || {
+            format!(
+                "--label-smoothing needs a loss of probabilities (logistic, softmax, ovr), not {}",
+                name_of(self.loss)
+            )
         })?;
         ensure(self.loss.suits(self.task), || {
             format!(

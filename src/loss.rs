@@ -23,6 +23,31 @@ pub(crate) fn class_loss(loss: Loss, scores: &mut [f32], class: u32) -> f32 {
     }
 }
 
+/// Loss of a row whose label is (1 − ε)·\[c = class\] + ε/C for each of C classes, ε the smoothing
+/// (Szegedy and others, *Rethinking the Inception Architecture*, CVPR 2016, section 7).
+///
+/// Logistic, softmax and one-vs-rest losses are linear in the label: what smoothing adds to it,
+/// times the scores, is what it takes off the loss.
+#[inline(always)]
+pub(crate) fn smoothed_loss(loss: Loss, smoothing: f32, scores: &mut [f32], class: u32) -> f32 {
+    if smoothing == 0.0 {
+        return class_loss(loss, scores, class);
+    }
+    // A single score is that of class 1 of two.
+    let first = usize::from(scores.len() == 1);
+    let every = smoothing / scores.len().max(2) as f32;
+    let added = |c: usize| if c + first == class as usize { every - smoothing } else { every };
+    let mut taken = 0.0;
+    for (c, score) in scores.iter().enumerate() {
+        taken = added(c).mul_add(*score, taken);
+    }
+    let value = class_loss(loss, scores, class);
+    for (c, slope) in scores.iter_mut().enumerate() {
+        *slope -= added(c);
+    }
+    value - taken
+}
+
 /// softplus(−yŷ), y = ±1.
 #[inline(always)]
 fn logistic(score: &mut f32, positive: bool) -> f32 {

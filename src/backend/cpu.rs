@@ -113,6 +113,7 @@ impl<'a, S: Store> Cpu<'a, S> {
             blend: Blend {
                 coding: config.coding,
                 loss: config.loss,
+                smoothing: config.label_smoothing as f32,
                 outputs: parameters.n_outputs(),
                 inverse_batch: 1.0,
                 slopes: config.learn.any(),

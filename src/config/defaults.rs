@@ -79,6 +79,7 @@ pub fn resolve(settings: &Settings, shape: &DataShape) -> Result<TrainConfig> {
         patience: settings.patience,
         eval_metric: settings.eval_metric.unwrap_or_default(),
         l2: settings.l2.unwrap_or_else(|| l2_of(shape, batch_size, anchors)),
+        label_smoothing: settings.label_smoothing.unwrap_or(0.0),
         weight_decay: settings.weight_decay.unwrap_or(0.0),
         init_scale: settings.init_scale.unwrap_or_else(|| init_scale_of(shape)),
         seed: settings.seed.unwrap_or(0),

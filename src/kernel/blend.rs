@@ -40,6 +40,8 @@ pub(crate) struct BatchLabels<'a> {
 pub(crate) struct Blend {
     pub(crate) coding: Coding,
     pub(crate) loss: Loss,
+    /// ε of label smoothing.
+    pub(crate) smoothing: f32,
     /// Output channels C.
     pub(crate) outputs: usize,
     /// 1 / b.
@@ -92,7 +94,9 @@ impl Blend {
         for r in 0..chunk.n_rows() {
             let slopes = &mut chunk.outputs[r * c..][..c];
             let value = match labels.targets {
-                BatchTargets::Classes(classes) => loss::class_loss(self.loss, slopes, classes[r]),
+                BatchTargets::Classes(classes) => {
+                    loss::smoothed_loss(self.loss, self.smoothing, slopes, classes[r])
+                }
                 BatchTargets::Values(values) => loss::squared(slopes, values[r]),
             };
             let weight = labels.weights.map_or(1.0, |weights| weights[r]);

@@ -42,6 +42,7 @@ pub(crate) fn all_specs() -> impl Iterator<Item = Spec> {
                 coding,
                 distance,
                 loss,
+                smoothing: smoothing_of(loss, distance),
                 learn_anchors: coding != Coding::Single,
                 learn_lipschitz: coding != Coding::Single,
                 learn_metric: coding != Coding::Single,
@@ -49,6 +50,12 @@ pub(crate) fn all_specs() -> impl Iterator<Item = Spec> {
             })
         })
     })
+}
+
+/// Half of the losses that labels can be smoothed under have them smoothed.
+fn smoothing_of(loss: Loss, distance: Distance) -> f64 {
+    let smooth = !matches!(loss, Loss::Hinge | Loss::Squared) && distance == Distance::Euclidean;
+    if smooth { 0.2 } else { 0.0 }
 }
 
 fn many_channels(loss: Loss) -> bool {
@@ -225,6 +232,7 @@ impl Problem {
             patience: None,
             eval_metric: llfm::metrics::EvalMetric::Loss,
             l2: 0.0,
+            label_smoothing: spec.smoothing,
             weight_decay: 0.0,
             init_scale: 0.1,
             seed: 0,

@@ -25,6 +25,7 @@ const SPEC: Spec = Spec {
     coding: Coding::Adaptive,
     distance: Distance::SqEuclidean,
     loss: Loss::Logistic,
+    smoothing: 0.0,
     learn_anchors: true,
     learn_lipschitz: false,
     learn_metric: false,

@@ -42,7 +42,7 @@ fn add_row(
     (target, weight): (Target, f64),
 ) {
     let pass = forward(params, spec, x);
-    let mut output_slopes = loss::slopes(spec.loss, &pass.output, target);
+    let mut output_slopes = loss::smoothed_slopes(spec.loss, spec.smoothing, &pass.output, target);
     output_slopes.iter_mut().for_each(|g| *g *= weight);
 
     for &i in &pass.active {

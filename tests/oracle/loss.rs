@@ -41,6 +41,33 @@ pub fn slopes(kind: Loss, output: &[f64], target: Target) -> Vec<f64> {
     }
 }
 
+/// The mean of ℓ over the classes the label may be: ε/C each, and 1 − ε more for its own.
+pub fn smoothed_loss(kind: Loss, smoothing: f64, output: &[f64], target: Target) -> f64 {
+    let parts = label_parts(smoothing, output.len(), target);
+    parts.into_iter().map(|(share, class)| share * loss(kind, output, class)).sum()
+}
+
+/// The same of the slopes.
+pub fn smoothed_slopes(kind: Loss, smoothing: f64, output: &[f64], target: Target) -> Vec<f64> {
+    let mut total = vec![0.0; output.len()];
+    for (share, class) in label_parts(smoothing, output.len(), target) {
+        let part = slopes(kind, output, class);
+        total.iter_mut().zip(part).for_each(|(total, slope)| *total += share * slope);
+    }
+    total
+}
+
+/// Shares of the label, and the classes they are given to.
+fn label_parts(smoothing: f64, channels: usize, target: Target) -> Vec<(f64, Target)> {
+    if smoothing == 0.0 {
+        return vec![(1.0, target)];
+    }
+    let classes = channels.max(2);
+    let mut parts = vec![(1.0 - smoothing, target)];
+    parts.extend((0..classes).map(|class| (smoothing / classes as f64, Target::Class(class))));
+    parts
+}
+
 /// ln(1 + exp(v)) without overflow.
 fn softplus(v: f64) -> f64 {
     v.max(0.0) + (-v.abs()).exp().ln_1p()

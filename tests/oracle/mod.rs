@@ -76,6 +76,8 @@ pub struct Spec {
     pub coding: Coding,
     pub distance: Distance,
     pub loss: Loss,
+    /// Share ε of each label that is spread over the classes alike.
+    pub smoothing: f64,
     pub learn_anchors: bool,
     pub learn_lipschitz: bool,
     pub learn_metric: bool,

@@ -3,7 +3,7 @@
 use super::{after, before};
 use crate::compare::Checked;
 use crate::compare::twins::view::{Active, RowCode, View};
-use crate::config::{Coding, Loss};
+use crate::config::{Coding, Loss, TrainConfig};
 
 /// ∂ℓ/∂ŷ / b and loss of each row; γg, κ and u·∂ℓ/∂u of each pair.
 pub(super) fn blend(view: &View<'_>) -> Vec<Checked> {
@@ -26,7 +26,7 @@ pub(super) fn blend(view: &View<'_>) -> Vec<Checked> {
         }
         let [target, weight] = targets[data_row as usize];
         let weight = f64::from(f32::from_bits(weight));
-        let (loss, mut g) = loss_of(view.config.loss, &y, target);
+        let (loss, mut g) = smoothed(view.config, &y, target);
         g.iter_mut().for_each(|g| *g *= weight / view.rows() as f64);
         for it in &active {
             slopes[0].extend(&found_scores[it.slot as usize * c..][..c]);
@@ -56,6 +56,25 @@ pub(super) fn blend(view: &View<'_>) -> Vec<Checked> {
         view.checked("pulls", found_kappas, kappas),
         view.checked("log slopes", found_log_slopes, log_slopes),
     ]
+}
+
+/// The mean of ℓ and ∂ℓ/∂ŷ over the classes a label may stand for, as smoothing weighs them.
+fn smoothed(config: &TrainConfig, y: &[f64], target: u32) -> (f64, Vec<f64>) {
+    let smoothing = config.label_smoothing;
+    let (loss, slopes) = loss_of(config.loss, y, target);
+    if smoothing == 0.0 {
+        return (loss, slopes);
+    }
+    let classes = y.len().max(2);
+    let (mut mean, mut mean_slopes) = ((1.0 - smoothing) * loss, slopes);
+    mean_slopes.iter_mut().for_each(|g| *g *= 1.0 - smoothing);
+    for class in 0..classes as u32 {
+        let (loss, slopes) = loss_of(config.loss, y, class);
+        let share = smoothing / classes as f64;
+        mean += share * loss;
+        mean_slopes.iter_mut().zip(slopes).for_each(|(mean, g)| *mean += share * g);
+    }
+    (mean, mean_slopes)
 }
 
 /// ℓ, and ∂ℓ/∂ŷ of each channel.

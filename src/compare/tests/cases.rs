@@ -131,6 +131,7 @@ pub(super) fn dense_plain() -> Case {
         learns(Coding::Adaptive, Optimizer::Adam)(config);
         config.distance = Distance::Euclidean;
         config.weight_decay = 0.1;
+        config.label_smoothing = 0.1;
     })
 }
 

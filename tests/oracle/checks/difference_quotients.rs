@@ -5,7 +5,7 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 
 use crate::oracle::forward::{Forward, forward};
 use crate::oracle::gradient::gradient;
-use crate::oracle::loss::{loss, slopes};
+use crate::oracle::loss::{slopes, smoothed_loss};
 use crate::oracle::params::{Kind, Params, Shape};
 use crate::oracle::{Coding, Distance, Loss, Spec, Target};
 
@@ -50,6 +50,8 @@ fn everything(coding: Coding, distance: Distance, loss: Loss) -> Spec {
         coding,
         distance,
         loss,
+        // Of labels that are classes, and told as probabilities.
+        smoothing: if matches!(loss, Loss::Hinge | Loss::Squared) { 0.0 } else { 0.2 },
         learn_anchors: true,
         learn_lipschitz: true,
         learn_metric: true,
@@ -106,7 +108,7 @@ fn compare(
             *copy.cells_mut()[number].1 += step;
             let pass = forward(&copy, spec, x);
             let same = piece(spec, &pass, target) == smooth;
-            same.then(|| loss(spec.loss, &pass.output, target))
+            same.then(|| smoothed_loss(spec.loss, spec.smoothing, &pass.output, target))
         };
         let (Some(ahead), Some(behind)) = (moved(STEP), moved(-STEP)) else {
             tally.skipped += 1;

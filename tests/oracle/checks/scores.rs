@@ -12,6 +12,7 @@ fn spec(coding: Coding, distance: Distance) -> Spec {
         coding,
         distance,
         loss: Loss::Softmax,
+        smoothing: 0.0,
         learn_anchors: true,
         learn_lipschitz: true,
         learn_metric: true,

@@ -15,6 +15,7 @@ fn spec(learn_all: bool) -> Spec {
         coding: Coding::Adaptive,
         distance: Distance::SqEuclidean,
         loss: Loss::Logistic,
+        smoothing: 0.0,
         learn_anchors: true,
         learn_lipschitz: learn_all,
         learn_metric: learn_all,

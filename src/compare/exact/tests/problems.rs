@@ -118,6 +118,7 @@ fn config(spec: &Spec) -> TrainConfig {
         distance: [Distance::SqEuclidean, Distance::Euclidean][number / 2 % 2],
         optimizer: [Optimizer::Adam, Optimizer::AdaGrad, Optimizer::Sgd][number / 3 % 3],
         l2: [0.01, 0.0][number / 3 % 2],
+        label_smoothing: if loss.has_probabilities() { [0.0, 0.2][number / 5 % 2] } else { 0.0 },
         weight_decay: [0.0, 0.1, 0.0][number % 3],
         // Sometimes the batch is not full.
         batch_size: b + 3 * (number % 2),
