@@ -89,6 +89,7 @@
 //! | [`settings`], [`config`] | what a user sets; every setting decided and checked |
 //! | [`experiment`] | from raw rows to a measured model |
 //! | [`mod@train`], [`event`] | the loop, and what it tells while it runs |
+//! | [`tune`] | folds, search spaces, trials: settings chosen by measurement |
 //! | [`backend`] | what a device does: step, score, read back |
 //! | `kernel` | the parts of a step, one a file |
 //! | [`model`] | parameters, and the model file |
@@ -128,5 +129,6 @@ mod seed;
 pub mod settings;
 mod simd;
 pub mod train;
+pub mod tune;
 
 pub use error::{Error, Result};

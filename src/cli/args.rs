@@ -73,7 +73,7 @@ pub(crate) struct TrainOutput {
 }
 
 /// Which rows train, validate and test.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Data")]
 pub(crate) struct PartArgs {
     /// Validation rows: they choose the epoch that is kept, and end training with --patience
@@ -127,7 +127,7 @@ pub(crate) struct ReadArgs {
 }
 
 /// How raw rows become features and targets; all of it is kept in the model.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Data")]
 pub(crate) struct PrepareArgs {
     /// Make a label of many classes binary: this one against the rest

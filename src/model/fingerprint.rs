@@ -2,7 +2,7 @@
 
 use sha2::{Digest, Sha256};
 
-use crate::data::{Dataset, Features, Targets};
+use crate::data::{Cells, Csr, Dataset, Features, RawLabels, RawRows, Targets};
 
 /// SHA-256 over shape, features and targets, as 64 hexadecimal digits.
 ///
@@ -14,17 +14,45 @@ pub fn fingerprint(data: &Dataset) -> String {
     }
     match &data.features {
         Features::Dense(rows) => update(&mut hash, rows.iter().map(|x| x.to_le_bytes())),
-        Features::Sparse(rows) => {
-            update(&mut hash, rows.offsets.iter().map(|&o| (o as u64).to_le_bytes()));
-            update(&mut hash, rows.indices.iter().map(|j| j.to_le_bytes()));
-            update(&mut hash, rows.values.iter().map(|x| x.to_le_bytes()));
-        }
+        Features::Sparse(rows) => update_sparse(&mut hash, rows),
     }
     match &data.targets {
         Targets::Classes(classes) => update(&mut hash, classes.iter().map(|c| c.to_le_bytes())),
         Targets::Values(values) => update(&mut hash, values.iter().map(|y| y.to_le_bytes())),
     }
     hex(&hash.finalize())
+}
+
+/// The same over rows as they were read, cells and labels, before anything is learned from them.
+pub fn fingerprint_raw(rows: &RawRows) -> String {
+    let mut hash = Sha256::new();
+    for size in [rows.n_rows(), rows.n_columns()] {
+        hash.update((size as u64).to_le_bytes());
+    }
+    match &rows.cells {
+        Cells::Table(cells) => update(&mut hash, cells.iter().map(|x| x.to_le_bytes())),
+        Cells::Sparse(rows) => update_sparse(&mut hash, rows),
+    }
+    match &rows.labels {
+        None => {}
+        Some(RawLabels::Numbers(values) | RawLabels::Ratings(values)) => {
+            update(&mut hash, values.iter().map(|y| y.to_le_bytes()));
+        }
+        Some(RawLabels::Words { names, codes, .. }) => {
+            for name in names {
+                hash.update((name.len() as u64).to_le_bytes());
+                hash.update(name);
+            }
+            update(&mut hash, codes.iter().map(|c| c.to_le_bytes()));
+        }
+    }
+    hex(&hash.finalize())
+}
+
+fn update_sparse(hash: &mut Sha256, rows: &Csr) {
+    update(hash, rows.offsets.iter().map(|&o| (o as u64).to_le_bytes()));
+    update(hash, rows.indices.iter().map(|j| j.to_le_bytes()));
+    update(hash, rows.values.iter().map(|x| x.to_le_bytes()));
 }
 
 /// Bytes as lower-case hexadecimal digits.
