@@ -8,6 +8,8 @@ mod bench;
 mod compare;
 #[path = "cli/config_file.rs"]
 mod config_file;
+#[path = "cli/cv.rs"]
+mod cv;
 #[path = "cli/device.rs"]
 mod device;
 #[path = "cli/ending.rs"]
@@ -19,6 +21,8 @@ mod gpu;
 mod json;
 #[path = "cli/predict.rs"]
 mod predict;
+#[path = "cli/search.rs"]
+mod search;
 #[path = "cli/train.rs"]
 mod train;
 #[path = "cli/usage.rs"]

@@ -84,7 +84,10 @@ pub(crate) fn run(args: &CvArgs) -> Result<()> {
     for fold in done {
         folds.add(fold);
     }
-    let said = format!("{} folds of {} repeats", args.folds, args.tuning.repeats);
+    let said = match args.tuning.repeats {
+        1 => args.folds.to_string(),
+        repeats => format!("{}, {repeats} times", args.folds),
+    };
     // With files to write, working for a closed pipe is for somebody.
     let mut console = Console::new(path.is_some());
     session.introduce(&mut console, &args.tuning, &[("folds", said)])?;

@@ -1,5 +1,6 @@
 //! What a search comes to: the best settings, as a table and as a file.
 
+use std::collections::{BTreeMap, HashSet};
 use std::ffi::OsStr;
 
 use llfm::config::name_of;
@@ -39,15 +40,21 @@ struct Outcome<'a> {
     seconds: f64,
 }
 
-/// The trials of the highest rung that has a score, best first.
+/// The points that have a score, each by its highest rung; the highest rung first, in it the best.
 fn ranking<'a>(record: &'a Record<'_>, metric: Metric) -> Vec<&'a Trial> {
     let scored = record.trials.values().filter(|trial| trial.score.is_some());
-    let Some(rung) = scored.clone().map(|trial| trial.rung).max() else { return Vec::new() };
-    let scores: Vec<(usize, Option<f64>)> = scored
-        .filter(|trial| trial.rung == rung)
-        .map(|trial| (trial.trial, trial.score.map(|score| score.mean)))
-        .collect();
-    ranked(&scores, metric).iter().filter_map(|&n| record.trials.get(&(rung, n))).collect()
+    let mut rungs: BTreeMap<usize, Vec<(usize, Option<f64>)>> = BTreeMap::new();
+    for trial in scored {
+        let score = trial.score.map(|score| score.mean);
+        rungs.entry(trial.rung).or_default().push((trial.trial, score));
+    }
+    let mut seen = HashSet::new();
+    let mut all = Vec::new();
+    for (rung, scores) in rungs.iter().rev() {
+        let fresh = ranked(scores, metric).into_iter().filter(|&point| seen.insert(point));
+        all.extend(fresh.filter_map(|point| record.trials.get(&(*rung, point))));
+    }
+    all
 }
 
 /// The best trial; `None` where a shard has nothing to do.
