@@ -304,7 +304,7 @@ impl Read {
         // Part of the rows could suggest another task.
         let preparation = Preparation { task: Some(task), ..how };
         let setup = Setup { preparation, settings: args.settings.clone() };
-        let splits = splits(&targets, division, valid.is_some(), &rows.place, notes)?;
+        let splits = splits(&targets, division, &rows.place, notes)?;
         let bench = Bench {
             rows: &rows,
             valid: valid.as_ref(),
@@ -320,7 +320,6 @@ impl Read {
 fn splits(
     targets: &Targets,
     division: Division,
-    has_valid: bool,
     place: &Path,
     notes: &mut Notes,
 ) -> Result<Vec<Split>> {
@@ -337,7 +336,6 @@ fn splits(
             all.extend(folds::held_out(&fold_of, k, valid_fraction, repeat, seed)?);
             continue;
         }
-        let valid_fraction = if has_valid { 0.0 } else { valid_fraction };
         let options = SplitOptions { test_fraction: 0.0, valid_fraction, seed };
         let [train, valid, _] = split_rows(n, &options)?;
         all.push(Split { repeat, fold: 0, train, valid, held: Vec::new() });

@@ -72,3 +72,27 @@ fn update<const N: usize>(hash: &mut Sha256, numbers: impl Iterator<Item = [u8; 
     }
     hash.update(&block);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::{Notes, ReadOptions, read};
+
+    fn of(text: &str) -> String {
+        let file = tempfile::Builder::new().suffix(".csv").tempfile().expect("a file");
+        std::fs::write(file.path(), text).expect("is written");
+        let rows = read(file.path(), &ReadOptions::default(), &mut Notes::new()).expect("rows");
+        fingerprint_raw(&rows)
+    }
+
+    #[test]
+    fn rows_as_read_are_told_apart_by_cells_and_labels() {
+        let same = of("a,b,label\n1,2,x\n3,4,y\n");
+        assert_eq!(same, of("c,d,label\n1.0,2,x\n3,4,y\n"));
+        for other in
+            ["a,b,label\n1,2,x\n3,5,y\n", "a,b,label\n1,2,x\n3,4,z\n", "a,label\n1,x\n3,y\n"]
+        {
+            assert_ne!(same, of(other), "{other}");
+        }
+    }
+}

@@ -3,7 +3,7 @@
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use crate::bench::{Bench, clouds, curve};
+use crate::bench::{Bench, Done, clouds, curve};
 use crate::cv::cells;
 
 fn data() -> Bench {
@@ -77,12 +77,8 @@ fn a_space_in_a_file_is_the_same_as_its_flags() {
     args.extend(grid.iter().flat_map(|values| ["--grid", values]));
     bench.run(&args).succeeds();
     assert_eq!(text(&bench, "a.csv").lines().count(), 5);
-    let strip = |name: &str| {
-        let journal = text(&bench, name);
-        let line = journal.lines().next().expect("a header").to_owned();
-        line
-    };
-    assert_eq!(strip("a.jsonl"), strip("b.jsonl"));
+    let header = |name: &str| text(&bench, name).lines().next().map(str::to_owned);
+    assert_eq!(header("a.jsonl"), header("b.jsonl"));
     bench.write(
         "random.toml",
         "epochs = 1\n[random]\ntrials = 4\nl2 = \"1e-6..1e-2:log\"\nanchors = \"2..9\"\nfactors = [0, 4]\n",
@@ -212,7 +208,7 @@ fn banana(name: &str) -> String {
 fn started(bench: &Bench, line: &str, journal: &str, trials: usize) -> std::process::Child {
     let args: Vec<&str> = line.split_whitespace().collect();
     let mut command = bench.command(&args);
-    let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("llfm starts");
+    let child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("llfm starts");
     let start = Instant::now();
     let lines = || std::fs::read_to_string(bench.path(journal)).unwrap_or_default().lines().count();
     while lines() < trials + 1 {
@@ -249,11 +245,12 @@ fn a_signal_ends_a_search_with_its_journal_whole() {
     for (name, code) in [("-INT", 130), ("-TERM", 143)] {
         let bench = Bench::new();
         let line = format!("{} --repeats 40", banana("i"));
-        let mut child = started(&bench, &line, "i.jsonl", 0);
+        let child = started(&bench, &line, "i.jsonl", 0);
         let kill =
             std::process::Command::new("kill").arg(name).arg(child.id().to_string()).status();
         assert!(kill.expect("kill starts").success());
-        assert_eq!(child.wait().expect("llfm ends").code(), Some(code), "{name}");
+        let done = Done::from(child.wait_with_output().expect("llfm ends"));
+        done.fails(code, &["--resume goes on", "interrupted"]);
         assert!(text(&bench, "i.jsonl").ends_with('\n'));
         assert_eq!(bench.names(), ["i.csv", "i.jsonl"], "no litter, and no best of a part");
     }

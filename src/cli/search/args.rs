@@ -55,7 +55,7 @@ pub(crate) struct SearchArgs {
     /// Successive halving: of each rung the best 1/ETA go on, for ETA times the epochs
     #[arg(long, value_name = "ETA", conflicts_with = "shard", help_heading = "Tuning")]
     pub(super) halving: Option<usize>,
-    /// Epochs of the first rung of --halving [default: epochs/ETA², at least 1]
+    /// Epochs of the first rung of --halving [default: epochs/ETA², rounded up]
     #[arg(long, value_name = "E", requires = "halving", help_heading = "Tuning")]
     pub(super) min_epochs: Option<usize>,
     /// File to write the best settings to [default: NAME.best.toml where --output NAME is given]
@@ -63,7 +63,13 @@ pub(crate) struct SearchArgs {
     pub(super) best: Option<PathBuf>,
     /// Try only every N-th point, beginning with the I-th, into NAME.I-of-N.jsonl and .csv; once all
     /// shards are done, --resume without --shard collects them
-    #[arg(long, value_name = "I/N", requires = "output", help_heading = "Tuning")]
+    #[arg(
+        long,
+        value_name = "I/N",
+        requires = "output",
+        conflicts_with = "best",
+        help_heading = "Tuning"
+    )]
     pub(super) shard: Option<Shard>,
     #[command(flatten)]
     pub(super) tuning: TuningArgs,
@@ -134,10 +140,8 @@ impl SearchArgs {
                     .into(),
             ));
         }
-        let valid_fraction = match (parts.valid_fraction, self.folds) {
-            (0.0, None) => VALID_FRACTION,
-            (fraction, _) => fraction,
-        };
+        let unsaid = parts.valid_fraction == 0.0 && self.folds.is_none() && parts.valid.is_none();
+        let valid_fraction = if unsaid { VALID_FRACTION } else { parts.valid_fraction };
         let division = Division {
             folds: self.folds,
             valid_fraction,
@@ -264,7 +268,7 @@ impl SearchArgs {
     pub(super) fn halving(&self, epochs: usize) -> Option<Halving> {
         let eta = self.halving?;
         let square = eta.saturating_mul(eta).max(1);
-        Some(Halving { eta, min_epochs: self.min_epochs.unwrap_or((epochs / square).max(1)) })
+        Some(Halving { eta, min_epochs: self.min_epochs.unwrap_or(epochs.div_ceil(square)) })
     }
 }
 
