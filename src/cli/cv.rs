@@ -78,7 +78,7 @@ pub(crate) fn run(args: &CvArgs) -> Result<()> {
     let division = check(args)?;
     let path = args.tuning.named(".jsonl");
     let session = Session::open("cv", &args.tuning, division, path.as_deref())?;
-    let header = session.header(&args.tuning, division, json!(null));
+    let header = session.header(&args.tuning, division, &json!(null));
     let (mut journal, done) = open_journal(path.as_deref(), &header, &args.tuning)?;
     let mut folds = Folds { of: BTreeMap::new() };
     for fold in done {

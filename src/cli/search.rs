@@ -37,7 +37,7 @@ pub(crate) fn run(args: &SearchArgs) -> Result<()> {
     let header = session.header(
         &args.tuning,
         plan.division,
-        json!({
+        &json!({
             "space": args.space_text(),
             "drawn": drawn,
             "points": points,

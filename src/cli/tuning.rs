@@ -205,7 +205,7 @@ impl Session {
     }
 
     /// What makes two runs the same one: the first line of their journal.
-    pub(crate) fn header(&self, args: &TuningArgs, division: Division, rest: Value) -> Value {
+    pub(crate) fn header(&self, args: &TuningArgs, division: Division, rest: &Value) -> Value {
         let [data, valid] = &self.fingerprints;
         serde_json::json!({
             "llfm": env!("CARGO_PKG_VERSION"),
@@ -345,9 +345,9 @@ fn splits(
 
 /// How many fits there is memory for: each has its rows as read and as encoded.
 fn fits_in(limit: u64, shape: &DataShape, rows: &Part) -> usize {
-    let entry = if shape.sparse { 8 } else { 4 };
+    let entry = if shape.sparse { 8.0 } else { 4.0 };
     let all = rows.rows.n_rows() as f64 / shape.rows.max(1) as f64;
-    let bytes = 2.0 * entry as f64 * shape.nonzeros as f64 * all;
+    let bytes = 2.0 * entry * shape.nonzeros as f64 * all;
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rough count")]
     let fits = (limit as f64 / bytes.max(1.0)) as usize;
     fits.max(1)

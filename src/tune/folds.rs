@@ -101,7 +101,7 @@ mod tests {
 
     fn classes() -> Targets {
         // 60, 30 and 13 rows, mixed.
-        let class = |i: usize| if i % 8 == 7 { 2 } else { u32::from(i % 3 == 0) };
+        let class = |i: usize| if i % 8 == 7 { 2 } else { u32::from(i.is_multiple_of(3)) };
         Targets::Classes((0..103).map(class).collect())
     }
 
