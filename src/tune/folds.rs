@@ -24,7 +24,7 @@ pub struct Split {
 /// The fold of each row `[n]`, from 0.
 ///
 /// All rows are put in the order of the seed's permutation (that of
-/// [`split_rows`](crate::data::split_rows)), then, keeping it within a class, class by class, and are
+/// [`split_rows`]), then, keeping it within a class, class by class, and are
 /// dealt out in turn: sizes of folds differ by at most one row, and so do the rows of a class in each.
 /// Values are dealt out in the order of the permutation. The same on every machine.
 ///
