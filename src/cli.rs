@@ -4,6 +4,7 @@ mod args;
 mod compare;
 mod config_file;
 mod console;
+mod cv;
 mod device;
 mod devices;
 mod evaluate;
@@ -15,8 +16,11 @@ mod outputs;
 mod predict;
 mod progress;
 mod report;
+mod search;
 mod signals;
+mod space_file;
 mod train;
+mod tuning;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -44,6 +48,8 @@ Examples:
   llfm evaluate letter.llfm letter.t.libsvm
   llfm predict letter.llfm new.libsvm --proba > probabilities.csv
   llfm inspect letter.llfm
+  llfm cv letter.libsvm --folds 5
+  llfm search letter.libsvm --grid anchors=20,50,100 --output letter
   llfm devices
   llfm compare
 
@@ -58,6 +64,8 @@ enum Command {
     Inspect(args::InspectArgs),
     Devices(args::DevicesArgs),
     Compare(Box<args::CompareArgs>),
+    Cv(Box<cv::CvArgs>),
+    Search(Box<search::SearchArgs>),
     /// Print a completion script for a shell
     Completions {
         /// Shell to complete in
@@ -96,6 +104,8 @@ fn dispatch(command: Command) -> Result<ExitCode> {
         // The only command whose answer may be no.
         Command::Compare(args) => return compare::run(&args),
         Command::Train(args) => train::run(&args),
+        Command::Cv(args) => cv::run(&args),
+        Command::Search(args) => search::run(&args),
         Command::Predict(args) => predict::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),
         Command::Inspect(args) => inspect::run(&args),

@@ -7,8 +7,8 @@ use crate::backend::Device;
 use crate::config::TrainConfig;
 use crate::config::defaults::{DataShape, clip_of};
 use crate::data::{
-    ClassWeight, Dataset, LabelMap, Missing, Notes, Preprocess, PreprocessOptions, RawRows, Scale,
-    Task,
+    ClassWeight, Dataset, LabelMap, Missing, Notes, Preprocess, PreprocessOptions, RawLabels,
+    RawRows, Scale, Task,
 };
 use crate::error::{Error, Place, Result};
 use crate::event::{Event, Flow};
@@ -25,6 +25,16 @@ pub struct Part {
     pub rows: RawRows,
     /// Where they came from.
     pub place: PathBuf,
+}
+
+impl Part {
+    /// The labels of the rows.
+    ///
+    /// # Errors
+    /// [`Error::Data`] where there are none.
+    pub fn labels(&self) -> Result<&RawLabels> {
+        self.rows.labels.as_ref().ok_or_else(|| unlabelled(&self.place))
+    }
 }
 
 /// The rows of an experiment, as read.
@@ -108,10 +118,9 @@ impl Prepared {
     /// [`LabelMap::fit`] and [`Preprocess::fit`] refuse.
     pub fn new(parts: RawParts, how: &Preparation, notes: &mut Notes) -> Result<Self> {
         let RawParts { train, valid, test } = parts;
-        let raw_labels = train.rows.labels.as_ref().ok_or_else(|| unlabelled(&train.place))?;
         let positive = how.positive.as_deref();
         let (task, mut labels) =
-            LabelMap::fit(raw_labels, how.task, positive, &train.place, notes)?;
+            LabelMap::fit(train.labels()?, how.task, positive, &train.place, notes)?;
         // Nobody can rate beyond the scale.
         labels.set_clamp(train.rows.schema.is_ratings());
         let options = PreprocessOptions {

@@ -91,12 +91,13 @@
 //! | [`settings`], [`config`] | what a user sets; every setting decided and checked |
 //! | [`experiment`] | from raw rows to a measured model |
 //! | [`mod@train`], [`event`] | the loop, and what it tells while it runs |
+//! | [`tune`] | folds, search spaces, trials: settings chosen by measurement |
 //! | [`backend`] | what a device does: step, score, read back |
 //! | `kernel` | the parts of a step, one a file |
 //! | [`model`] | parameters, and the model file |
 //! | [`predict`], [`outcome`], [`metrics`] | scores; what they mean; how good they are |
 //! | [`explain`] | what each feature and pair adds to a score |
-//! | [`plot`], [`output`] | pictures of learning curves; files written whole or not at all |
+//! | [`plot`], [`output`], [`journal`] | pictures of learning curves; files written whole or not at all; finished work, a line each |
 //! | [`mod@compare`], [`gpu`] | the GPU beside the CPU; adapters and devices |
 //! | [`error`] | the one error type |
 //!
@@ -115,6 +116,7 @@ pub mod event;
 pub mod experiment;
 pub mod explain;
 pub mod gpu;
+pub mod journal;
 mod kernel;
 mod loss;
 mod math;
@@ -131,5 +133,6 @@ mod seed;
 pub mod settings;
 mod simd;
 pub mod train;
+pub mod tune;
 
 pub use error::{Error, Result};

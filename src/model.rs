@@ -5,7 +5,7 @@ mod fingerprint;
 pub mod parameters;
 
 pub use file::FORMAT_VERSION;
-pub use fingerprint::fingerprint;
+pub use fingerprint::{fingerprint, fingerprint_raw};
 pub use parameters::Parameters;
 
 use serde::{Deserialize, Serialize};

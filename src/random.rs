@@ -15,6 +15,8 @@ pub(crate) enum Purpose {
     Order = 3,
     /// Rows that calibrate L.
     Calibration = 4,
+    /// Points of a search space.
+    Search = 5,
 }
 
 /// The generator of a seed alone. Only the split of the rows uses it: another program can draw the

@@ -10,6 +10,8 @@ mod columns;
 mod compare;
 #[path = "cli/config_file.rs"]
 mod config_file;
+#[path = "cli/cv.rs"]
+mod cv;
 #[path = "cli/device.rs"]
 mod device;
 #[path = "cli/ending.rs"]
@@ -25,6 +27,8 @@ mod init_model;
 mod json;
 #[path = "cli/predict.rs"]
 mod predict;
+#[path = "cli/search.rs"]
+mod search;
 #[path = "cli/train.rs"]
 mod train;
 #[path = "cli/usage.rs"]

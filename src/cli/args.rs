@@ -79,7 +79,7 @@ pub(crate) struct TrainOutput {
 }
 
 /// Which rows train, validate and test.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Data")]
 pub(crate) struct PartArgs {
     /// Validation rows: they choose the epoch that is kept (--eval-metric), and end training with
@@ -134,7 +134,7 @@ pub(crate) struct ReadArgs {
 }
 
 /// How raw rows become features and targets; all of it but the weights is kept in the model.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Data")]
 pub(crate) struct PrepareArgs {
     /// Make a label of many classes binary: this one against the rest

@@ -1,4 +1,5 @@
-//! `--config FILE.toml`: the flags of `train` as flat keys; the command line wins.
+//! `--config FILE.toml`, and `--space FILE.toml` of a search: the flags as flat keys; the command line
+//! wins.
 //!
 //! Every key becomes the flag of the same name, and the parser of the flags checks it: a setting
 //! means the same in both places, by construction.
@@ -13,6 +14,8 @@ use llfm::error::Place;
 use llfm::{Error, Result};
 use toml::de::{DeTable, DeValue};
 
+use super::space_file;
+
 /// Parses a command line, and the settings file it names.
 ///
 /// The inner result is clap's: a usage error, or a request for help.
@@ -20,32 +23,43 @@ pub(crate) fn parse(
     mut command: Command,
     mut argv: Vec<OsString>,
 ) -> Result<std::result::Result<ArgMatches, clap::Error>> {
-    let given = match command.try_get_matches_from_mut(&argv) {
+    let mut given = match command.try_get_matches_from_mut(&argv) {
         Ok(given) => given,
         Err(error) => return Ok(Err(error)),
     };
-    let Some((name, sub)) = given.subcommand() else {
-        return Ok(Ok(given));
-    };
-    let Ok(Some(file)) = sub.try_get_one::<PathBuf>("config") else {
-        return Ok(Ok(given));
-    };
-    let (name, file) = (name.to_owned(), file.clone());
-    let text = std::fs::read_to_string(&file).map_err(Error::io("read", &file))?;
-    let flags = flags_of(&text, &file, &mut command, &name, sub)?;
-    // Right behind the subcommand: at the end a `--` may have closed the flags.
-    let at = argv.iter().position(|arg| *arg == *name).map_or(argv.len(), |i| i + 1);
-    argv.splice(at..at, flags);
-    Ok(command.try_get_matches_from_mut(argv))
+    // What an earlier file says counts as given on the command line for a later one.
+    for file_flag in ["space", "config"] {
+        let Some((name, sub)) = given.subcommand() else { break };
+        let Ok(Some(file)) = sub.try_get_one::<PathBuf>(file_flag) else { continue };
+        let (name, file) = (name.to_owned(), file.clone());
+        let text = std::fs::read_to_string(&file).map_err(Error::io("read", &file))?;
+        let source = Source { flag: file_flag, file: &file, text: &text };
+        let flags = flags_of(&source, &mut command, &name, sub)?;
+        // Right behind the subcommand: at the end a `--` may have closed the flags.
+        let at = argv.iter().position(|arg| *arg == *name).map_or(argv.len(), |i| i + 1);
+        argv.splice(at..at, flags);
+        given = match command.try_get_matches_from_mut(&argv) {
+            Ok(given) => given,
+            Err(error) => return Ok(Err(error)),
+        };
+    }
+    Ok(Ok(given))
+}
+
+/// A settings file, and the flag that named it.
+struct Source<'a> {
+    flag: &'static str,
+    file: &'a Path,
+    text: &'a str,
 }
 
 fn flags_of(
-    text: &str,
-    file: &Path,
+    source: &Source<'_>,
     command: &mut Command,
     name: &str,
     given: &ArgMatches,
 ) -> Result<Vec<OsString>> {
+    let (file, text) = (source.file, source.text);
     let table = DeTable::parse(text).map_err(|error| {
         let at = error.span().map_or(0, |span| span.start);
         fault(file, text, at, error.message())
@@ -54,32 +68,54 @@ fn flags_of(
     for (key, value) in table.get_ref() {
         let line = key.span().start;
         let key = key.get_ref().as_ref();
-        let arg = command
-            .find_subcommand(name)
-            .and_then(|sub| sub.get_arguments().find(|arg| arg.get_long() == Some(key)))
-            .filter(|arg| !matches!(arg.get_id().as_str(), "config" | "help"))
-            .ok_or_else(|| fault(file, text, line, &unknown(key, name)))?;
-        let chosen = overruled(arg, command.find_subcommand(name), given);
-        let source = &text[value.span()];
-        let flag = flag_of(key, arg, value.get_ref(), source)
-            .map_err(|message| fault(file, text, line, &message))?;
-        let Some(flag) = flag.map(OsString::from) else {
-            continue;
-        };
-        // Alone on a command line, a bad value can be blamed on its line of the file.
-        let alone = [OsString::from("llfm"), name.into(), flag.clone(), "-".into()];
-        match command.try_get_matches_from_mut(alone) {
-            // What a flag requires may stand in another line, or on the command line.
-            Err(error) if error.kind() != ErrorKind::MissingRequiredArgument => {
-                return Err(fault(file, text, line, &first_sentence(&error)));
+        if let DeValue::Table(table) = value.get_ref()
+            && space_file::is_table(source.flag, key)
+        {
+            for (line, flag) in space_file::flags(key, table, text) {
+                let (key, value) = flag.map_err(|message| fault(file, text, line, &message))?;
+                let flag = Some(format!("--{key}={value}"));
+                flags.extend(checked(source, line, command, name, given, key, flag)?);
             }
-            _ => {}
+            continue;
         }
-        if !chosen {
-            flags.push(flag);
-        }
+        let arg = argument(command, name, key)
+            .ok_or_else(|| fault(file, text, line, &unknown(key, name)))?;
+        let flag = flag_of(key, arg, value.get_ref(), &text[value.span()])
+            .map_err(|message| fault(file, text, line, &message))?;
+        flags.extend(checked(source, line, command, name, given, key, flag)?);
     }
     Ok(flags)
+}
+
+fn argument<'a>(command: &'a Command, name: &str, key: &str) -> Option<&'a Arg> {
+    command
+        .find_subcommand(name)
+        .and_then(|sub| sub.get_arguments().find(|arg| arg.get_long() == Some(key)))
+        .filter(|arg| !matches!(arg.get_id().as_str(), "config" | "space" | "help"))
+}
+
+/// A flag that its parser takes, unless the command line rules it out.
+fn checked(
+    source: &Source<'_>,
+    line: usize,
+    command: &mut Command,
+    name: &str,
+    given: &ArgMatches,
+    key: &str,
+    flag: Option<String>,
+) -> Result<Option<OsString>> {
+    let Some(flag) = flag.map(OsString::from) else { return Ok(None) };
+    let chosen = argument(command, name, key)
+        .is_some_and(|arg| overruled(arg, command.find_subcommand(name), given));
+    // Alone on a command line, a bad value can be blamed on its line of the file.
+    let alone = [OsString::from("llfm"), name.into(), flag.clone(), "-".into()];
+    match command.try_get_matches_from_mut(alone) {
+        // What a flag requires may stand in another line, or on the command line.
+        Err(error) if error.kind() != ErrorKind::MissingRequiredArgument => {
+            Err(fault(source.file, source.text, line, &first_sentence(&error)))
+        }
+        _ => Ok((!chosen).then_some(flag)),
+    }
 }
 
 /// Whether the command line has this flag, or one that excludes it.
@@ -112,7 +148,11 @@ fn flag_of(
     }
 }
 
-fn scalar(key: &str, value: &DeValue, source: &str) -> std::result::Result<String, String> {
+pub(crate) fn scalar(
+    key: &str,
+    value: &DeValue,
+    source: &str,
+) -> std::result::Result<String, String> {
     match value {
         DeValue::String(text) => Ok(text.to_string()),
         // As written, so that no digit is lost on the way; TOML allows `_` between digits.

@@ -22,12 +22,12 @@ pub(crate) struct Loaded {
 /// What of a command line says which rows to read, and how.
 #[derive(Clone, Copy)]
 pub(crate) struct Source<'a> {
-    data: &'a Path,
-    parts: &'a PartArgs,
-    read: &'a ReadArgs,
-    prepare: &'a PrepareArgs,
-    task: Option<Task>,
-    quiet: bool,
+    pub(crate) data: &'a Path,
+    pub(crate) parts: &'a PartArgs,
+    pub(crate) read: &'a ReadArgs,
+    pub(crate) prepare: &'a PrepareArgs,
+    pub(crate) task: Option<Task>,
+    pub(crate) quiet: bool,
 }
 
 impl<'a> From<&'a TrainArgs> for Source<'a> {
@@ -57,7 +57,7 @@ impl<'a> Source<'a> {
     }
 
     /// The options of the library for what was read.
-    fn preparation(self) -> Preparation {
+    pub(crate) fn preparation(self) -> Preparation {
         Preparation {
             task: self.task,
             positive: self.prepare.positive.clone(),

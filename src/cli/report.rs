@@ -107,6 +107,10 @@ impl Outcome<'_> {
     }
 }
 
+/// The metrics by their names in JSON, in the order of the tables.
+pub(crate) const METRICS: [&str; 8] =
+    ["loss", "log_loss", "accuracy", "macro_f1", "auc", "rmse", "mae", "r2"];
+
 /// A column of the table: its heading, its decimals, whether it is a percentage, its value.
 type Column = (&'static str, usize, bool, fn(&Metrics) -> Option<f64>);
 
@@ -162,7 +166,7 @@ pub(crate) fn settings(config: &TrainConfig) -> Vec<String> {
     shown.chunks(4).map(|chunk| chunk.join(" · ")).collect()
 }
 
-fn plain(value: &Value) -> String {
+pub(crate) fn plain(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         Value::Object(flags) => {

@@ -63,7 +63,7 @@ fn share(n: usize, fraction: f64) -> usize {
 }
 
 /// Fisher and Yates' shuffle.
-fn shuffle(rows: &mut [usize], seed: u64) {
+pub(crate) fn shuffle(rows: &mut [usize], seed: u64) {
     let mut random = random::plain(seed);
     for last in (1..rows.len()).rev() {
         rows.swap(last, below(&mut random, last as u64 + 1));
@@ -72,7 +72,7 @@ fn shuffle(rows: &mut [usize], seed: u64) {
 
 /// A number below `bound`, each equally likely: high half of a product, the biased draws repeated.
 #[expect(clippy::cast_possible_truncation, reason = "halves of a product; below a usize")]
-fn below(random: &mut Generator, bound: u64) -> usize {
+pub(crate) fn below(random: &mut Generator, bound: u64) -> usize {
     let threshold = bound.wrapping_neg() % bound;
     loop {
         let product = u128::from(random.next_u64()) * u128::from(bound);

@@ -52,6 +52,7 @@ impl EvalMetric {
         )))
     }
 
+    /// Whether models of a loss have it.
     fn fits(self, loss: Loss) -> bool {
         match self {
             Self::Loss => true,
@@ -106,6 +107,11 @@ impl EvalMetric {
             Self::Rmse => metrics.rmse,
             Self::Mae => metrics.mae,
         }
+    }
+
+    /// Least for the best value, whichever way the metric goes.
+    pub fn cost(self, value: f64) -> f64 {
+        if self.rises() { -value } else { value }
     }
 
     /// Whether the greatest value is the best.

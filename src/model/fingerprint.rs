@@ -2,7 +2,7 @@
 
 use sha2::{Digest, Sha256};
 
-use crate::data::{Dataset, Features, Targets};
+use crate::data::{Cells, Csr, Dataset, Features, RawLabels, RawRows, Targets};
 
 /// SHA-256 over shape, features, targets and weights where there are any, as 64 hexadecimal digits.
 ///
@@ -14,11 +14,7 @@ pub fn fingerprint(data: &Dataset) -> String {
     }
     match &data.features {
         Features::Dense(rows) => update(&mut hash, rows.iter().map(|x| x.to_le_bytes())),
-        Features::Sparse(rows) => {
-            update(&mut hash, rows.offsets.iter().map(|&o| (o as u64).to_le_bytes()));
-            update(&mut hash, rows.indices.iter().map(|j| j.to_le_bytes()));
-            update(&mut hash, rows.values.iter().map(|x| x.to_le_bytes()));
-        }
+        Features::Sparse(rows) => update_sparse(&mut hash, rows),
     }
     match &data.targets {
         Targets::Classes(classes) => update(&mut hash, classes.iter().map(|c| c.to_le_bytes())),
@@ -28,6 +24,41 @@ pub fn fingerprint(data: &Dataset) -> String {
         update(&mut hash, weights.iter().map(|w| w.to_le_bytes()));
     }
     hex(&hash.finalize())
+}
+
+/// The same over rows as they were read, cells and labels, before anything is learned from them.
+pub fn fingerprint_raw(rows: &RawRows) -> String {
+    let mut hash = Sha256::new();
+    for size in [rows.n_rows(), rows.n_columns()] {
+        hash.update((size as u64).to_le_bytes());
+    }
+    match &rows.cells {
+        Cells::Table(cells) => update(&mut hash, cells.iter().map(|x| x.to_le_bytes())),
+        Cells::Sparse(rows) => update_sparse(&mut hash, rows),
+    }
+    match &rows.labels {
+        None => {}
+        Some(RawLabels::Numbers(values) | RawLabels::Ratings(values)) => {
+            update(&mut hash, values.iter().map(|y| y.to_le_bytes()));
+        }
+        Some(RawLabels::Words { names, codes, .. }) => {
+            for name in names {
+                hash.update((name.len() as u64).to_le_bytes());
+                hash.update(name);
+            }
+            update(&mut hash, codes.iter().map(|c| c.to_le_bytes()));
+        }
+    }
+    if let Some(weights) = &rows.weights {
+        update(&mut hash, weights.iter().map(|w| w.to_le_bytes()));
+    }
+    hex(&hash.finalize())
+}
+
+fn update_sparse(hash: &mut Sha256, rows: &Csr) {
+    update(hash, rows.offsets.iter().map(|&o| (o as u64).to_le_bytes()));
+    update(hash, rows.indices.iter().map(|j| j.to_le_bytes()));
+    update(hash, rows.values.iter().map(|x| x.to_le_bytes()));
 }
 
 /// Bytes as lower-case hexadecimal digits.
@@ -46,4 +77,28 @@ fn update<const N: usize>(hash: &mut Sha256, numbers: impl Iterator<Item = [u8; 
         }
     }
     hash.update(&block);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::{Notes, ReadOptions, read};
+
+    fn of(text: &str) -> String {
+        let file = tempfile::Builder::new().suffix(".csv").tempfile().expect("a file");
+        std::fs::write(file.path(), text).expect("is written");
+        let rows = read(file.path(), &ReadOptions::default(), &mut Notes::new()).expect("rows");
+        fingerprint_raw(&rows)
+    }
+
+    #[test]
+    fn rows_as_read_are_told_apart_by_cells_and_labels() {
+        let same = of("a,b,label\n1,2,x\n3,4,y\n");
+        assert_eq!(same, of("c,d,label\n1.0,2,x\n3,4,y\n"));
+        for other in
+            ["a,b,label\n1,2,x\n3,5,y\n", "a,b,label\n1,2,x\n3,4,z\n", "a,label\n1,x\n3,y\n"]
+        {
+            assert_ne!(same, of(other), "{other}");
+        }
+    }
 }
