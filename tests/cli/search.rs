@@ -180,7 +180,7 @@ fn what_cannot_be_searched_is_refused_before_the_data_is_read() {
         assert!(done.err.contains(word), "{flags}: {}", done.err);
     }
     let done = bench.line("search data.csv --grid anchors=2 --eval-metric rmse");
-    done.fails(2, &["--eval-metric rmse", "multiclass"]);
+    done.fails(2, &["--eval-metric rmse", "softmax"]);
     bench.line("search data.csv --grid anchors=2 --folds 1").fails(2, &["--folds"]);
 }
 
