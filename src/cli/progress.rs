@@ -84,7 +84,7 @@ impl Progress {
             Event::Step { done, total } => self.step(*done, *total),
             Event::Epoch(report) => self.epoch(report, console)?,
             Event::Warning(text) if !self.quiet => self.aside(|| complain("warning", text)),
-            Event::Warning(_) => {}
+            Event::Warning(_) | Event::Kept { .. } => {}
         }
         Ok(())
     }
