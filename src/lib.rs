@@ -93,7 +93,7 @@
 //! | `kernel` | the parts of a step, one a file |
 //! | [`model`] | parameters, and the model file |
 //! | [`predict`], [`outcome`], [`metrics`] | scores; what they mean; how good they are |
-//! | [`plot`], [`output`] | pictures of learning curves; files written whole or not at all |
+//! | [`plot`], [`output`], [`journal`] | pictures of learning curves; files written whole or not at all; finished work, a line each |
 //! | [`mod@compare`], [`gpu`] | the GPU beside the CPU; adapters and devices |
 //! | [`error`] | the one error type |
 //!
@@ -111,6 +111,7 @@ pub mod error;
 pub mod event;
 pub mod experiment;
 pub mod gpu;
+pub mod journal;
 mod kernel;
 mod loss;
 mod math;
