@@ -19,6 +19,8 @@ mod gpu;
 mod json;
 #[path = "cli/predict.rs"]
 mod predict;
+#[path = "cli/reproduce.rs"]
+mod reproduce;
 #[path = "cli/train.rs"]
 mod train;
 #[path = "cli/usage.rs"]
