@@ -66,8 +66,7 @@ pub(crate) fn run(args: &ReproduceArgs) -> Result<()> {
     let machine = Machine::new(&compute);
     let published = Published::read()?;
     let console = Console::new(true);
-    let job =
-        Job { args, compute, signals, machine: &machine, published: &published, console };
+    let job = Job { args, compute, signals, machine: &machine, published: &published, console };
     job.run(&found, journal, records)
 }
 
@@ -169,7 +168,8 @@ impl Job<'_> {
             return Ok(());
         }
         let mut rows = Rows::read(found, quiet)?;
-        let trainer = Trainer { args: self.args, device: &self.compute.device, signals: &self.signals };
+        let trainer =
+            Trainer { args: self.args, device: &self.compute.device, signals: &self.signals };
         for run in runs {
             for &contender in contenders {
                 if is_done(done, contender, run) {
@@ -271,7 +271,9 @@ impl Job<'_> {
         let diverged: Vec<String> = cells
             .iter()
             .filter(|cell| cell.diverged > 0)
-            .map(|cell| format!("{} {} ({} of {})", cell.set, cell.method, cell.diverged, cell.runs))
+            .map(|cell| {
+                format!("{} {} ({} of {})", cell.set, cell.method, cell.diverged, cell.runs)
+            })
             .collect();
         if diverged.is_empty() {
             return Ok(());

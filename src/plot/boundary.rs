@@ -11,6 +11,9 @@ type Chart<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedCoordf64
 
 const SIZE: (u32, u32) = (860, 660);
 
+/// The colour of anchors, unlike those of the classes.
+const PATH: RGBColor = RGBColor(0, 120, 88);
+
 /// Shades of the background from one class to the other.
 const SHADES: usize = 9;
 
@@ -169,7 +172,7 @@ fn contour(picture: &Boundary) -> Vec<[(f64, f64); 2]> {
 /// The way of each anchor: a ring at its start, a disc at its end.
 fn draw_paths(chart: &mut Chart, picture: &Boundary) -> Drawing {
     for path in &picture.paths {
-        for (color, width) in [(WHITE, 5), (INK, 2)] {
+        for (color, width) in [(WHITE, 4), (PATH, 2)] {
             let line = PathElement::new(path.clone(), color.stroke_width(width));
             chart.draw_series(std::iter::once(line)).map_err(text)?;
         }
@@ -178,9 +181,9 @@ fn draw_paths(chart: &mut Chart, picture: &Boundary) -> Drawing {
         let (Some(&start), Some(&end)) = (path.first(), path.last()) else { continue };
         let discs = [
             Circle::new(start, 4, WHITE.filled()),
-            Circle::new(start, 4, INK.stroke_width(1)),
+            Circle::new(start, 4, PATH.stroke_width(2)),
             Circle::new(end, 7, WHITE.filled()),
-            Circle::new(end, 5, INK.filled()),
+            Circle::new(end, 6, PATH.filled()),
         ];
         chart.draw_series(discs).map_err(text)?;
     }
@@ -193,25 +196,61 @@ fn draw_legend(
 ) -> Drawing {
     let x = SIZE.0 as i32 - 172;
     let style = (FONT, 14).into_font().color(&INK);
+    let classes = [false, true].map(|class| {
+        let name = format!("class {}", picture.classes[usize::from(class)]);
+        (name, vec![(4, color_of(class).filled())])
+    });
+    let start = vec![(4, WHITE.filled()), (4, PATH.stroke_width(2))];
+    let anchors = [
+        ("anchor, at the start".to_owned(), start),
+        ("anchor, at the end".to_owned(), vec![(6, PATH.filled())]),
+    ];
     let mut y = 72;
-    let mut entry = |name: &str, marks: Vec<(i32, i32, ShapeStyle)>| -> Drawing {
-        for (dx, radius, style) in marks {
-            root.draw(&Circle::new((x + dx, y), radius, style)).map_err(text)?;
+    for (name, marks) in classes.into_iter().chain(anchors) {
+        for (radius, style) in marks {
+            root.draw(&Circle::new((x + 8, y), radius, style)).map_err(text)?;
         }
+        root.draw(&Text::new(name, (x + 24, y - 7), style.clone())).map_err(text)?;
+        y += 28;
+    }
+    for (name, color) in [("its way", PATH), ("boundary", INK)] {
+        let stroke = PathElement::new([(x, y), (x + 16, y)], color.stroke_width(2));
+        root.draw(&stroke).map_err(text)?;
         root.draw(&Text::new(name.to_owned(), (x + 24, y - 7), style.clone())).map_err(text)?;
         y += 28;
-        Ok(())
-    };
-    for class in [false, true] {
-        let name = format!("class {}", picture.classes[usize::from(class)]);
-        entry(&name, vec![(8, 4, color_of(class).filled())])?;
     }
-    entry("anchor, at the start", vec![(8, 4, WHITE.filled()), (8, 4, INK.stroke_width(1))])?;
-    entry("anchor, at the end", vec![(8, 5, INK.filled())])?;
-    let stroke = |y: i32| PathElement::new([(x, y), (x + 16, y)], INK.stroke_width(2));
-    root.draw(&stroke(184)).map_err(text)?;
-    let name = Text::new("as likely as not,".to_owned(), (x + 24, 177), style.clone());
-    root.draw(&name).map_err(text)?;
-    let name = Text::new("and ways of anchors".to_owned(), (x + 24, 195), style.clone());
-    root.draw(&name).map_err(text)
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn picture() -> Boundary {
+        Boundary {
+            title: "a plane".into(),
+            axes: ["across".into(), "up".into()],
+            classes: ["no".into(), "yes".into()],
+            ranges: [(0.0, 4.0), (-1.0, 1.0)],
+            probability: Array2::from_shape_fn((11, 21), |(_, x)| x as f64 / 20.0 + 0.01),
+            points: vec![(1.0, 0.0, false), (3.0, 0.0, true)],
+            paths: vec![vec![(1.0, 0.0), (2.0, 0.5)]],
+        }
+    }
+
+    #[test]
+    fn the_boundary_is_where_both_classes_are_as_likely() {
+        let stretches = contour(&picture());
+        assert_eq!(stretches.len(), 10, "one a row of cells");
+        let ends = stretches.concat();
+        assert!(ends.iter().all(|(x, _)| (x - 4.0 * 0.49).abs() < 1e-9), "{ends:?}");
+    }
+
+    #[test]
+    fn the_picture_has_both_classes_and_the_anchors() {
+        let svg = boundary(&picture()).expect("it can be drawn");
+        for word in ["a plane", "across", "up", "class no", "class yes", "at the end", "#007858"] {
+            assert!(svg.contains(word), "{word}");
+        }
+    }
 }

@@ -58,11 +58,7 @@ fn draw(svg: &mut String, title: &str, panels: &[Panel]) -> Drawing {
 }
 
 /// The title, and below it each name beside a stroke of its colour.
-fn draw_head(
-    head: &DrawingArea<SVGBackend<'_>, Shift>,
-    title: &str,
-    names: &[&str],
-) -> Drawing {
+fn draw_head(head: &DrawingArea<SVGBackend<'_>, Shift>, title: &str, names: &[&str]) -> Drawing {
     let style = (FONT, 18).into_font().style(FontStyle::Bold).color(&INK);
     head.draw(&Text::new(title.to_owned(), (16, 12), style)).map_err(text)?;
     let mut x = 16;
@@ -76,12 +72,9 @@ fn draw_head(
     Ok(())
 }
 
-fn draw_panel(
-    area: &DrawingArea<SVGBackend<'_>, Shift>,
-    panel: &Panel,
-    names: &[&str],
-) -> Drawing {
-    let lines: Vec<Line> = panel.curves.iter().map(|(name, losses)| line(name, losses, names)).collect();
+fn draw_panel(area: &DrawingArea<SVGBackend<'_>, Shift>, panel: &Panel, names: &[&str]) -> Drawing {
+    let lines: Vec<Line> =
+        panel.curves.iter().map(|(name, losses)| line(name, losses, names)).collect();
     let (low, high) = loss_range(&lines);
     let last = panel.curves.iter().map(|(_, losses)| losses.len() as u32).max().unwrap_or(1).max(2);
     let mut chart = ChartBuilder::on(area)
@@ -110,7 +103,14 @@ fn draw_panel(
         .draw()
         .map_err(text)?;
     for line in &lines {
-        super::draw_line(&mut chart, line)?;
+        for points in &line.stretches {
+            // A single epoch has no line, and still a point.
+            let dots = points.iter().filter(|_| points.len() == 1);
+            let dots = dots.map(|&at| Circle::new(at, 3, line.color.filled()));
+            chart.draw_series(dots).map_err(text)?;
+            let series = LineSeries::new(points.iter().copied(), line.color.stroke_width(2));
+            chart.draw_series(series).map_err(text)?;
+        }
     }
     Ok(())
 }
@@ -120,4 +120,25 @@ fn line<'a>(name: &'a str, losses: &[f64], names: &[&str]) -> Line<'a> {
     let points = losses.iter().enumerate().filter(|(_, loss)| loss.is_finite());
     let points = points.map(|(i, &loss)| (i as u32 + 1, loss)).collect();
     Line { name, color: COLORS[place % COLORS.len()], stretches: vec![points] }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_has_the_same_colour_in_every_panel() {
+        let panel = |title: &str, names: &[&str]| Panel {
+            title: title.into(),
+            loss_name: "loss".into(),
+            curves: names.iter().map(|&name| (name.into(), vec![0.5, f64::NAN, 0.3])).collect(),
+        };
+        let svg = panels("all", &[panel("one", &["fm", "jo"]), panel("two", &["jo"])])
+            .expect("it can be drawn");
+        let lines = |color: &str| {
+            svg.matches(&format!("stroke=\"{color}\" stroke-width=\"2\" points")).count()
+        };
+        assert_eq!((lines("#0072B2"), lines("#D55E00")), (1, 2), "{svg}");
+        assert!(!svg.contains("NaN"));
+    }
 }

@@ -17,14 +17,21 @@ fn lines_of(bench: &Bench, file: &str) -> Vec<Value> {
 fn a_set_makes_a_page_tables_figures_and_a_journal() {
     let bench = Bench::new();
     let done = bench.line(&format!("{QUICK} fm,llfm-jo --ensemble 2")).succeeds();
-    for name in ["results.md", "results.json", "runs.jsonl", "figure1.svg", "figure1.png",
-        "boundary.svg", "boundary.png"]
-    {
+    for name in [
+        "results.md",
+        "results.json",
+        "runs.jsonl",
+        "figure1.svg",
+        "figure1.png",
+        "boundary.svg",
+        "boundary.png",
+    ] {
         assert!(!bench.read(&format!("reproduction/{name}")).is_empty(), "{name}");
     }
     assert_eq!(done.out.as_bytes(), bench.read("reproduction/results.md"), "the page is printed");
     // The published figures, the quick look, the contenders, and the machine.
-    for word in ["| 90.49 |", "--epochs 2", "| FM | JO | JO × 2 |", "## Banana", "3,533", "commit"] {
+    for word in ["| 90.49 |", "--epochs 2", "| FM | JO | JO × 2 |", "## Banana", "3,533", "commit"]
+    {
         assert!(done.out.contains(word), "`{word}` is not in: {}", done.out);
     }
     assert_eq!(done.err.matches(" run 1/1 ").count(), 3, "{}", done.err);
@@ -96,7 +103,8 @@ fn a_file_with_other_content_is_warned_of() {
     let bench = Bench::new();
     std::fs::create_dir(bench.path("sets")).expect("a folder");
     std::fs::create_dir(bench.path("sets/movielens-100k")).expect("a folder");
-    let rows = |n: u32| (0..n).map(|i| format!("{}\t{}\t{}\t0\n", i % 7, i % 5, 1 + i % 5)).collect();
+    let rows =
+        |n: u32| (0..n).map(|i| format!("{}\t{}\t{}\t0\n", i % 7, i % 5, 1 + i % 5)).collect();
     let (train, test): (String, String) = (rows(200), rows(50));
     bench.write("sets/movielens-100k/ua.base", &train);
     bench.write("sets/movielens-100k/ua.test", &test);

@@ -60,9 +60,13 @@ impl Folders {
 
     fn find_one(&self, set: &'static Set) -> Option<Found> {
         set.layouts.iter().find_map(|layout| {
-            let folders: Vec<&PathBuf> =
-                if layout.embedded { self.embedded.iter().collect() } else { self.data.iter().collect() };
-            let has_all = |folder: &&PathBuf| layout.files().all(|file| file.below(folder).is_some());
+            let folders: Vec<&PathBuf> = if layout.embedded {
+                self.embedded.iter().collect()
+            } else {
+                self.data.iter().collect()
+            };
+            let has_all =
+                |folder: &&PathBuf| layout.files().all(|file| file.below(folder).is_some());
             let folder = folders.into_iter().find(has_all)?.clone();
             Some(Found { set, layout, folder })
         })
@@ -89,10 +93,12 @@ impl Folders {
         }
         let looked: Vec<String> =
             self.embedded.iter().map(|folder| folder.display().to_string()).collect();
-        let _ = write!(text, "\n\nLooked for banana, magic04 and letter in {}; ", looked.join(" and "));
+        let _ =
+            write!(text, "\n\nLooked for banana, magic04 and letter in {}; ", looked.join(" and "));
         match &self.data {
             Some(data) => {
-                let _ = write!(text, "for the others, and for those too, below {}.", data.display());
+                let _ =
+                    write!(text, "for the others, and for those too, below {}.", data.display());
             }
             None => text.push_str("name a folder DIR with files as above by --data DIR."),
         }
@@ -115,9 +121,8 @@ impl File {
 impl Found {
     /// The path of a source's rows, and of its labels.
     pub(super) fn paths(&self, source: &Source) -> (PathBuf, Option<PathBuf>) {
-        let path = |file: &File| {
-            file.below(&self.folder).unwrap_or_else(|| self.folder.join(file.path))
-        };
+        let path =
+            |file: &File| file.below(&self.folder).unwrap_or_else(|| self.folder.join(file.path));
         (path(&source.rows), source.labels.as_ref().map(path))
     }
 

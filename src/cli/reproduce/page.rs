@@ -188,7 +188,8 @@ fn section(set: &Set, cells: &[&Cell]) -> String {
         let star = if cell.diverged > 0 { " \\*" } else { "" };
         let _ = writeln!(text, "| {title}{star} | here | {} |{more}", row.join(" | "));
         for found in [&cell.paper, &cell.draft].into_iter().flatten() {
-            let _ = writeln!(text, "| | {} | {} |", found.source, published_row(set, found, &heads));
+            let _ =
+                writeln!(text, "| | {} | {} |", found.source, published_row(set, found, &heads));
         }
     }
     for note in notes(set, cells) {
@@ -281,9 +282,8 @@ fn notes(set: &Set, cells: &[&Cell]) -> Vec<String> {
             .iter()
             .filter_map(|cell| {
                 let found = cell.draft?;
-                let [train, test] = [(found.train_loss, 0), (found.test_loss, 1)].map(|(mean, i)| {
-                    decimal(Some(Spread { mean, sd: found.sd.map(|sd| sd[i]) }))
-                });
+                let [train, test] = [(found.train_loss, 0), (found.test_loss, 1)]
+                    .map(|(mean, i)| decimal(Some(Spread { mean, sd: found.sd.map(|sd| sd[i]) })));
                 Some(format!("{} {train} and {test}", cell.contender.title()))
             })
             .collect();

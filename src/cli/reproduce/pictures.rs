@@ -75,12 +75,19 @@ pub(super) fn draw_boundary(
     else {
         return Ok(());
     };
+    // Anchors may end up beside the rows.
+    let ends = finished.anchors.first().into_iter().chain(finished.anchors.last());
+    let ends: Vec<&Array2<f32>> = ends.collect();
     let range = |axis: usize| {
+        let anchors = ends.iter().flat_map(|anchors| anchors.column(axis));
         let (low, high) = points
             .column(axis)
             .iter()
-            .fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), &x| (l.min(x.into()), h.max(x.into())));
-        let air = 0.06 * (high - low).max(1e-6);
+            .chain(anchors)
+            .fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), &x| {
+                (l.min(x.into()), h.max(x.into()))
+            });
+        let air = 0.04 * (high - low).max(1e-6);
         (low - air, high + air)
     };
     let ranges = [range(0), range(1)];
@@ -115,7 +122,9 @@ fn probabilities(
     device: &Device,
 ) -> Result<Array2<f64>> {
     let (columns, lines) = GRID;
-    let at = |(low, high): (f64, f64), i: usize, n: usize| low + (high - low) * i as f64 / (n - 1) as f64;
+    let at = |(low, high): (f64, f64), i: usize, n: usize| {
+        low + (high - low) * i as f64 / (n - 1) as f64
+    };
     let grid = Array2::from_shape_fn((columns * lines, 2), |(cell, axis)| {
         let x = match axis {
             0 => at(ranges[0], cell % columns, columns),

@@ -35,11 +35,11 @@ const PAPER: &[(&str, &str)] = files!("paper":
     "banana", "banana.fm", "banana.llfm-do",
     "magic04", "magic04.fm", "magic04.llfm-do",
     "ijcnn1", "ijcnn1.fm", "ijcnn1.llfm-do",
-    "letter", "letter.fm", "letter.llfm-do", "letter.llfm-apl",
+    "letter", "letter.fm", "letter.llfm-do",
     "mnist", "mnist.fm", "mnist.llfm-do",
     "covtype", "covtype.fm", "covtype.llfm-do",
-    "movielens", "movielens.fm", "movielens.llfm-do",
-    "netflix5k5k", "netflix5k5k.fm", "netflix5k5k.llfm-do",
+    "movielens", "movielens.fm", "movielens.llfm-do", "movielens.llfm-apl",
+    "netflix5k5k", "netflix5k5k.fm", "netflix5k5k.llfm-do", "netflix5k5k.llfm-apl",
 );
 
 const BEST: &[(&str, &str)] = files!("best":
@@ -61,9 +61,8 @@ impl Preset {
         let Some((file, text)) = file(&own).or_else(|| file(set)) else {
             return Err(Error::Usage(format!("there is no preset {folder}/{set}.toml")));
         };
-        let fault = |error: toml::de::Error| {
-            Error::Usage(format!("presets/{folder}/{file}.toml: {error}"))
-        };
+        let fault =
+            |error: toml::de::Error| Error::Usage(format!("presets/{folder}/{file}.toml: {error}"));
         let mut table: Table = toml::from_str(text).map_err(fault)?;
         let keys = ["scale", "clip"].into_iter();
         let rows: Table = keys.filter_map(|key| table.remove_entry(key)).collect();

@@ -137,7 +137,8 @@ impl Cell {
             let fm = here().find(|other| other.run == record.run && other.contender == fm)?;
             Some(record.test_seconds / fm.test_seconds)
         });
-        let mean = |value: &dyn Fn(&Record) -> f64| spread(&|r| Some(value(r))).map_or(0.0, |s| s.mean);
+        let mean =
+            |value: &dyn Fn(&Record) -> f64| spread(&|r| Some(value(r))).map_or(0.0, |s| s.mean);
         let active = spread(&|record| Some(record.mean_active));
         let figures = |source: &str| {
             let found = published.of(set.name, contender.method);

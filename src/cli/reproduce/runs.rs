@@ -17,7 +17,7 @@ use super::files::Found;
 use super::presets::Preset;
 use super::record::{Contender, Record};
 use super::sets::{Source, Split};
-use crate::cli::console::{Console, complain, show_notes};
+use crate::cli::console::{Console, complain, show_warnings};
 use crate::cli::memory::{check_model, default_limit};
 use crate::cli::progress::Progress;
 use crate::cli::signals::Signals;
@@ -54,7 +54,7 @@ impl<'a> Rows<'a> {
     pub(super) fn read(found: &'a Found, quiet: bool) -> Result<Self> {
         let mut notes = Notes::new();
         let rows = Self::read_with(found, &mut notes);
-        show_notes(&mut notes, quiet);
+        show_warnings(&mut notes, quiet);
         rows
     }
 
@@ -95,7 +95,7 @@ impl<'a> Rows<'a> {
             let quiet = quiet || self.prepared.take().is_some();
             let mut notes = Notes::new();
             let rows = Prepared::new(self.parts(run)?, &how, &mut notes)?;
-            show_notes(&mut notes, quiet);
+            show_warnings(&mut notes, quiet);
             self.prepared = Some((run, how, rows));
         }
         Ok(&self.prepared.as_ref().expect("prepared above").2)
@@ -103,7 +103,11 @@ impl<'a> Rows<'a> {
 
     fn parts(&self, split_seed: Option<u64>) -> Result<RawParts> {
         let Some(seed) = split_seed else {
-            return Ok(RawParts { train: self.train.clone(), valid: None, test: self.test.clone() });
+            return Ok(RawParts {
+                train: self.train.clone(),
+                valid: None,
+                test: self.test.clone(),
+            });
         };
         let options = SplitOptions { test_fraction: 1.0 / 3.0, valid_fraction: 0.0, seed };
         let [train, _, test] = data::split_rows(self.train.rows.n_rows(), &options)?;
