@@ -3,7 +3,8 @@
 use std::time::Instant;
 
 use llfm::backend::Device;
-use llfm::config::defaults;
+use llfm::config::TrainConfig;
+use llfm::config::defaults::{self, DataShape};
 use llfm::data::{self, Notes, RawRows, ReadOptions, SplitOptions};
 use llfm::event::{Event, Flow};
 use llfm::experiment::{Measured, Part, Preparation, Prepared, RawParts};
@@ -149,16 +150,8 @@ impl Trainer<'_> {
         run: u64,
         preset: &Preset,
     ) -> Result<Finished> {
-        let settings = Settings {
-            seed: Some(run),
-            ensemble: Some(contender.ensemble),
-            epochs: self.args.epochs.map(|n| n as usize).or(preset.settings.epochs),
-            ..preset.settings.clone()
-        };
         let shape = rows.shape();
-        let config = defaults::resolve(&settings, &shape)?;
-        check_model(&config, &shape, default_limit())?;
-        self.device.check_model(&config, &shape)?;
+        let config = self.config(&shape, contender, run, preset)?;
         let mut progress = Progress::new(&self.args.talk, config.ensemble, config.batch_size);
         progress.only_bar(self.args.talk.verbose);
         let mut console = Console::new(true);
@@ -204,6 +197,26 @@ impl Trainer<'_> {
         };
         self.signals.check()?;
         Ok(Finished { record, measured, anchors })
+    }
+
+    /// A preset's settings for a run, all decided.
+    fn config(
+        &self,
+        shape: &DataShape,
+        contender: Contender,
+        run: u64,
+        preset: &Preset,
+    ) -> Result<TrainConfig> {
+        let settings = Settings {
+            seed: Some(run),
+            ensemble: Some(contender.ensemble),
+            epochs: self.args.epochs.map(|n| n as usize).or(preset.settings.epochs),
+            ..preset.settings.clone()
+        };
+        let config = defaults::resolve(&settings, shape)?;
+        check_model(&config, shape, default_limit())?;
+        self.device.check_model(&config, shape)?;
+        Ok(config)
     }
 
     /// Median time to score the test rows, after once for the caches.
