@@ -16,6 +16,7 @@ mod outputs;
 mod predict;
 mod progress;
 mod report;
+mod reproduce;
 mod search;
 mod signals;
 mod space_file;
@@ -52,6 +53,7 @@ Examples:
   llfm search letter.libsvm --grid anchors=20,50,100 --output letter
   llfm devices
   llfm compare
+  llfm reproduce banana magic04 letter
 
 `llfm train --help` explains every setting. Exit codes: 0 done, 1 the GPU differs\n(compare), 2 usage, 3 data, 4 model file,
 5 device, 6 input/output, 7 training diverged, 130/143 interrupted (after saving).";
@@ -64,6 +66,7 @@ enum Command {
     Inspect(args::InspectArgs),
     Devices(args::DevicesArgs),
     Compare(Box<args::CompareArgs>),
+    Reproduce(reproduce::ReproduceArgs),
     Cv(Box<cv::CvArgs>),
     Search(Box<search::SearchArgs>),
     /// Print a completion script for a shell
@@ -110,6 +113,7 @@ fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Evaluate(args) => evaluate::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Devices(args) => devices::run(&args),
+        Command::Reproduce(args) => reproduce::run(&args),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "llfm", &mut script);

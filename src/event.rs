@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::backend::DeviceUse;
+use crate::model::Parameters;
 
 /// Something that happened in a run.
 #[derive(Debug, Clone)]
@@ -27,6 +28,16 @@ pub enum Event<'a> {
     },
     /// An epoch ended.
     Epoch(&'a EpochReport),
+    /// An epoch's parameters are kept: the best so far by the validation loss where there is one,
+    /// else every epoch's.
+    Kept {
+        /// Member, from 0.
+        member: usize,
+        /// Epoch, from 1; 0 is the start.
+        epoch: usize,
+        /// What is kept.
+        parameters: &'a Parameters,
+    },
     /// Something the user should know.
     Warning(String),
 }

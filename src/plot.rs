@@ -1,4 +1,13 @@
-//! Learning curves as pictures: loss by epoch on the rows of one run, or on the test rows of several.
+//! Learning curves as pictures: loss by epoch on the rows of one run, or on the test rows of several;
+//! decision boundaries.
+
+mod boundary;
+mod panels;
+mod png;
+
+pub use boundary::{Boundary, boundary};
+pub use panels::{Panel, panels};
+pub use png::save_both;
 
 use std::path::Path;
 

@@ -225,6 +225,7 @@ impl Run<'_> {
     ) -> Result<Flow> {
         let mut order: Vec<u32> = (0..self.data.train.features.n_rows() as u32).collect();
         let mut generator = stream(self.config.seed, self.member, Purpose::Order);
+        on_event(&self.kept(course));
         while course.watch.goes_on(self.config) {
             let start = Instant::now();
             shuffle(&mut order, &mut generator);
@@ -237,11 +238,19 @@ impl Run<'_> {
             let report = self.report(course, &totals, backend)?;
             course.watch.observe(&report, || backend.parameters())?;
             let wish = course.watch.diverged.is_none().then(|| on_event(&Event::Epoch(&report)));
+            if course.watch.best_epoch == course.watch.epoch {
+                on_event(&self.kept(course));
+            }
             if flow == Flow::Stop || wish == Some(Flow::Stop) {
                 return Ok(Flow::Stop);
             }
         }
         Ok(Flow::Continue)
+    }
+
+    fn kept<'a>(&self, course: &'a Course) -> Event<'a> {
+        let Watch { best_epoch: epoch, best: parameters, .. } = &course.watch;
+        Event::Kept { member: self.member, epoch: *epoch, parameters }
     }
 
     fn initial_parameters(&self, on_event: &mut dyn FnMut(&Event<'_>) -> Flow) -> Parameters {

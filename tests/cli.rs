@@ -27,6 +27,8 @@ mod init_model;
 mod json;
 #[path = "cli/predict.rs"]
 mod predict;
+#[path = "cli/reproduce.rs"]
+mod reproduce;
 #[path = "cli/search.rs"]
 mod search;
 #[path = "cli/train.rs"]

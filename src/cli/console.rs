@@ -3,7 +3,7 @@
 use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
 use std::path::Path;
 
-use llfm::data::{NoteLevel, Notes};
+use llfm::data::{Note, NoteLevel, Notes};
 use llfm::{Error, Result};
 
 /// Standard output, buffered, for results only; talk goes to standard error.
@@ -109,14 +109,20 @@ pub(crate) fn tell(text: &str) {
 
 /// Shows what the library noticed, unless the user wants silence.
 pub(crate) fn show_notes(notes: &mut Notes, quiet: bool) {
-    for note in notes.drain() {
-        if quiet {
-            continue;
-        }
-        let kind = match note.level {
-            NoteLevel::Info => "note",
-            NoteLevel::Warning => "warning",
-        };
-        complain(kind, &note.to_string());
-    }
+    notes.drain().iter().filter(|_| !quiet).for_each(show_note);
+}
+
+/// Shows what may be wrong, and keeps what was merely decided to itself.
+pub(crate) fn show_warnings(notes: &mut Notes, quiet: bool) {
+    let notes = notes.drain();
+    let warnings = notes.iter().filter(|note| !quiet && note.level == NoteLevel::Warning);
+    warnings.for_each(show_note);
+}
+
+fn show_note(note: &Note) {
+    let kind = match note.level {
+        NoteLevel::Info => "note",
+        NoteLevel::Warning => "warning",
+    };
+    complain(kind, &note.to_string());
 }

@@ -67,6 +67,13 @@ impl Progress {
         }
     }
 
+    /// One of many runs: the bar, and a line an epoch only where more was asked for; programs are told
+    /// when all is done.
+    pub(crate) fn only_bar(&mut self, verbose: bool) {
+        self.lines &= verbose;
+        self.json = false;
+    }
+
     /// Shows one event.
     pub(crate) fn show(&mut self, event: &Event, console: &mut Console) -> Result<()> {
         match event {
@@ -88,7 +95,7 @@ impl Progress {
             Event::Step { done, total } => self.step(*done, *total),
             Event::Epoch(report) => self.epoch(report, console)?,
             Event::Warning(text) if !self.quiet => self.aside(|| complain("warning", text)),
-            Event::Warning(_) => {}
+            Event::Warning(_) | Event::Kept { .. } => {}
         }
         Ok(())
     }

@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Cursor, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
+use sha2::{Digest, Sha256};
+
 use crate::error::{Error, Place, Result};
 
 /// Bytes asked of the file at a time.
@@ -81,6 +83,37 @@ pub(crate) fn unpacked_name(path: &Path) -> PathBuf {
     }
 }
 
+/// The SHA-256 of a file's bytes as unpacked, in hexadecimal: the same however it is packed.
+///
+/// # Errors
+/// [`Error::Io`] where it cannot be read or unpacked.
+pub fn content_sha256(path: &Path) -> Result<String> {
+    let (mut bytes, _) = unpacked(path)?;
+    let mut hasher = Sha256::new();
+    std::io::copy(&mut bytes, &mut hasher).map_err(Error::io("read", path))?;
+    Ok(format!("{:x}", hasher.finalize()))
+}
+
+/// The bytes of `path` (`-`: standard input), unpacked by what they begin with, else by name.
+fn unpacked(path: &Path) -> Result<(Box<dyn Read + Send>, Option<Packing>)> {
+    let mut file: Box<dyn Read + Send> = if is_stdin(path) {
+        Box::new(std::io::stdin())
+    } else {
+        Box::new(File::open(path).map_err(Error::io("read", path))?)
+    };
+    let mut head = Vec::with_capacity(6);
+    file.by_ref().take(6).read_to_end(&mut head).map_err(Error::io("read", path))?;
+    let packing = Packing::of_magic(&head).or(Packing::of_name(path));
+    let whole = Cursor::new(head).chain(file);
+    let reader: Box<dyn Read + Send> = match packing {
+        Some(packing) => packing
+            .unpack(BufReader::with_capacity(BLOCK, whole))
+            .map_err(Error::io("read", path))?,
+        None => Box::new(whole),
+    };
+    Ok((reader, packing))
+}
+
 /// Whether the path means standard input.
 pub(crate) fn is_stdin(path: &Path) -> bool {
     path.as_os_str() == "-"
@@ -89,21 +122,7 @@ pub(crate) fn is_stdin(path: &Path) -> bool {
 impl Input {
     /// Opens `path` (`-`: standard input); no line may be longer than a quarter of `max_memory`.
     pub(crate) fn open(path: &Path, max_memory: u64) -> Result<Self> {
-        let mut file: Box<dyn Read + Send> = if is_stdin(path) {
-            Box::new(std::io::stdin())
-        } else {
-            Box::new(File::open(path).map_err(Error::io("read", path))?)
-        };
-        let mut head = Vec::with_capacity(6);
-        file.by_ref().take(6).read_to_end(&mut head).map_err(Error::io("read", path))?;
-        let packing = Packing::of_magic(&head).or(Packing::of_name(path));
-        let whole = Cursor::new(head).chain(file);
-        let reader: Box<dyn Read + Send> = match packing {
-            Some(packing) => packing
-                .unpack(BufReader::with_capacity(BLOCK, whole))
-                .map_err(Error::io("read", path))?,
-            None => Box::new(whole),
-        };
+        let (reader, packing) = unpacked(path)?;
         let mut input = Self {
             reader,
             path: path.to_owned(),

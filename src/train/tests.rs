@@ -61,6 +61,14 @@ fn lost() -> Error {
 /// Trains two members, 3 epochs of 4 steps each; the member `failing` fails after `steps` steps, or
 /// cannot begin where they are `None`.
 fn run(failing: usize, steps: Option<usize>) -> Result<Trained> {
+    watched(failing, steps, &mut |_| Flow::Continue)
+}
+
+fn watched(
+    failing: usize,
+    steps: Option<usize>,
+    on_event: &mut dyn FnMut(&Event<'_>) -> Flow,
+) -> Result<Trained> {
     let features = Array2::from_shape_fn((64, 2), |(i, j)| (i * (j + 3) % 17) as f32 / 8.0 - 1.0);
     let rows = Dataset {
         features: Features::Dense(features),
@@ -85,7 +93,7 @@ fn run(failing: usize, steps: Option<usize>) -> Result<Trained> {
     let config = defaults::resolve(&settings, &shape)?;
     let data = TrainData::new(&rows, 2);
     let device = FailingDevice { begun: Cell::new(0), failing, steps };
-    train_on(&data, &config, &device, &mut |_| Flow::Continue)
+    train_on(&data, &config, &device, on_event)
 }
 
 /// What was kept: the epoch each member is from, and the epochs run, the step that failed counted.
@@ -122,4 +130,21 @@ fn earlier_members_are_kept() {
 fn a_device_that_cannot_begin_is_an_error() {
     let error = run(0, None).expect_err("there is nothing to keep");
     assert_eq!(error.exit_code(), 5);
+}
+
+#[test]
+fn the_parameters_of_the_start_and_of_every_epoch_are_told() {
+    let mut told = Vec::new();
+    let trained = watched(9, None, &mut |event| {
+        if let Event::Kept { member, epoch, parameters } = event {
+            told.push((*member, *epoch, (*parameters).clone()));
+        }
+        Flow::Continue
+    })
+    .expect("nothing fails");
+    let places: Vec<(usize, usize)> =
+        told.iter().map(|&(member, epoch, _)| (member, epoch)).collect();
+    assert_eq!(places, [0, 1].map(|m| [0, 1, 2, 3].map(|e| (m, e))).concat());
+    assert_ne!(told[0].2, told[1].2, "an epoch moves the parameters");
+    assert_eq!([&told[3].2, &told[7].2], [&trained.members[0], &trained.members[1]]);
 }

@@ -160,7 +160,7 @@ fn run_unchecked(data: &TrainData<'_>, config: &TrainConfig, last: u64) -> Run {
                 assert_eq!(*done, steps + 1, "steps are counted one by one");
                 steps = *done;
             }
-            Event::MemberStart { .. } | Event::Device(_) => {}
+            Event::MemberStart { .. } | Event::Device(_) | Event::Kept { .. } => {}
         }
         if steps >= last { Flow::Stop } else { Flow::Continue }
     });

@@ -1,0 +1,80 @@
+//! The flags of `llfm reproduce`.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum, ValueHint};
+use llfm::config::Method;
+use serde::Serialize;
+
+use crate::cli::args::{RunArgs, TalkArgs};
+
+/// Check the published results: train every method on the papers' sets, and compare.
+///
+/// Each SET is read, standardised and split as in the papers: a third of the rows is tested on,
+/// drawn by the number of the run, where there is no public split. Every method trains once a run; the
+/// tables have mean ± deviation over the runs, with the published figures beside them. Files that are
+/// missing are named before anything is trained, with where to get them.
+///
+/// SETs: banana, magic04, letter (in data/ of a checkout), ijcnn1, mnist, covtype, movielens,
+/// netflix5k5k.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct ReproduceArgs {
+    /// Sets to train on [default: all whose files are there]
+    #[arg(value_name = "SET")]
+    pub(super) sets: Vec<String>,
+    /// Folder of the public files, each in a folder called like its set (movielens-100k)
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(super) data: Option<PathBuf>,
+    /// Methods, comma-separated [default: all four]
+    #[arg(long, value_enum, value_delimiter = ',')]
+    pub(super) methods: Option<Vec<Method>>,
+    /// Settings to train with
+    #[arg(long, value_enum, default_value = "best")]
+    pub(super) preset: PresetName,
+    /// Runs of each method, seeded 0, 1, …
+    #[arg(long, value_name = "N", default_value = "5",
+        value_parser = clap::value_parser!(u64).range(1..=1000))]
+    pub(super) runs: u64,
+    /// Average E models of llfm-jo as well
+    #[arg(long, value_name = "E", value_parser = clap::value_parser!(u16).range(2..=1024))]
+    pub(super) ensemble: Option<u16>,
+    /// Train for N epochs whatever the preset says, for a quick look; the results say so
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(super) epochs: Option<u32>,
+    /// Folder to write tables, figures and the journal of the runs to
+    #[arg(long, short, value_name = "DIR", default_value = "reproduction",
+        value_hint = ValueHint::DirPath)]
+    pub(super) output: PathBuf,
+    /// Replace the results in an output folder that exists
+    #[arg(long, conflicts_with = "resume")]
+    pub(super) force: bool,
+    /// Go on with an output folder: runs in its journal are not done again
+    #[arg(long)]
+    pub(super) resume: bool,
+    #[command(flatten)]
+    pub(super) run: RunArgs,
+    #[command(flatten)]
+    pub(super) talk: TalkArgs,
+}
+
+/// Which settings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum PresetName {
+    /// The papers' own loop: SGD, a row at a time, with their settings
+    Paper,
+    /// The settings we recommend
+    Best,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  llfm reproduce banana magic04 letter
+      the sets of a checkout, four methods, five runs
+  llfm reproduce --data sets --ensemble 4 > results.md
+      every set whose files are in sets/, with averages of four models
+  llfm reproduce letter --methods fm,llfm-jo --preset paper --runs 1 --json
+      the paper's loop, once; JSON Lines
+  llfm reproduce --data sets --resume
+      go on after an interrupt";

@@ -1,0 +1,148 @@
+//! Finding the files of the sets, telling what is missing, checking what is there.
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+use llfm::data;
+use llfm::error::Place;
+use llfm::{Error, Result};
+
+use super::sets::{File, Layout, SETS, Set, Source};
+use crate::cli::console::complain;
+
+/// Endings a file may have.
+const PACKED: [&str; 4] = [".gz", "", ".xz", ".zst"];
+
+/// Where files are looked for.
+pub(super) struct Folders {
+    /// `data/` of a checkout.
+    embedded: Vec<PathBuf>,
+    /// The user's.
+    data: Option<PathBuf>,
+}
+
+/// A set whose files are there.
+pub(super) struct Found {
+    pub(super) set: &'static Set,
+    pub(super) layout: &'static Layout,
+    folder: PathBuf,
+}
+
+impl Folders {
+    pub(super) fn new(data: Option<&Path>) -> Self {
+        let beside_source = Path::new(env!("CARGO_MANIFEST_DIR")).join("data");
+        let embedded = vec![PathBuf::from("data"), beside_source];
+        Self { embedded, data: data.map(Path::to_owned) }
+    }
+
+    /// The sets asked for, or all that are there.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for an unknown set; [`Error::Data`] naming every file that is missing.
+    pub(super) fn find(&self, names: &[String]) -> Result<Vec<Found>> {
+        let mut wanted: Vec<&'static Set> = Vec::new();
+        for name in names {
+            let set = Set::named(name)?;
+            if !wanted.iter().any(|other| other.name == set.name) {
+                wanted.push(set);
+            }
+        }
+        let candidates: Vec<&'static Set> =
+            if names.is_empty() { SETS.iter().collect() } else { wanted };
+        let found: Vec<Found> = candidates.iter().filter_map(|set| self.find_one(set)).collect();
+        let missing: Vec<&Set> =
+            candidates.iter().copied().filter(|set| !has(&found, set)).collect();
+        if found.is_empty() || (!names.is_empty() && !missing.is_empty()) {
+            return Err(self.missing(&missing));
+        }
+        Ok(found)
+    }
+
+    fn find_one(&self, set: &'static Set) -> Option<Found> {
+        set.layouts.iter().find_map(|layout| {
+            let folders: Vec<&PathBuf> = if layout.embedded {
+                self.embedded.iter().collect()
+            } else {
+                self.data.iter().collect()
+            };
+            let has_all =
+                |folder: &&PathBuf| layout.files().all(|file| file.below(folder).is_some());
+            let folder = folders.into_iter().find(has_all)?.clone();
+            Some(Found { set, layout, folder })
+        })
+    }
+
+    /// What to download, and where to put it.
+    fn missing(&self, sets: &[&Set]) -> Error {
+        let root = self.data.as_deref().unwrap_or(Path::new("DIR"));
+        let mut text = String::from("missing files; nothing was trained");
+        let mut first = None;
+        for set in sets {
+            let _ = write!(text, "\n\n{}, from {}", set.name, set.origin);
+            let Some(layout) = set.layouts.last() else { continue };
+            for file in layout.files().filter(|file| file.below(root).is_none()) {
+                let place = root.join(file.path);
+                let _ = write!(
+                    text,
+                    "\n  {} (or .gz, .xz, .zst)\n    sha256 {} as unpacked",
+                    place.display(),
+                    file.sha256
+                );
+                first.get_or_insert(place);
+            }
+        }
+        let looked: Vec<String> =
+            self.embedded.iter().map(|folder| folder.display().to_string()).collect();
+        let _ =
+            write!(text, "\n\nLooked for banana, magic04 and letter in {}; ", looked.join(" and "));
+        match &self.data {
+            Some(data) => {
+                let _ =
+                    write!(text, "for the others, and for those too, below {}.", data.display());
+            }
+            None => text.push_str("name a folder DIR with files as above by --data DIR."),
+        }
+        Error::data(Place::file(first.as_deref().unwrap_or(root)), text)
+    }
+}
+
+fn has(found: &[Found], set: &Set) -> bool {
+    found.iter().any(|one| one.set.name == set.name)
+}
+
+impl File {
+    /// Where it lies in a folder, packed or not.
+    fn below(&self, folder: &Path) -> Option<PathBuf> {
+        let places = PACKED.iter().map(|ending| folder.join(format!("{}{ending}", self.path)));
+        places.into_iter().find(|place| place.is_file())
+    }
+}
+
+impl Found {
+    /// The path of a source's rows, and of its labels.
+    pub(super) fn paths(&self, source: &Source) -> (PathBuf, Option<PathBuf>) {
+        let path =
+            |file: &File| file.below(&self.folder).unwrap_or_else(|| self.folder.join(file.path));
+        (path(&source.rows), source.labels.as_ref().map(path))
+    }
+
+    /// Warns of files that hold something else than what was published.
+    ///
+    /// # Errors
+    /// [`Error::Io`] for a file that cannot be read.
+    pub(super) fn check(&self, quiet: bool) -> Result<()> {
+        for file in self.layout.files() {
+            let Some(path) = file.below(&self.folder) else { continue };
+            let found = data::content_sha256(&path)?;
+            if found != file.sha256 && !quiet {
+                let (path, expected) = (path.display(), file.sha256);
+                let text = format!(
+                    "{path}: the content is not the published file's: sha256 {found}, expected \
+                     {expected}; results may differ"
+                );
+                complain("warning", &text);
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,85 @@
+//! Where and when results came about.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::SystemTime;
+
+use serde::Serialize;
+
+use crate::cli::device::Compute;
+
+/// What a reader has to know to compare times.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct Machine {
+    /// Day, in UTC.
+    pub(super) date: String,
+    pub(super) version: &'static str,
+    pub(super) commit: String,
+    pub(super) cpu: String,
+    /// Hardware threads this process may use.
+    pub(super) cores: usize,
+    pub(super) threads: usize,
+    pub(super) os: String,
+    /// What computed.
+    pub(super) device: String,
+}
+
+impl Machine {
+    pub(super) fn new(compute: &Compute) -> Self {
+        let now = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
+        Self {
+            date: now.split('T').next().unwrap_or_default().to_owned(),
+            version: env!("CARGO_PKG_VERSION"),
+            commit: commit(),
+            cpu: cpu().unwrap_or_else(|| std::env::consts::ARCH.to_owned()),
+            cores: std::thread::available_parallelism().map_or(1, usize::from),
+            threads: rayon::current_num_threads(),
+            os: os().unwrap_or_else(|| std::env::consts::OS.to_owned()),
+            device: compute.describe(),
+        }
+    }
+}
+
+/// The commit this program was built from: told at build time (`LLFM_COMMIT`), or that of the
+/// checkout whose `target` it lies in.
+fn commit() -> String {
+    let told = option_env!("LLFM_COMMIT").map(str::to_owned);
+    told.or_else(commit_of_checkout).unwrap_or_else(|| "unknown".into())
+}
+
+fn commit_of_checkout() -> Option<String> {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let program = std::env::current_exe().ok()?;
+    // An installed program may be older or newer than the checkout.
+    program.starts_with(source).then_some(())?;
+    output_of(Command::new("git").arg("-C").arg(source).args([
+        "describe",
+        "--always",
+        "--dirty",
+        "--abbrev=7",
+    ]))
+}
+
+fn cpu() -> Option<String> {
+    if let Ok(text) = std::fs::read_to_string("/proc/cpuinfo") {
+        let line = text.lines().find(|line| line.starts_with("model name"))?;
+        return line.split_once(':').map(|(_, name)| name.trim().to_owned());
+    }
+    if cfg!(target_os = "macos") {
+        return output_of(Command::new("sysctl").args(["-n", "machdep.cpu.brand_string"]));
+    }
+    std::env::var("PROCESSOR_IDENTIFIER").ok()
+}
+
+fn os() -> Option<String> {
+    let text = std::fs::read_to_string("/etc/os-release").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("PRETTY_NAME="))?;
+    Some(line.trim_matches('"').to_owned())
+}
+
+/// What a command prints, if it succeeds.
+fn output_of(command: &mut Command) -> Option<String> {
+    let output = command.output().ok().filter(|output| output.status.success())?;
+    let text = String::from_utf8(output.stdout).ok()?.trim().to_owned();
+    (!text.is_empty()).then_some(text)
+}
