@@ -189,7 +189,8 @@ fn epochs(criterion: &mut Criterion) {
                 Device::Cpu.trainer(&parameters, &config, train_rows).expect("a backend");
             let order: Vec<u32> = (0..rows.features.n_rows() as u32).collect();
             // A step as costly as any that hardly moves: every epoch does the same work.
-            let rates = StepRates { step: 1_000, rate: 1e-7, anchor_rate: 1e-7 };
+            let rates =
+                StepRates { step: 1_000, rate: 1e-7, anchor_rate: 1e-7, label_smoothing: 0.0 };
             group.bench_function(name, |bencher| {
                 bencher.iter(|| {
                     for batch in order.chunks(config.batch_size) {

@@ -9,8 +9,6 @@ override n_outputs: u32;
 override capacity: u32;
 override coding: u32;
 override loss: u32;
-// ε of label smoothing.
-override label_smoothing: f32;
 override slopes: bool;
 override train: bool;
 
@@ -151,7 +149,7 @@ fn channel_slopes(row: u32, row_target: u32, share: f32, lane: u32) -> f32 {
 fn added_label(channel: u32, class_of_row: u32) -> f32 {
     // A single channel is that of class 1 of two.
     let own = channel + select(0u, 1u, n_outputs == 1u) == class_of_row;
-    return label_smoothing * (1.0 / f32(max(n_outputs, 2u)) - select(0.0, 1.0, own));
+    return step.label_smoothing * (1.0 / f32(max(n_outputs, 2u)) - select(0.0, 1.0, own));
 }
 
 // What smoothing takes off the loss: Σ_c of the added labels times ŷ_c. In uniform control flow.
@@ -233,7 +231,7 @@ fn blend(
     // What the row's slopes have of the batch's.
     let share = step.inverse_batch * weight;
     var row_loss = 0.0;
-    if label_smoothing > 0.0 {
+    if step.label_smoothing > 0.0 {
         row_loss = -smoothed_off(row, labels.x, lane);
     }
     if loss == SOFTMAX {
@@ -241,7 +239,7 @@ fn blend(
     } else {
         row_loss += channel_slopes(row, labels.x, share, lane);
     }
-    if label_smoothing > 0.0 {
+    if step.label_smoothing > 0.0 {
         smooth_slopes(row, labels.x, share, lane);
     }
     // A row that overflowed has no loss, and its slopes may be lost: the host must hear of it.

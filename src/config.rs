@@ -169,7 +169,7 @@ pub struct TrainConfig {
     pub eval_metric: EvalMetric,
     /// Coupled L2 penalty on linear weights and factors, ½·l2·‖θ‖² per batch mean.
     pub l2: f64,
-    /// Share ε of every label that is spread over the classes alike; 0: none.
+    /// Share ε of every label that is spread over the classes alike; it follows the schedule of the rates.
     #[serde(default)]
     pub label_smoothing: f64,
     /// Decoupled decay of linear weights and factors, relative to the rate.

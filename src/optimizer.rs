@@ -11,6 +11,8 @@ pub struct StepRates {
     pub rate: f32,
     /// Step size of the anchors.
     pub anchor_rate: f32,
+    /// ε of label smoothing; 0: none.
+    pub label_smoothing: f32,
 }
 
 /// An update rule with this step's constants worked in.

@@ -13,6 +13,7 @@ pub(crate) struct Scheduler {
     rate: f64,
     anchor_rate: f64,
     t0: f64,
+    smoothing: f64,
     step: u64,
     total_steps: u64,
     rows_seen: u64,
@@ -27,6 +28,7 @@ impl Scheduler {
             rate: config.learning_rate,
             anchor_rate: config.anchor_rate,
             t0: config.t0,
+            smoothing: config.label_smoothing,
             step: 0,
             total_steps: n_rows.div_ceil(config.batch_size) as u64 * config.epochs as u64,
             rows_seen: 0,
@@ -59,6 +61,7 @@ impl Scheduler {
             step: self.step,
             rate: (self.rate * factor) as f32,
             anchor_rate: (self.anchor_rate * factor) as f32,
+            label_smoothing: (self.smoothing * factor) as f32,
         }
     }
 

@@ -92,8 +92,8 @@ pub struct Settings {
     /// [default: by rows, features and classes]
     #[arg(long, value_name = "X", help_heading = "Training", value_parser = number)]
     pub l2: Option<f64>,
-    /// Share of every label that is spread over the classes alike, 0 to below 1: better accuracy with
-    /// many classes, less sure probabilities; the training loss shown has it [default: 0]
+    /// Share of every label that is spread over the classes alike at the start, 0 to below 1; it falls
+    /// with the learning rate. Helps where classes are many; the training loss of an epoch has it [default: 0]
     #[arg(long, value_name = "X", help_heading = "Training", value_parser = number)]
     pub label_smoothing: Option<f64>,
     /// Decay of linear weights and factors beside the gradient, as AdamW's, 0 or more [default: 0]

@@ -22,6 +22,8 @@ struct Step {
     second_up: f32,
     // 1 / b.
     inverse_batch: f32,
+    // What part of a label is spread over the classes alike.
+    label_smoothing: f32,
 }
 
 // The anchors whose pairs a dispatch works on: all of them, unless their sums exceed a binding.

@@ -113,7 +113,7 @@ impl<'a, S: Store> Cpu<'a, S> {
             blend: Blend {
                 coding: config.coding,
                 loss: config.loss,
-                smoothing: config.label_smoothing as f32,
+                smoothing: 0.0,
                 outputs: parameters.n_outputs(),
                 inverse_batch: 1.0,
                 slopes: config.learn.any(),
@@ -189,8 +189,8 @@ impl<'a, S: Store> Cpu<'a, S> {
     }
 
     /// Loss and coefficients of the batch's rows, then a·q and a of every pair.
-    fn backward(&mut self, rows: usize, parallel: bool) {
-        let blend = Blend { inverse_batch: 1.0 / rows as f32, ..self.blend };
+    fn backward(&mut self, rows: usize, smoothing: f32, parallel: bool) {
+        let blend = Blend { smoothing, inverse_batch: 1.0 / rows as f32, ..self.blend };
         let (scores, classes, values) = (&self.scores, &self.classes, &self.values);
         let weights = (!self.weights.is_empty()).then_some(&self.weights);
         let tasks = self.chunks.iter_mut().enumerate().collect();
@@ -263,7 +263,7 @@ impl<S: Store> Backend for Cpu<'_, S> {
         }
         self.code(rows.len(), parallel);
         self.score_pairs(parallel);
-        self.backward(rows.len(), parallel);
+        self.backward(rows.len(), rates.label_smoothing, parallel);
         self.update(rates, parallel);
         self.count(rows.len());
         Ok(())

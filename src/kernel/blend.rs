@@ -40,7 +40,7 @@ pub(crate) struct BatchLabels<'a> {
 pub(crate) struct Blend {
     pub(crate) coding: Coding,
     pub(crate) loss: Loss,
-    /// ε of label smoothing.
+    /// ε of label smoothing in this step.
     pub(crate) smoothing: f32,
     /// Output channels C.
     pub(crate) outputs: usize,

@@ -22,8 +22,11 @@ const SPARSE_TOLERANCE: f64 = 1e-2;
 fn backend_gradient(problem: &Problem, device: &Device, sparse: bool) -> Params {
     let config = problem.config(Optimizer::Sgd);
     let rows: Vec<u32> = (0..problem.rows.len() as u32).collect();
+    let label_smoothing = problem.spec.smoothing as f32;
     let moved = problem.with_backend(device, &config, sparse, |backend| {
-        backend.step(&rows, StepRates { step: 1, rate: RATE, anchor_rate: RATE }).unwrap();
+        backend
+            .step(&rows, StepRates { step: 1, rate: RATE, anchor_rate: RATE, label_smoothing })
+            .unwrap();
         backend.parameters().unwrap()
     });
     let mut gradient = problem.params.clone();

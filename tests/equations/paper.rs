@@ -73,7 +73,12 @@ fn differences(problem: &Problem, device: &Device, sparse: bool) -> (f64, f64) {
             let divisor = f64::from(t) + SETTINGS.t0;
             let rate = (SETTINGS.rho / divisor) as f32;
             let anchor_rate = (SETTINGS.anchor_rho / divisor) as f32;
-            backend.step(&[t], StepRates { step: u64::from(t) + 1, rate, anchor_rate }).unwrap();
+            backend
+                .step(
+                    &[t],
+                    StepRates { step: u64::from(t) + 1, rate, anchor_rate, label_smoothing: 0.0 },
+                )
+                .unwrap();
         }
         (backend.parameters().unwrap(), backend.take_totals().unwrap())
     });

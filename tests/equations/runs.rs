@@ -21,10 +21,11 @@ fn backend_run(
     let mut config = problem.config(optimizer);
     (config.l2, config.weight_decay) = (rates.l2, rates.weight_decay);
     let rows: Vec<u32> = (0..problem.rows.len() as u32).collect();
+    let label_smoothing = problem.spec.smoothing as f32;
     let found = problem.with_backend(device, &config, sparse, |backend| {
         for step in 1..=STEPS as u64 {
             let (rate, anchor_rate) = (rates.rate as f32, rates.anchor_rate as f32);
-            backend.step(&rows, StepRates { step, rate, anchor_rate }).unwrap();
+            backend.step(&rows, StepRates { step, rate, anchor_rate, label_smoothing }).unwrap();
         }
         backend.parameters().unwrap()
     });

@@ -45,7 +45,12 @@ fn run(
         let size = if step % 7 == 6 { 5 } else { config.batch_size };
         let batch: Vec<u32> =
             (0..size).map(|r| ((r * 13 + step * 37) % classes.len()) as u32).collect();
-        let rates = StepRates { step: step as u64 + 1, rate: 0.02, anchor_rate: 0.03 };
+        let rates = StepRates {
+            step: step as u64 + 1,
+            rate: 0.02,
+            anchor_rate: 0.03,
+            label_smoothing: 0.1,
+        };
         backend.step(&batch, rates).expect("a step");
         disturb(backend.as_mut(), step);
     }

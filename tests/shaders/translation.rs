@@ -10,7 +10,7 @@ use naga::{Module, Scalar, TypeInner};
 use crate::shaders::source::{Shader, shaders};
 
 /// Sizes of a small model, and of one whose channels exceed a block of quads.
-const SIZES: [[(&str, f64); 8]; 2] = [
+const SIZES: [[(&str, f64); 7]; 2] = [
     [
         ("n_anchors", 5.0),
         ("n_features", 3.0),
@@ -19,7 +19,6 @@ const SIZES: [[(&str, f64); 8]; 2] = [
         ("channel_quads", 1.0),
         ("capacity", 1.0),
         ("neighbors", 1.0),
-        ("label_smoothing", 0.0),
     ],
     [
         ("n_anchors", 2000.0),
@@ -29,7 +28,6 @@ const SIZES: [[(&str, f64); 8]; 2] = [
         ("channel_quads", 11.0),
         ("capacity", 8192.0),
         ("neighbors", 40.0),
-        ("label_smoothing", 0.1),
     ],
 ];
 /// How many values each choice has.

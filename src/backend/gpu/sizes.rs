@@ -130,7 +130,6 @@ impl Sizes {
             ("neighbors", config.neighbors as f64),
             ("coding", coding),
             ("loss", loss),
-            ("label_smoothing", config.label_smoothing),
             ("rule", rule),
             ("plain_distance", flag(config.distance == Distance::Euclidean)),
             ("has_scales", flag(self.has_scales)),

@@ -21,6 +21,7 @@ pub(crate) struct Step {
     pub(crate) first_up: f32,
     pub(crate) second_up: f32,
     pub(crate) inverse_batch: f32,
+    pub(crate) label_smoothing: f32,
 }
 
 /// Twin of `Group` in `shaders/shared/step.wgsl`.
@@ -49,6 +50,7 @@ impl Step {
             first_up,
             second_up,
             inverse_batch: 1.0 / rows as f32,
+            label_smoothing: rates.label_smoothing,
             ..Self::default()
         }
     }
@@ -114,7 +116,8 @@ mod tests {
             keep,
             first_up,
             second_up,
-            inverse_batch
+            inverse_batch,
+            label_smoothing
         );
         twin!(Group, first_anchor, end_anchor);
     }

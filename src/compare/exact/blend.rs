@@ -3,7 +3,7 @@
 use super::{after, before};
 use crate::compare::Checked;
 use crate::compare::twins::view::{Active, RowCode, View};
-use crate::config::{Coding, Loss, TrainConfig};
+use crate::config::{Coding, Loss};
 
 /// ∂ℓ/∂ŷ / b and loss of each row; γg, κ and u·∂ℓ/∂u of each pair.
 pub(super) fn blend(view: &View<'_>) -> Vec<Checked> {
@@ -26,7 +26,7 @@ pub(super) fn blend(view: &View<'_>) -> Vec<Checked> {
         }
         let [target, weight] = targets[data_row as usize];
         let weight = f64::from(f32::from_bits(weight));
-        let (loss, mut g) = smoothed(view.config, &y, target);
+        let (loss, mut g) = smoothed(view, &y, target);
         g.iter_mut().for_each(|g| *g *= weight / view.rows() as f64);
         for it in &active {
             slopes[0].extend(&found_scores[it.slot as usize * c..][..c]);
@@ -59,8 +59,8 @@ pub(super) fn blend(view: &View<'_>) -> Vec<Checked> {
 }
 
 /// The mean of ℓ and ∂ℓ/∂ŷ over the classes a label may stand for, as smoothing weighs them.
-fn smoothed(config: &TrainConfig, y: &[f64], target: u32) -> (f64, Vec<f64>) {
-    let smoothing = config.label_smoothing;
+fn smoothed(view: &View<'_>, y: &[f64], target: u32) -> (f64, Vec<f64>) {
+    let (config, smoothing) = (view.config, f64::from(view.trace.rates.label_smoothing));
     let (loss, slopes) = loss_of(config.loss, y, target);
     if smoothing == 0.0 {
         return (loss, slopes);

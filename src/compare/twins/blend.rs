@@ -13,7 +13,7 @@ pub(super) fn blend(view: &View<'_>) -> Vec<Checked> {
     let blend = Blend {
         coding: view.config.coding,
         loss: view.config.loss,
-        smoothing: view.config.label_smoothing as f32,
+        smoothing: view.trace.rates.label_smoothing,
         outputs: c,
         inverse_batch: 1.0 / view.rows() as f32,
         slopes: view.trace.sizes.slopes,

@@ -85,7 +85,8 @@ impl Problem {
             // Backwards, so that rows of the batch and of the data differ.
             (0..self.rows).rev().map(|r| (3 * r + step) as u32).collect()
         };
-        let rates = |step| StepRates { step, rate: 0.05, anchor_rate: 0.1 };
+        let label_smoothing = self.config.label_smoothing as f32;
+        let rates = |step| StepRates { step, rate: 0.05, anchor_rate: 0.1, label_smoothing };
         for step in 0..2 {
             trainer.step(&batch(step), rates(step as u64 + 1)).unwrap();
         }
