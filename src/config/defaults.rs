@@ -79,7 +79,7 @@ pub fn resolve(settings: &Settings, shape: &DataShape) -> Result<TrainConfig> {
         patience: settings.patience,
         eval_metric: settings.eval_metric.unwrap_or_default(),
         l2: settings.l2.unwrap_or_else(|| l2_of(shape, batch_size, anchors)),
-        label_smoothing: settings.label_smoothing.unwrap_or(0.0),
+        label_smoothing: settings.label_smoothing.unwrap_or_else(|| smoothing_of(shape)),
         weight_decay: settings.weight_decay.unwrap_or(0.0),
         init_scale: settings.init_scale.unwrap_or_else(|| init_scale_of(shape)),
         seed: settings.seed.unwrap_or(0),
@@ -214,8 +214,16 @@ fn epochs_of(shape: &DataShape) -> usize {
     (40.0 * (2.4e5 / cells).cbrt()).clamp(16.0, 40.0).round() as usize
 }
 
+/// A model of many classes is soon sure of its training rows, and learns little from then on. Two
+/// classes gain nothing (Magic04, ijcnn1).
+fn smoothing_of(shape: &DataShape) -> f64 {
+    if shape.task == Task::Multiclass { 0.1 } else { 0.0 }
+}
+
 /// In proportion to the features that each label has to determine; eightfold for regression, whose
 /// loss follows every target's noise.
+///
+/// From 50,000 rows on with the square of their number: more rows leave less to guard against (Covtype).
 ///
 /// A column of sparse rows meets its gradient once in many batches and divided by the batch size,
 /// and an anchor sees γ of it: there the penalty goes with 1/(b·m).
@@ -224,7 +232,9 @@ fn l2_of(shape: &DataShape, batch_size: usize, anchors: usize) -> f64 {
     if shape.sparse {
         return 0.008 * noise / (batch_size * anchors) as f64;
     }
-    0.2 * noise * shape.features as f64 / (shape.outputs() * shape.rows.max(1)) as f64
+    let rows = shape.rows.max(1) as f64;
+    let plenty = (50_000.0 / rows).min(1.0);
+    0.2 * noise * plenty * shape.features as f64 / (shape.outputs() as f64 * rows)
 }
 
 /// The clip, in deviations, of standardised features: rare one-hot columns and rarely lit pixels

@@ -159,7 +159,6 @@ fn what_cannot_be_searched_is_refused_before_the_data_is_read() {
     let bench = data();
     let cases = [
         ("--grid anchors=2 --test data.csv", "test rows"),
-        ("--grid anchors=2 --test-fraction 0.2", "test rows"),
         ("", "--grid"),
         ("--grid speed=2", "speed"),
         ("--grid anchors=0,2", "--anchors"),
@@ -182,6 +181,17 @@ fn what_cannot_be_searched_is_refused_before_the_data_is_read() {
     let done = bench.line("search data.csv --grid anchors=2 --eval-metric rmse");
     done.fails(2, &["--eval-metric rmse", "softmax"]);
     bench.line("search data.csv --grid anchors=2 --folds 1").fails(2, &["--folds"]);
+}
+
+#[test]
+fn rows_of_the_test_fraction_are_left_out() {
+    let bench = data();
+    let all = bench.line("search data.csv --grid anchors=2 --epochs 1 --folds 3 --json").succeeds();
+    let line = "search data.csv --grid anchors=2 --epochs 1 --folds 3 --json --test-fraction 0.2";
+    let some = bench.line(line).succeeds().result();
+    let rows = all.result()["rows"].as_u64().expect("a count");
+    assert_eq!(some["rows"], rows - rows / 5);
+    assert_ne!(some["best"]["metrics"], all.result()["best"]["metrics"]);
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! What is learned: by each optimizer, of each part, under each penalty.
 
-use llfm::config::{Coding, Distance, Learn, LearnPart, Loss, Method, Optimizer, TrainConfig};
+use llfm::config::{
+    Coding, Distance, Learn, LearnPart, Loss, Method, Optimizer, Schedule, TrainConfig,
+};
 use llfm::model::Parameters;
 
 use crate::bench::{METHODS, Run, compressed, config, only, pairs, rings, run, start};
@@ -41,6 +43,26 @@ fn few_anchors_are_told_apart_by_calibration() {
         let accuracy = run(&only(&train), &config).accuracy(&config, &train);
         assert!(accuracy > if anchors == 2 { 0.7 } else { 0.8 }, "{method:?}: {accuracy}");
     }
+}
+
+#[test]
+fn smoothed_labels_leave_doubt_unless_the_rate_takes_it_away() {
+    let train = rings(1200, 2, 1);
+    let doubt = |label_smoothing, schedule| {
+        let config =
+            TrainConfig { label_smoothing, schedule, epochs: 20, ..config(Method::LlfmJo) };
+        let found = run(&only(&train), &config);
+        let scores = found.scores(&config, &train);
+        (
+            1.0 / f64::from(scores.mapv(f32::abs).mean().unwrap()),
+            found.metrics(&config, &train).loss,
+        )
+    };
+    let (sure, _) = doubt(0.0, Schedule::Constant);
+    let (doubtful, loss) = doubt(0.4, Schedule::Constant);
+    let (less, least_loss) = doubt(0.4, Schedule::Cosine);
+    assert!(doubtful > 1.5 * sure && doubtful > 1.2 * less, "{sure} {less} {doubtful}");
+    assert!(least_loss < loss, "what is reported is the loss of whole labels: {least_loss} {loss}");
 }
 
 #[test]

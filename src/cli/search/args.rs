@@ -24,7 +24,8 @@ const VALID_FRACTION: f64 = 0.2;
 /// A point is measured by --eval-metric on --valid-fraction of the rows (as with `llfm train`, the best epoch
 /// counts), or with --folds on each fold in turn (which chooses no epoch), every point on the same
 /// rows. A trial that diverges, or whose settings exclude each other, is a bad trial and not the end. The best
-/// settings go to a file that `llfm train --config` takes. Test rows are never looked at.
+/// settings go to a file that `llfm train --config` takes. Test rows are never looked at: those of
+/// --test-fraction, which are the ones `llfm train` would cut off, are left out.
 #[derive(Debug, Args)]
 #[command(allow_negative_numbers = true, after_help = EXAMPLES)]
 pub(crate) struct SearchArgs {
@@ -128,10 +129,10 @@ impl SearchArgs {
     /// Refuses what cannot be meant, and decides what to try.
     pub(super) fn check(&self) -> Result<Plan> {
         let parts = &self.tuning.parts;
-        if parts.test.is_some() || parts.test_fraction > 0.0 {
+        if parts.test.is_some() {
             return Err(Error::Usage(
-                "llfm search never looks at test rows, or they would be chosen by: leave out --test and \
-                 --test-fraction, and measure the best settings by llfm train --config FILE --test"
+                "llfm search never looks at test rows, or they would be chosen by: leave out --test, and \
+                 measure the best settings by llfm train --config FILE --test"
                     .into(),
             ));
         }
