@@ -158,7 +158,7 @@ pub(crate) struct PrepareArgs {
     #[arg(long, value_enum)]
     pub(crate) index_base: Option<IndexBase>,
     /// Hash features into 2^N columns, 1 to 30, by number, by name and category, or by user and item:
-    /// the model keeps no list of them, and later files may have new ones
+    /// the model keeps no names of them, and later files may have new ones
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=30))]
     pub(crate) hash_bits: Option<u8>,
     /// How features are scaled [default: standard for dense rows, maxabs for sparse ones]
