@@ -179,3 +179,35 @@ fn parse<T: DeserializeOwned>(metadata: &Metadata, key: &str, path: &Path) -> Re
     serde_json::from_str(text)
         .map_err(|e| Error::model(path, format!("the metadata entry `{key}` is invalid: {e}")))
 }
+
+#[cfg(test)]
+mod tests {
+    use ndarray::array;
+
+    use super::*;
+    use crate::data::{Cells, Notes, PreprocessOptions, RawRows, Schema};
+
+    #[test]
+    fn names_that_no_reader_would_take_are_refused_before_training() {
+        let rows = RawRows {
+            schema: Schema::numeric(1),
+            cells: Cells::Table(array![[0.0], [1.0]]),
+            labels: None,
+            weights: None,
+            first_missing: None,
+        };
+        let options = PreprocessOptions::default();
+        let place = Path::new("data.csv");
+        let fitted = Preprocess::fit(&rows, &options, place, &mut Notes::new()).unwrap();
+        let check = |name: String| {
+            let names = vec!["a".into(), name];
+            check_length(&fitted, &LabelMap::Classes { names, rest: false })
+        };
+        check("b".repeat(1000)).unwrap();
+        // Each quote is a backslash, itself escaped, and an escaped quote.
+        for name in ["b".repeat(96_000_000), "\"".repeat(24_000_000)] {
+            let error = check(name).unwrap_err();
+            assert!(error.exit_code() == 2 && error.to_string().contains("--hash-bits"), "{error}");
+        }
+    }
+}
