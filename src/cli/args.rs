@@ -28,7 +28,7 @@ pub(crate) struct TrainArgs {
     pub(crate) read: ReadArgs,
     #[command(flatten)]
     pub(crate) prepare: PrepareArgs,
-    /// Model to go on training from: its columns, scales, classes, method, loss and sizes are kept,
+    /// Model to go on training from: its columns, that of the weights too, scales, classes, method, loss and sizes are kept,
     /// the rates are as in a new run
     #[arg(long, value_name = "MODEL", value_hint = ValueHint::FilePath, help_heading = "Model",
         conflicts_with_all = ["positive", "missing", "ignore", "categorical", "weights",
