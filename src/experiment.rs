@@ -117,7 +117,7 @@ impl Prepared {
     /// Rows without labels, labels that do not fit the task, features beyond `max_memory`: whatever
     /// [`LabelMap::fit`] and [`Preprocess::fit`] refuse.
     pub fn new(parts: RawParts, how: &Preparation, notes: &mut Notes) -> Result<Self> {
-        let RawParts { train, valid, test } = parts;
+        let train = &parts.train;
         let positive = how.positive.as_deref();
         let (task, mut labels) =
             LabelMap::fit(train.labels()?, how.task, positive, &train.place, notes)?;
@@ -130,18 +130,7 @@ impl Prepared {
             max_memory: how.max_memory,
         };
         let preprocess = Preprocess::fit(&train.rows, &options, &train.place, notes)?;
-        let mut prepare = |part: Part| dataset(part.rows, &labels, &preprocess, &part.place, notes);
-        let mut train = prepare(train)?;
-        how.class_weight.weigh(&mut train)?;
-        Ok(Self {
-            train,
-            valid: valid.map(&mut prepare).transpose()?,
-            test: test.map(&mut prepare).transpose()?,
-            task,
-            labels,
-            preprocess,
-            start: None,
-        })
+        Self::apply(parts, task, labels, preprocess, how.class_weight, notes)
     }
 
     /// Applies labels, levels and scales of a model to every part, to go on training from it.
@@ -155,10 +144,22 @@ impl Prepared {
         class_weight: ClassWeight,
         notes: &mut Notes,
     ) -> Result<Self> {
-        let RawParts { train, valid, test } = parts;
         let Model { config, preprocess, labels, target_scale, members, .. } = model;
-        let raw_labels = train.rows.labels.as_ref().ok_or_else(|| unlabelled(&train.place))?;
-        labels.check_known(raw_labels, &train.place)?;
+        labels.check_known(parts.train.labels()?, &parts.train.place)?;
+        let prepared = Self::apply(parts, config.task, labels, preprocess, class_weight, notes)?;
+        Ok(Self { start: Some(Start { members, target_scale }), ..prepared })
+    }
+
+    /// The parts, encoded and labelled as the training rows said, or a model.
+    fn apply(
+        parts: RawParts,
+        task: Task,
+        labels: LabelMap,
+        preprocess: Preprocess,
+        class_weight: ClassWeight,
+        notes: &mut Notes,
+    ) -> Result<Self> {
+        let RawParts { train, valid, test } = parts;
         let mut prepare = |part: Part| dataset(part.rows, &labels, &preprocess, &part.place, notes);
         let mut train = prepare(train)?;
         class_weight.weigh(&mut train)?;
@@ -166,10 +167,10 @@ impl Prepared {
             train,
             valid: valid.map(&mut prepare).transpose()?,
             test: test.map(&mut prepare).transpose()?,
-            task: config.task,
+            task,
             labels,
             preprocess,
-            start: Some(Start { members, target_scale }),
+            start: None,
         })
     }
 

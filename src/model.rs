@@ -4,7 +4,7 @@ mod file;
 mod fingerprint;
 pub mod parameters;
 
-pub use file::FORMAT_VERSION;
+pub use file::{FORMAT_VERSION, check_length};
 pub use fingerprint::{fingerprint, fingerprint_raw};
 pub use parameters::Parameters;
 

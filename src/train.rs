@@ -1,5 +1,6 @@
 //! The training loop: epochs of mini-batches, the best model kept.
 
+mod start;
 #[cfg(test)]
 mod tests;
 mod watch;
@@ -18,6 +19,7 @@ use crate::predict::mean_loss;
 use crate::random::{Purpose, stream};
 use crate::schedule::{Scheduler, shuffle};
 use crate::seed::initial_parameters;
+pub use start::Start;
 use watch::Watch;
 
 /// What a run trains on, and watches.
@@ -38,15 +40,6 @@ pub struct TrainData<'a> {
     pub range: Option<(f32, f32)>,
     /// What to go on from; `None`: seeded parameters.
     pub start: Option<&'a Start>,
-}
-
-/// A model that training goes on from.
-#[derive(Debug, Clone)]
-pub struct Start {
-    /// Parameters of each member; optimizers begin afresh.
-    pub members: Vec<Parameters>,
-    /// How its targets were standardised, and the new ones are to be.
-    pub target_scale: TargetScale,
 }
 
 impl<'a> TrainData<'a> {
@@ -145,7 +138,7 @@ fn train_on(
     };
     let outcome = Outcome { loss: config.loss, target_scale, range: data.range };
     let n_outputs = config.loss.n_outputs(data.n_classes);
-    data.start.map_or(Ok(()), |start| check_start(start, data, config, n_outputs))?;
+    data.start.map_or(Ok(()), |start| start.check(data, config, n_outputs))?;
     data.valid.map_or(Ok(()), |rows| config.eval_metric.check_rows(&outcome, n_outputs, rows))?;
     for member in 0..config.ensemble {
         let run = Run { data, config, device, member, outcome };
@@ -178,7 +171,7 @@ struct Course {
     clock: Duration,
 }
 
-impl Run<'_> {
+impl<'a> Run<'a> {
     fn fit(
         &self,
         rows: TrainRows<'_>,
@@ -225,6 +218,10 @@ impl Run<'_> {
     ) -> Result<Flow> {
         let mut order: Vec<u32> = (0..self.data.train.features.n_rows() as u32).collect();
         let mut generator = stream(self.config.seed, self.member, Purpose::Order);
+        if self.data.start.is_some() {
+            let (loss, metric) = self.measure(self.data.valid, self.config.eval_metric, backend)?;
+            course.watch.begin(loss, metric);
+        }
         on_event(&self.kept(course));
         while course.watch.goes_on(self.config) {
             let start = Instant::now();
@@ -248,7 +245,7 @@ impl Run<'_> {
         Ok(Flow::Continue)
     }
 
-    fn kept<'a>(&self, course: &'a Course) -> Event<'a> {
+    fn kept<'c>(&self, course: &'c Course) -> Event<'c> {
         let Watch { best_epoch: epoch, best: parameters, .. } = &course.watch;
         Event::Kept { member: self.member, epoch: *epoch, parameters }
     }
@@ -304,17 +301,10 @@ impl Run<'_> {
         let unit = self.loss_unit();
         let train_loss = totals.loss / rows * unit;
         let penalty = self.penalty(backend)?;
-        let mut measure = |part: Option<&Dataset>, metric: EvalMetric| match part {
-            Some(part) if train_loss.is_finite() => {
-                let (scores, targets) = (backend.score(&part.features)?.outputs, &part.targets);
-                let scale = self.outcome.target_scale;
-                let loss = mean_loss(self.config.loss, &scores, targets, scale);
-                Ok((Some(loss), metric.measure(&self.outcome, &scores, targets)))
-            }
-            _ => Ok((None, None)),
-        };
-        let (valid_loss, valid_metric) = measure(self.data.valid, self.config.eval_metric)?;
-        let (test_loss, _) = measure(self.data.test, EvalMetric::Loss)?;
+        let measured = |part: Option<&'a Dataset>| part.filter(|_| train_loss.is_finite());
+        let (valid_loss, valid_metric) =
+            self.measure(measured(self.data.valid), self.config.eval_metric, backend)?;
+        let (test_loss, _) = self.measure(measured(self.data.test), EvalMetric::Loss, backend)?;
         Ok(EpochReport {
             member: self.member,
             epoch: course.watch.epoch + 1,
@@ -329,6 +319,19 @@ impl Run<'_> {
             learning_rate: course.scheduler.last_rate(),
             seconds: course.clock.as_secs_f64(),
         })
+    }
+
+    /// Loss and metric of a part, if there is one.
+    fn measure(
+        &self,
+        part: Option<&Dataset>,
+        metric: EvalMetric,
+        backend: &mut dyn Backend,
+    ) -> Result<(Option<f64>, Option<f64>)> {
+        let Some(part) = part else { return Ok((None, None)) };
+        let (scores, targets) = (backend.score(&part.features)?.outputs, &part.targets);
+        let loss = mean_loss(self.config.loss, &scores, targets, self.outcome.target_scale);
+        Ok((Some(loss), metric.measure(&self.outcome, &scores, targets)))
     }
 
     /// A loss of 1 in training units, in the user's squared.
@@ -382,25 +385,4 @@ fn in_units_of(scale: TargetScale, targets: &Targets) -> Vec<f32> {
 
 fn scaled(values: &[f32], mean: f64, deviation: f64) -> Vec<f32> {
     values.iter().map(|&y| ((f64::from(y) - mean) / deviation) as f32).collect()
-}
-
-/// Refuses a start that is not a model of the rows.
-fn check_start(
-    start: &Start,
-    data: &TrainData<'_>,
-    config: &TrainConfig,
-    n_outputs: usize,
-) -> Result<()> {
-    let p = data.train.features.n_cols();
-    let fits = |one: &Parameters| {
-        (one.n_features(), one.n_outputs(), one.n_factors()) == (p, n_outputs, config.factors)
-    };
-    if start.members.len() == config.ensemble && start.members.iter().all(fits) {
-        return Ok(());
-    }
-    Err(Error::Usage(format!(
-        "the model to go on from does not have the {p} features, {n_outputs} outputs, {} factors and \
-         {} members of the run",
-        config.factors, config.ensemble
-    )))
 }

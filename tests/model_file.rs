@@ -8,6 +8,7 @@ use llfm::config::Coding;
 use llfm::data::LabelMap;
 use llfm::model::Model;
 use ndarray::s;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 const FILE: &str = "m.llfm";
@@ -64,6 +65,45 @@ fn seal(header: &str, tensors: &[u8]) -> Vec<u8> {
     bytes
 }
 
+/// The file as version 1 had it: the numbers of features as lists in the metadata.
+fn version_1(bytes: &[u8]) -> Vec<u8> {
+    let (header, tensors) = parts(bytes);
+    let mut header: Value = serde_json::from_str(&header).expect("a JSON header");
+    let entries = header.as_object_mut().expect("an object");
+    let text = entries["__metadata__"]["preprocess"].as_str().expect("a JSON string");
+    let mut preprocess: Value = serde_json::from_str(text).expect("JSON");
+    let mut moved = 0;
+    for (name, list) in
+        [("feature_mean", "shifts"), ("feature_scale", "factors"), ("never_seen", "never_seen")]
+    {
+        let data = entries.remove(name).map_or(&[][..], |tensor| {
+            let [begin, end] = offsets(&tensor);
+            moved = end;
+            &tensors[begin..end]
+        });
+        if list == "never_seen" {
+            let numbers = data.as_chunks().0.iter().map(|&b| u32::from_le_bytes(b));
+            preprocess[list] = numbers.collect();
+        } else {
+            let numbers = data.as_chunks().0.iter().map(|&b| f64::from_le_bytes(b));
+            preprocess["scaling"][list] = numbers.collect();
+        }
+    }
+    let metadata = entries["__metadata__"].as_object_mut().expect("an object");
+    metadata["preprocess"] = preprocess.to_string().into();
+    metadata["format_version"] = "1".into();
+    for (name, tensor) in entries.iter_mut().filter(|(name, _)| *name != "__metadata__") {
+        assert!(offsets(tensor)[0] >= moved, "{name}");
+        tensor["data_offsets"] = json!(offsets(tensor).map(|at| at - moved));
+    }
+    seal(&header.to_string(), &tensors[moved..])
+}
+
+/// Where a tensor begins and ends.
+fn offsets(tensor: &Value) -> [usize; 2] {
+    [0, 1].map(|i| tensor["data_offsets"][i].as_u64().expect("an offset") as usize)
+}
+
 /// What loading says of a model changed in a way no run leaves, under a valid checksum.
 fn changed(classes: &[&str], flags: &[&str], change: impl FnOnce(&mut Model)) -> String {
     let mut model = load(&trained(classes, flags)).expect("a whole file");
@@ -111,7 +151,7 @@ fn a_file_truncated_anywhere_names_the_checksum() {
 
 #[test]
 fn a_newer_version_is_told_from_damage_and_names_both_versions() {
-    let from = "\"format_version\":\"1\"";
+    let from = "\"format_version\":\"2\"";
     let text = forged(from, "\"format_version\":\"23\"");
     assert!(text.contains("23") && text.contains('1') && text.contains("newer"), "{text}");
     let (header, _) = parts(&bytes());
@@ -178,7 +218,7 @@ fn anchors_that_contradict_the_metadata_are_refused() {
 
 #[test]
 fn preprocessing_that_contradicts_itself_is_refused() {
-    let (header, tensors) = parts(&bytes());
+    let (header, tensors) = parts(&version_1(&bytes()));
     let whole: serde_json::Value = serde_json::from_str(&header).expect("a JSON header");
     let text = whole["__metadata__"]["preprocess"].as_str().expect("a JSON string");
     let lists = ["encoder/fills/values", "encoder/first", "scaling/factors", "scaling/shifts"];
@@ -202,6 +242,42 @@ fn preprocessing_that_contradicts_itself_is_refused() {
 }
 
 #[test]
+fn numbers_of_features_that_contradict_the_preprocessing_are_refused() {
+    let p = "\"shape\":[2]";
+    for (from, to, word) in [
+        (
+            "\"feature_mean\":{\"dtype\":\"F64\"",
+            "\"feature_mean\":{\"dtype\":\"I64\"",
+            "feature_mean",
+        ),
+        ("\"feature_scale\":", "\"feature_skale\":", "tensors"),
+        ("\"scale\\\":\\\"standard\\\"", "\"scale\\\":\\\"maxabs\\\"", "preprocessing"),
+    ] {
+        let text = forged(from, to);
+        assert!(text.contains(word), "{from}: {text}");
+    }
+    let (header, mut tensors) = parts(&bytes());
+    assert!(header.contains(&format!("\"feature_mean\":{{\"dtype\":\"F64\",{p}")), "{header}");
+    tensors[..8].copy_from_slice(&f64::NAN.to_le_bytes());
+    let text = load(&seal(&header, &tensors)).expect_err("a mean that is no number");
+    assert!(text.contains("preprocessing"), "{text}");
+}
+
+#[test]
+fn a_file_of_version_1_is_the_same_model() {
+    let never = ["0", "0,1:9", "0"];
+    for (classes, flags) in
+        [(["a", "b", "c"], &[][..]), (["a", "b", "c"], &["--scale", "none"]), (never, &[])]
+    {
+        let bytes = trained(&classes, flags);
+        let old = version_1(&bytes);
+        assert_ne!(old, bytes);
+        let model = load(&old).expect("an older file");
+        assert_eq!(model.to_bytes(Path::new(FILE)).expect("finite"), bytes);
+    }
+}
+
+#[test]
 fn overlapping_tensors_are_refused() {
     let (header, tensors) = parts(&bytes());
     let value: serde_json::Value = serde_json::from_str(&header).expect("a JSON header");
@@ -215,7 +291,7 @@ fn overlapping_tensors_are_refused() {
 
 #[test]
 fn weights_that_are_not_numbers_are_refused_and_never_written() {
-    let (header, mut tensors) = parts(&bytes());
+    let (header, mut tensors) = parts(&version_1(&bytes()));
     for bad in [f32::NAN, f32::INFINITY] {
         tensors[40..44].copy_from_slice(&bad.to_le_bytes());
         let text = load(&seal(&header, &tensors)).expect_err("weights not finite");

@@ -28,7 +28,7 @@ pub(crate) struct TrainArgs {
     pub(crate) read: ReadArgs,
     #[command(flatten)]
     pub(crate) prepare: PrepareArgs,
-    /// Model to go on training from: its columns, scales, classes, method, loss and sizes are kept,
+    /// Model to go on training from: its columns, that of the weights too, scales, classes, method, loss and sizes are kept,
     /// the rates are as in a new run
     #[arg(long, value_name = "MODEL", value_hint = ValueHint::FilePath, help_heading = "Model",
         conflicts_with_all = ["positive", "missing", "ignore", "categorical", "weights",
@@ -158,7 +158,7 @@ pub(crate) struct PrepareArgs {
     #[arg(long, value_enum)]
     pub(crate) index_base: Option<IndexBase>,
     /// Hash features into 2^N columns, 1 to 30, by number, by name and category, or by user and item:
-    /// the model keeps no list of them, and later files may have new ones
+    /// the model keeps no names of them, and later files may have new ones
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=30))]
     pub(crate) hash_bits: Option<u8>,
     /// How features are scaled [default: standard for dense rows, maxabs for sparse ones]

@@ -9,7 +9,7 @@ use llfm::backend::Device;
 use llfm::compare::{self, Run};
 use llfm::config::defaults::{self, DataShape};
 use llfm::config::{Method, TrainConfig};
-use llfm::data::{ClassWeight, Dataset, Task};
+use llfm::data::{ClassWeight, Dataset, Missing, Task};
 use llfm::event::Flow;
 use llfm::experiment::Prepared;
 use llfm::gpu::adapter::Request;
@@ -49,6 +49,9 @@ struct Set {
 /// Runs the command.
 pub(crate) fn run(args: &CompareArgs) -> Result<ExitCode> {
     check_settings(&args.settings)?;
+    if args.data.is_none() {
+        refuse_idle(args)?;
+    }
     let compute = open(args)?;
     let signals = Signals::install()?;
     let sets = match Source::of(args) {
@@ -59,7 +62,6 @@ pub(crate) fn run(args: &CompareArgs) -> Result<ExitCode> {
             vec![Set::loaded(loaded.rows)]
         }
         None => {
-            refuse_idle(args)?;
             vec![Set::generated(false), Set::generated(true)]
         }
     };
@@ -101,12 +103,16 @@ fn refuse_idle(args: &CompareArgs) -> Result<()> {
         ("--valid-fraction", parts.valid_fraction > 0.0),
         ("--test", parts.test.is_some()),
         ("--test-fraction", parts.test_fraction > 0.0),
+        ("--split-seed", parts.split_seed != 0),
         ("--format", read.format.is_some()),
+        ("--header", read.header.is_some()),
         ("--label", read.label.is_some()),
         ("--labels", read.labels.is_some()),
         ("--ignore", !prepare.ignore.is_empty()),
         ("--categorical", !prepare.categorical.is_empty()),
         ("--weights", prepare.weights.is_some()),
+        ("--missing", prepare.missing != Missing::default()),
+        ("--index-base", prepare.index_base.is_some()),
         ("--hash-bits", prepare.hash_bits.is_some()),
         ("--positive", prepare.positive.is_some()),
         ("--scale", prepare.scale.is_some()),

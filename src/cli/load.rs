@@ -128,6 +128,7 @@ pub(crate) fn read_parts(
     options.categorical.clone_from(&args.prepare.categorical);
     options.weights.clone_from(&args.prepare.weights);
     options.hash_bits = args.prepare.hash_bits;
+    options.weigh = schema.is_some();
     let rows = match schema {
         None => data::read(args.data, &options, notes)?,
         Some(schema) => data::read_with_schema(args.data, &options, schema, true, notes)?,
@@ -139,7 +140,7 @@ pub(crate) fn read_parts(
     let train = train.expect("a split that leaves no rows to train on is refused");
     let mut other = |path: &Option<PathBuf>, labels: &Option<PathBuf>| -> Result<Option<Part>> {
         let Some(path) = path else { return Ok(None) };
-        let options = ReadOptions { labels: labels.clone(), ..options.clone() };
+        let options = ReadOptions { labels: labels.clone(), weigh: false, ..options.clone() };
         let rows = data::read_with_schema(path, &options, &train.schema, true, notes)?;
         Ok(Some(part(rows, path)))
     };

@@ -12,7 +12,7 @@ use llfm::data::Task;
 use llfm::event::Flow;
 use llfm::experiment::Measured;
 use llfm::metrics::EvalMetric;
-use llfm::model::Model;
+use llfm::model::{Model, check_length};
 use llfm::output::OutputLock;
 use llfm::settings::Settings;
 use llfm::train::Trained;
@@ -51,6 +51,9 @@ pub(crate) fn run(args: &TrainArgs) -> Result<()> {
     let config = plan.config(&shape)?;
     check_model(&config, &shape, args.read.max_memory.unwrap_or_else(default_limit))?;
     compute.device.check_model(&config, &shape)?;
+    if args.output.model.is_some() {
+        check_length(&loaded.rows.preprocess, &loaded.rows.labels)?;
+    }
     let mut job = Job::new(args, config, compute, loaded, signals);
     job.introduce()?;
     let trained = job.train()?;

@@ -72,7 +72,7 @@ impl CsvRows {
         let Plan { roles, schema } = match request.schema {
             // Without rows there is nothing to plan for; the reader then reports just that.
             _ if empty => Plan { roles: Vec::new(), schema: TableSchema::default() },
-            Some(schema) => Plan::following(&layout, schema, request)?,
+            Some(schema) => Plan::following(&layout, schema, request, notes)?,
             None => Plan::training(&layout, request, notes)?,
         };
         let forget = request.schema.is_some() && schema.hash_bits.is_some();
@@ -82,7 +82,8 @@ impl CsvRows {
             }
             _ => Category::growing(request.options.max_memory),
         });
-        let weights = schema.weights.as_ref().filter(|_| request.schema.is_none());
+        let trains = request.schema.is_none() || request.options.weigh;
+        let weights = schema.weights.as_ref().filter(|_| trains);
         let weights =
             weights.map(|column| WeightColumn::new(column.name.as_deref(), column.position));
         let sink = Sink {

@@ -1,6 +1,6 @@
 //! Features hashed into 2^N columns, so that a model needs no list of names, ids and categories.
 //!
-//! Models keep nothing but N, so the hashes may never change: FNV-1a of 64 bits (Fowler, Noll and
+//! Models keep nothing of the names but N, so the hashes may never change: FNV-1a of 64 bits (Fowler, Noll and
 //! Vo), its bits mixed as those of MurmurHash3 are in the end (Appleby), the first N of them taken.
 
 use super::Csr;

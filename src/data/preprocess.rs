@@ -42,6 +42,8 @@ pub struct Preprocess {
     encoder: Encoder,
     scaling: Scaling,
     sparse: bool,
+    /// A tensor in model files, but in those of version 1.
+    #[serde(default, skip_serializing)]
     never_seen: Vec<u32>,
     /// A limit of this run, not of the model.
     #[serde(skip, default = "no_limit")]
@@ -178,6 +180,17 @@ impl Preprocess {
     /// Whether features are stored compressed.
     pub fn is_sparse(&self) -> bool {
         self.sparse
+    }
+
+    /// What there is for each feature, which is not serialized as it may be long: shifts `[p]`, factors
+    /// `[p]` and the features never seen. The first two may be empty.
+    pub(crate) fn numbers(&self) -> (&[f64], &[f64], &[u32]) {
+        (&self.scaling.shifts, &self.scaling.factors, &self.never_seen)
+    }
+
+    /// The same, to be filled in after reading.
+    pub(crate) fn numbers_mut(&mut self) -> (&mut Vec<f64>, &mut Vec<f64>, &mut Vec<u32>) {
+        (&mut self.scaling.shifts, &mut self.scaling.factors, &mut self.never_seen)
     }
 
     /// Features that are zero in every training row, such as those for unseen categories; sorted.

@@ -6,7 +6,7 @@ use super::format::Format;
 use super::hash::MAX_BITS;
 use super::notes::Notes;
 use super::raw::RawRows;
-use super::schema::Schema;
+use super::schema::{Schema, TableSchema};
 use super::source::Input;
 use super::{csv, idx, libsvm, npy, ratings};
 use crate::error::{Error, Place, Result};
@@ -30,6 +30,9 @@ pub struct ReadOptions {
     pub categorical: Vec<String>,
     /// Column of a training csv with the weight of each row, likewise.
     pub weights: Option<String>,
+    /// Whether a file that follows a schema trains, too: it then has to have the column of weights
+    /// that the schema names, if it names one.
+    pub weigh: bool,
     /// N, 1 to 30, to hash the features of a training file into 2^N.
     pub hash_bits: Option<u8>,
     /// The most memory the rows may take, in bytes; no line may be longer than a quarter of it.
@@ -47,6 +50,7 @@ impl Default for ReadOptions {
             ignore: Vec::new(),
             categorical: Vec::new(),
             weights: None,
+            weigh: false,
             hash_bits: None,
             max_memory: u64::MAX / 2,
         }
@@ -108,6 +112,16 @@ impl Request<'_> {
             let found = format.name();
             let message = format!("{flag} names a column of a csv or tsv file; {file} is {found}");
             return Err(Error::Usage(message));
+        }
+        let weighed =
+            matches!(self.schema, Some(Schema::Table(TableSchema { weights: Some(_), .. })));
+        if options.weigh && weighed && !table {
+            let found = format.name();
+            let message = format!(
+                "the model learned from weighed rows: expected a csv or tsv file with their weights, \
+                 found {found}"
+            );
+            return Err(Error::data(Place::file(self.path), message));
         }
         let Some(bits) = options.hash_bits else {
             return Ok(());

@@ -72,21 +72,26 @@ impl Stats {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Scaling {
     pub(crate) scale: Scale,
-    /// `[p]`, in the feature's unit; empty: none.
-    shifts: Vec<f64>,
+    /// `[p]`, in the feature's unit; empty: none. Model files have tensors for both lists; those of
+    /// version 1 have them here.
+    #[serde(default, skip_serializing)]
+    pub(crate) shifts: Vec<f64>,
     /// `[p]`, per unit of the feature; empty: one.
-    factors: Vec<f64>,
+    #[serde(default, skip_serializing)]
+    pub(crate) factors: Vec<f64>,
     /// Scaled values are kept within plus and minus this, which is always finite.
     limit: f32,
 }
 
 impl Scaling {
-    /// Whether there are finite numbers for each of `p` features, or none at all.
+    /// Whether there are finite numbers for each of `p` features where the kind of scaling has them.
     pub(crate) fn fits(&self, p: usize) -> bool {
-        let fits = |numbers: &[f64]| {
-            (numbers.is_empty() || numbers.len() == p) && numbers.iter().all(|x| x.is_finite())
+        let fits = |numbers: &[f64], any: bool| {
+            numbers.len() == if any { p } else { 0 } && numbers.iter().all(|x| x.is_finite())
         };
-        fits(&self.shifts) && fits(&self.factors) && self.limit > 0.0
+        fits(&self.shifts, self.scale == Scale::Standard)
+            && fits(&self.factors, self.scale != Scale::None)
+            && self.limit > 0.0
     }
 
     /// No scaling, only the bound.

@@ -52,7 +52,7 @@ impl ClassWeight {
     }
 }
 
-/// The rows' weights scaled to a mean of 1 `[n]`; none where all weigh the same.
+/// The rows' weights scaled to a mean of 1 `[n]`; `None` where they have none.
 ///
 /// # Errors
 /// [`Error::Usage`] for weights that are not one a row, each finite and at least 0, and for weights

@@ -9,8 +9,11 @@
 //! | `log_lipschitz` | `[m]` | |
 //! | `log_metric` | `[p]` | |
 //! | `anchor_scale` | `[m, p]` | only where it was learned |
+//! | `feature_mean` | `[p]`, f64 | subtracted from features first, where they are standardised |
+//! | `feature_scale` | `[p]`, f64 | what they are multiplied by then, where they are scaled |
+//! | `never_seen` | `[·]`, u32 | features that are zero in every training row, where there are any |
 //!
-//! An ensemble has a leading dimension e on each. Members with fewer anchors than the largest are
+//! An ensemble has a leading dimension e on each but the last three. Members with fewer anchors than the largest are
 //! padded with zeros; the metadata entry `shape` has each member's number.
 //!
 //! The metadata are strings: `format_version`, `checksum`, and as JSON `config`, `labels`,
@@ -18,11 +21,15 @@
 //! of the whole file with the checksum's own 64 digits replaced by zeros. It means the same in every
 //! format version, so that damage is told apart from novelty.
 //!
+//! Version 1 had the last three tensors as lists in `preprocess`, which may make the header longer
+//! than any reader takes; such files are still read.
+//!
 //! Nothing in the file depends on when, where or how fast it was made: the same run gives the same
 //! bytes.
 
 mod check;
 mod container;
+mod features;
 mod tensors;
 
 use std::collections::BTreeMap;
@@ -32,13 +39,14 @@ use safetensors::SafeTensors;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::data::{LabelMap, Preprocess};
 use crate::error::{Error, Result};
 use crate::model::Model;
 use crate::output::write_atomic;
 use tensors::Shape;
 
 /// The format this version writes, and the newest it reads.
-pub const FORMAT_VERSION: u32 = 1;
+pub const FORMAT_VERSION: u32 = 2;
 
 type Metadata = BTreeMap<String, String>;
 
@@ -65,7 +73,7 @@ impl Model {
     /// The bytes of the model file. `path` is only named in errors.
     ///
     /// # Errors
-    /// [`Error::Model`] when a weight is not finite.
+    /// [`Error::Model`] when a weight is not finite, or the metadata are too long.
     pub fn to_bytes(&self, path: &Path) -> Result<Vec<u8>> {
         if self.members.is_empty() || !self.members.iter().all(|member| member.is_finite()) {
             return Err(Error::model(
@@ -85,7 +93,10 @@ impl Model {
         ]
         .map(|(key, value)| (key.to_owned(), value))
         .into();
-        Ok(container::seal(metadata, &tensors::pack(&self.members, &shape)))
+        let mut packed = features::pack(&self.preprocess);
+        packed.extend(tensors::pack(&self.members, &shape));
+        container::seal(metadata, &packed)
+            .map_err(|e| Error::model(path, format!("not written: {e}")))
     }
 
     /// Reads the bytes of a model file. `path` is only named in errors.
@@ -101,10 +112,13 @@ impl Model {
         let metadata: Metadata =
             header.metadata().iter().flatten().map(|(k, v)| (k.clone(), v.clone())).collect();
         let shape: Shape = parse(&metadata, "shape", path)?;
-        let members = tensors::unpack(&file, &shape).map_err(|e| Error::model(path, e))?;
+        let mut preprocess: Preprocess = parse(&metadata, "preprocess", path)?;
+        let unpacked = features::unpack(&file, &mut preprocess)
+            .and_then(|others| tensors::unpack(&file, &shape, others));
+        let members = unpacked.map_err(|e| Error::model(path, e))?;
         let model = Self {
             config: parse(&metadata, "config", path)?,
-            preprocess: parse(&metadata, "preprocess", path)?,
+            preprocess,
             labels: parse(&metadata, "labels", path)?,
             target_scale: parse(&metadata, "target_scale", path)?,
             members,
@@ -112,6 +126,45 @@ impl Model {
         };
         model.check(&shape).map_err(|e| Error::model(path, e))?;
         Ok(model)
+    }
+}
+
+/// Refuses, before anything is trained, what would give a file that cannot be loaded: names and
+/// categories stand in the header, whose length readers limit.
+///
+/// # Errors
+/// [`Error::Usage`].
+pub fn check_length(preprocess: &Preprocess, labels: &LabelMap) -> Result<()> {
+    let mut length = Length(0);
+    let counted = serde_json::to_writer(&mut length, preprocess)
+        .and_then(|()| serde_json::to_writer(&mut length, labels));
+    let most = container::MOST_HEADER - OTHER_METADATA;
+    if counted.is_ok() && length.0 <= most {
+        return Ok(());
+    }
+    Err(Error::Usage(format!(
+        "the names of columns, categories and classes take {} MB, and a model file has room for {} \
+         MB of them: hash the features by --hash-bits, or leave columns out by --ignore",
+        length.0.div_ceil(1_000_000),
+        most / 1_000_000
+    )))
+}
+
+/// Bytes that settings and metrics never take.
+const OTHER_METADATA: usize = 5_000_000;
+
+/// Length of JSON as a string within JSON.
+struct Length(usize);
+
+impl std::io::Write for Length {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let escaped = bytes.iter().filter(|&&byte| matches!(byte, b'"' | b'\\')).count();
+        self.0 += bytes.len() + escaped;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
     }
 }
 
@@ -125,4 +178,36 @@ fn parse<T: DeserializeOwned>(metadata: &Metadata, key: &str, path: &Path) -> Re
     })?;
     serde_json::from_str(text)
         .map_err(|e| Error::model(path, format!("the metadata entry `{key}` is invalid: {e}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::array;
+
+    use super::*;
+    use crate::data::{Cells, Notes, PreprocessOptions, RawRows, Schema};
+
+    #[test]
+    fn names_that_no_reader_would_take_are_refused_before_training() {
+        let rows = RawRows {
+            schema: Schema::numeric(1),
+            cells: Cells::Table(array![[0.0], [1.0]]),
+            labels: None,
+            weights: None,
+            first_missing: None,
+        };
+        let options = PreprocessOptions::default();
+        let place = Path::new("data.csv");
+        let fitted = Preprocess::fit(&rows, &options, place, &mut Notes::new()).unwrap();
+        let check = |name: String| {
+            let names = vec!["a".into(), name];
+            check_length(&fitted, &LabelMap::Classes { names, rest: false })
+        };
+        check("b".repeat(1000)).unwrap();
+        // Each quote is a backslash, itself escaped, and an escaped quote.
+        for name in ["b".repeat(96_000_000), "\"".repeat(24_000_000)] {
+            let error = check(name).unwrap_err();
+            assert!(error.exit_code() == 2 && error.to_string().contains("--hash-bits"), "{error}");
+        }
+    }
 }

@@ -62,9 +62,14 @@ impl Watch {
     }
 
     /// What the best epoch has least of.
-    fn cost(&self, report: &EpochReport) -> Option<f64> {
-        let sign = if self.metric.rises() { -1.0 } else { 1.0 };
-        report.valid_metric.map(|value| sign * value).or(report.valid_loss)
+    fn cost(&self, valid_loss: Option<f64>, valid_metric: Option<f64>) -> Option<f64> {
+        valid_metric.map(|value| self.metric.cost(value)).or(valid_loss)
+    }
+
+    /// Lets the start compete, measured on the validation rows where there are any.
+    pub(super) fn begin(&mut self, valid_loss: Option<f64>, valid_metric: Option<f64>) {
+        let cost = self.cost(valid_loss, valid_metric).filter(|cost| cost.is_finite());
+        self.best_cost = cost.unwrap_or(f64::INFINITY);
     }
 
     /// Takes note of an epoch; reads the parameters where they are worth keeping.
@@ -78,7 +83,7 @@ impl Watch {
         let diverged = !report.train_loss.is_finite()
             || report.train_loss > limit
             || report.valid_loss.is_some_and(|loss| !loss.is_finite());
-        let cost = self.cost(report);
+        let cost = self.cost(report.valid_loss, report.valid_metric);
         let better = cost.is_none_or(|cost| cost < self.best_cost);
         if !diverged && better {
             let parameters = parameters()?;

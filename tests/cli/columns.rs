@@ -66,6 +66,36 @@ fn hashed_features_learn_and_meet_unseen_categories() {
 }
 
 #[test]
+fn columns_matched_by_place_alone_are_told_where_a_narrower_file_would_pass() {
+    let bench = Bench::new();
+    let text = weighed(90, 1, |_| 1.0);
+    let without = |columns: usize| -> String {
+        let rows = text.lines().skip(1);
+        rows.map(|line| format!("{}\n", line.splitn(columns + 1, ',').last().unwrap_or("")))
+            .collect()
+    };
+    bench.write("train.csv", &without(1));
+    bench.write("narrow.csv", &without(2));
+    bench.line("train train.csv --weights 1 --epochs 1 --model m.llfm").succeeds();
+    let done = bench.line("predict m.llfm train.csv").succeeds();
+    assert!(!done.err.contains("without names"), "{}", done.err);
+    let done = bench.line("predict m.llfm narrow.csv");
+    assert!(done.err.contains("3 columns without names"), "{}", done.err);
+}
+
+#[test]
+fn millions_of_hashed_features_are_saved_and_loaded() {
+    let bench = Bench::new();
+    bench.write("data.svm", &"1 7:1 900000000:2\n0 3:1 80:1\n".repeat(20));
+    let line = "train data.svm --hash-bits 22 --method fm --factors 1 --epochs 1 --model m.llfm";
+    bench.line(line).succeeds();
+    let bytes = bench.read("m.llfm");
+    let header = u64::from_le_bytes(*bytes.first_chunk().expect("a length"));
+    assert!(header < 10_000, "{header} bytes of metadata, whose length readers limit");
+    assert_eq!(bench.line("predict m.llfm data.svm").succeeds().out.lines().count(), 40);
+}
+
+#[test]
 fn flags_about_columns_that_cannot_be_are_usage_errors() {
     let bench = Bench::new();
     bench.write("data.csv", &clouds(30, 1));

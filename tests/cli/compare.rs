@@ -92,6 +92,21 @@ fn rows_are_generated_where_none_are_given() {
 }
 
 #[test]
+fn flags_about_data_are_refused_where_rows_are_generated() {
+    let bench = Bench::new();
+    for flag in [
+        "--missing zero",
+        "--index-base 1",
+        "--header no",
+        "--split-seed 3",
+        "--valid-fraction 0.2",
+    ] {
+        let name = flag.split(' ').next().unwrap_or_default();
+        bench.line(&format!("compare {flag}")).fails(2, &[name, "needs DATA"]);
+    }
+}
+
+#[test]
 fn a_wrong_constant_fails_its_kernel_and_the_command() {
     if gpu_or_skip().is_none() {
         return;

@@ -155,3 +155,54 @@ fn classes_weigh_also_in_training_that_goes_on() {
         .map(|kind| bench.line(&format!("{line} {kind}")).succeeds().result()["train"].clone());
     assert_ne!(plain, balanced);
 }
+
+#[test]
+fn rows_weigh_as_in_the_training_that_is_gone_on_from() {
+    let bench = Bench::new();
+    let weighed = |seed: u64, weight: fn(&str) -> u8| {
+        let text = clouds(240, seed);
+        let cells = text.lines().enumerate().map(|(i, line)| match i {
+            0 => format!("w,{line}\n"),
+            _ => format!("{},{line}\n", weight(line)),
+        });
+        cells.collect::<String>()
+    };
+    bench.write("ones.csv", &weighed(1, |_| 1));
+    bench.write("train.csv", &weighed(1, |line| u8::from(!line.ends_with("bird"))));
+    bench.write("plain.csv", &clouds(240, 1));
+    let unnamed = |name: &str| {
+        let text = String::from_utf8(bench.read(name)).expect("text");
+        text.lines().skip(1).map(|line| format!("{line}\n")).collect::<String>()
+    };
+    bench.write("ones.txt", &unnamed("ones.csv"));
+    bench.write("train.txt", &unnamed("train.csv"));
+    for (kind, weights) in [("csv", "w"), ("txt", "1")] {
+        let made = format!("train ones.{kind} --format csv --weights {weights} --epochs 2");
+        bench.line(&format!("{made} --model m.llfm --force")).succeeds();
+        let loss = |data: &str| {
+            let line = format!("train {data} --format csv --init-model m.llfm --epochs 2 --json");
+            bench.line(&line).succeeds().json_lines()[1]["train_loss"].clone()
+        };
+        let (ones, none) = (loss(&format!("ones.{kind}")), loss(&format!("train.{kind}")));
+        assert!(ones.is_f64() && none.is_f64() && ones != none, "{ones} {none}");
+    }
+    bench.line("train ones.csv --weights w --epochs 2 --model m.llfm --force").succeeds();
+    bench.line("train plain.csv --init-model m.llfm").fails(3, &["plain.csv", "`w`", "weights"]);
+    bench.line("train ones.csv --init-model m.llfm --valid plain.csv --epochs 1").succeeds();
+    bench.line("predict m.llfm plain.csv").succeeds();
+    bench.write("rows.svm", &rings(90, 1));
+    bench.line("train rows.svm --init-model m.llfm").fails(3, &["rows.svm", "weigh"]);
+}
+
+#[test]
+fn the_start_is_kept_where_no_new_epoch_is_better() {
+    let bench = Bench::with_model();
+    let line = "train train.csv --init-model m.llfm --valid test.csv --epochs 2 --model n.llfm";
+    // Steps so long that they only lead away.
+    bench.line(&format!("{line} --learning-rate 3 --schedule constant")).succeeds();
+    let [before, after] = ["m.llfm", "n.llfm"]
+        .map(|model| bench.line(&format!("predict {model} test.csv --proba")).succeeds().out);
+    assert_eq!(before, after);
+    let page = bench.line("inspect n.llfm --json").succeeds().result();
+    assert_eq!(page["summary"]["best_epochs"], serde_json::json!([0]));
+}

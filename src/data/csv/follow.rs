@@ -4,13 +4,20 @@ use std::collections::{HashMap, HashSet};
 
 use super::plan::{Plan, Role, choose_label, feature_role, listed};
 use super::sniff::Layout;
+use crate::data::notes::Notes;
+use crate::data::number::printable;
 use crate::data::reader::Request;
 use crate::data::schema::{Schema, TableSchema};
 use crate::error::{Error, Place, Result};
 
 impl Plan {
     /// The plan for a file that has to follow a schema.
-    pub(super) fn following(layout: &Layout, schema: &Schema, request: Request) -> Result<Self> {
+    pub(super) fn following(
+        layout: &Layout,
+        schema: &Schema,
+        request: Request,
+        notes: &mut Notes,
+    ) -> Result<Self> {
         let table = match schema {
             Schema::Table(table) => table.clone(),
             Schema::Sparse { n_features, .. } => match Schema::numeric(*n_features) {
@@ -21,7 +28,7 @@ impl Plan {
         let named = table.columns.iter().any(|column| column.name.is_some());
         let (roles, label) = match &layout.names {
             Some(names) if named => by_name(names, &table, request)?,
-            _ => by_position(layout, &table, request)?,
+            _ => by_position(layout, &table, request, notes)?,
         };
         if label.is_none() && request.need_labels {
             let fix = "expected the label column among the others; --label names it";
@@ -50,6 +57,18 @@ fn by_name(
             Some(field) => roles[field] = feature_role(column, j),
             None => missing.push(name.to_owned()),
         }
+    }
+    if let (true, Some(weights)) = (request.options.weigh, &table.weights) {
+        let name = weights.name.as_deref().unwrap_or_default();
+        let field = take(name).ok_or_else(|| {
+            let message = format!(
+                "no column `{}` with the weights that the model learned with; add it, 1 in every row \
+                 for none",
+                printable(name)
+            );
+            Error::data(Place::file(request.path), message)
+        })?;
+        roles[field] = Role::Weight;
     }
     let known = table.label.as_ref().and_then(|label| label.name.as_deref());
     let label = match request.options.label.as_deref() {
@@ -93,6 +112,7 @@ fn by_position(
     layout: &Layout,
     table: &TableSchema,
     request: Request,
+    notes: &mut Notes,
 ) -> Result<(Vec<Role>, Option<usize>)> {
     let aside: HashSet<usize> = table.set_aside().map(|column| column.position).collect();
     let (found, known) = (layout.n_fields, table.columns.len() + aside.len());
@@ -109,7 +129,18 @@ fn by_position(
         (false, None, Some(label)) if layout.names.is_none() => Some(label.position),
         (false, asked, _) => Some(choose_label(layout, asked, request.path)?),
     };
+    if found == known && !aside.is_empty() {
+        // As wide as a file would be with the label and without one of those.
+        notes.warn(format!(
+            "{}: {known} columns without names are taken for those of training without the label, {} \
+             that are no features included; a file that lacks one of those is read wrong",
+            request.path.display(),
+            aside.len()
+        ));
+    }
     let label_then = table.label.as_ref().map(|label| label.position);
+    let weights = table.weights.as_ref().filter(|_| request.options.weigh);
+    let weights = weights.map(|column| column.position);
     let mut columns = table.columns.iter().enumerate();
     let mut next = || columns.next().map_or(Role::Skip, |(j, column)| feature_role(column, j));
     // The fields without the label stand as they did in training, wherever the label is now.
@@ -117,8 +148,11 @@ fn by_position(
     let roles = (0..found).map(|field| match (Some(field) == label, request.need_labels) {
         (true, true) => Role::Label,
         (true, false) => Role::Skip,
-        _ if positions.next().is_some_and(|position| aside.contains(&position)) => Role::Skip,
-        _ => next(),
+        _ => match positions.next() {
+            Some(position) if weights == Some(position) => Role::Weight,
+            Some(position) if aside.contains(&position) => Role::Skip,
+            _ => next(),
+        },
     });
     Ok((roles.collect(), label))
 }

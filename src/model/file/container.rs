@@ -7,12 +7,18 @@ use sha2::{Digest, Sha256};
 use super::{FORMAT_VERSION, Metadata};
 use crate::model::fingerprint::hex;
 
-/// A named f32 tensor, ready to be written.
+/// A named tensor, ready to be written.
 pub(super) struct Packed {
     pub(super) name: &'static str,
+    /// As the header spells it.
+    pub(super) dtype: &'static str,
     pub(super) shape: Vec<usize>,
-    pub(super) values: Vec<f32>,
+    /// Little-endian numbers.
+    pub(super) bytes: Vec<u8>,
 }
+
+/// The longest header that the safetensors crate reads, in bytes.
+pub(super) const MOST_HEADER: usize = 100_000_000;
 
 const DIGITS: usize = 64;
 const LENGTH_BYTES: usize = 8;
@@ -22,33 +28,40 @@ const CHECKSUM_KEY: &[u8] = b"\"checksum\":\"";
 ///
 /// The header is written here and not by the safetensors crate, whose order of metadata changes
 /// from run to run.
-pub(super) fn seal(mut metadata: Metadata, tensors: &[Packed]) -> Vec<u8> {
+///
+/// # Errors
+/// A header that no reader takes.
+pub(super) fn seal(mut metadata: Metadata, tensors: &[Packed]) -> Result<Vec<u8>, String> {
     metadata.insert("checksum".into(), "0".repeat(DIGITS));
     let mut header = format!("{{\"__metadata__\":{}", serde_json::json!(metadata));
     let mut offset = 0;
     for tensor in tensors {
-        let end = offset + 4 * tensor.values.len();
+        let end = offset + tensor.bytes.len();
         let _ = write!(
             header,
-            ",\"{}\":{{\"dtype\":\"F32\",\"shape\":{:?},\"data_offsets\":[{offset},{end}]}}",
-            tensor.name, tensor.shape
+            ",\"{}\":{{\"dtype\":\"{}\",\"shape\":{:?},\"data_offsets\":[{offset},{end}]}}",
+            tensor.name, tensor.dtype, tensor.shape
         );
         offset = end;
     }
     header.push('}');
     // Tensors start at a multiple of 8, as readers that map the file into memory want.
     header.extend(std::iter::repeat_n(' ', header.len().next_multiple_of(8) - header.len()));
+    if header.len() > MOST_HEADER {
+        let (found, most) = (header.len() / 1_000_000, MOST_HEADER / 1_000_000);
+        return Err(format!("the metadata take {found} MB, expected at most {most}"));
+    }
     let mut bytes = Vec::with_capacity(LENGTH_BYTES + header.len() + offset);
     bytes.extend((header.len() as u64).to_le_bytes());
     bytes.extend(header.as_bytes());
     for tensor in tensors {
-        bytes.extend(tensor.values.iter().flat_map(|x| x.to_le_bytes()));
+        bytes.extend(&tensor.bytes);
     }
     if let Some(at) = find_checksum(&bytes) {
         let sum = hex(&Sha256::digest(&bytes));
         bytes[at..at + DIGITS].copy_from_slice(sum.as_bytes());
     }
-    bytes
+    Ok(bytes)
 }
 
 /// Checks that the bytes are whole and of a version this program knows.

@@ -81,11 +81,17 @@ fn stack(
         // Anchors are the outermost dimension, so that padding goes to the end.
         values.resize(each * (i + 1), 0.0);
     }
-    Packed { name, shape: shape.on_disk(inner), values }
+    let bytes = values.iter().flat_map(|x| x.to_le_bytes()).collect();
+    Packed { name, dtype: "F32", shape: shape.on_disk(inner), bytes }
 }
 
-/// Reads the members back; every size is compared before anything is allocated for it.
-pub(super) fn unpack(file: &SafeTensors, shape: &Shape) -> Result<Vec<Parameters>, String> {
+/// Reads the members back; every size is compared before anything is allocated for it. `others`:
+/// how many tensors of the file are no parameters.
+pub(super) fn unpack(
+    file: &SafeTensors,
+    shape: &Shape,
+    others: usize,
+) -> Result<Vec<Parameters>, String> {
     let (m, c, p, d) = (shape.most_anchors(), shape.outputs, shape.features, shape.factors);
     if shape.anchors.contains(&0) || m == 0 || c == 0 || p == 0 {
         return Err("the shape in the metadata has a dimension of 0".into());
@@ -98,7 +104,7 @@ pub(super) fn unpack(file: &SafeTensors, shape: &Shape) -> Result<Vec<Parameters
     let log_lipschitz = read("log_lipschitz", &[m])?;
     let log_metric = read("log_metric", &[p])?;
     let scale = shape.anchor_scale.then(|| read("anchor_scale", &[m, p])).transpose()?;
-    let expected = 6 + usize::from(shape.anchor_scale);
+    let expected = 6 + usize::from(shape.anchor_scale) + others;
     if file.len() != expected {
         return Err(format!(
             "expected {expected} tensors, found {}: {:?}",
