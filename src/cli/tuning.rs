@@ -28,7 +28,7 @@ use super::args::{PartArgs, PrepareArgs, ReadArgs, RunArgs, TalkArgs};
 use super::console::{Console, complain, show_notes};
 use super::device::Compute;
 use super::load::{Source, read_parts};
-use super::memory::{check_model, default_limit};
+use super::memory::{check_model, default_limit, model_bytes};
 use super::outputs::{self, Output};
 use super::report::{Facts, counted};
 use super::signals::Signals;
@@ -147,6 +147,8 @@ pub(crate) struct Session {
     pub(crate) jobs: usize,
     pub(crate) threads: usize,
     limit: u64,
+    /// Of the rows that the first split trains on.
+    shape: DataShape,
     fingerprints: [Option<String>; 2],
 }
 
@@ -182,13 +184,13 @@ impl Session {
             None if on_gpu => 1,
             None => threads.min(fits_in(limit, &shape, &rows)),
         };
-        check_model(&config, &shape, limit / jobs as u64)?;
+        check_model(&config, &shape, limit)?;
         let sizes = (rows.rows.n_rows(), shape.features, shape.nonzeros);
         let classes = if shape.task == Task::Regression { 0 } else { shape.classes };
         let facts = Facts::new(command, &config, &compute, classes, sizes);
         let fingerprints =
             [Some(&rows), valid.as_ref()].map(|part| part.map(|part| fingerprint_raw(&part.rows)));
-        Ok(Self {
+        let mut session = Self {
             compute,
             signals,
             rows,
@@ -200,8 +202,22 @@ impl Session {
             jobs,
             threads,
             limit,
+            shape,
             fingerprints,
-        })
+        };
+        session.make_room([args.settings.clone()].into_iter());
+        Ok(session)
+    }
+
+    /// Lowers how many fits go on at once to what there is memory for, by the largest of some
+    /// settings. What is too large even alone is refused when its turn comes.
+    pub(crate) fn make_room(&mut self, all: impl Iterator<Item = Settings>) {
+        let size = |settings: Settings| {
+            let config = defaults::resolve(&settings, &self.shape).ok()?;
+            model_bytes(&config, &self.shape).filter(|&bytes| bytes <= self.limit)
+        };
+        let largest = all.filter_map(size).max().unwrap_or(0).max(1);
+        self.jobs = self.jobs.min(usize::try_from(self.limit / largest).unwrap_or(usize::MAX));
     }
 
     /// What makes two runs the same one: the first line of their journal.
@@ -266,9 +282,10 @@ impl Session {
         Bench { rows: &self.rows, valid: self.valid.as_ref(), device: &self.compute.device, check }
     }
 
-    /// Refuses a model that is too large for as many at once.
+    /// Refuses a model that is too large.
     pub(crate) fn check(&self, config: &TrainConfig, shape: &DataShape) -> Result<()> {
-        check_model(config, shape, self.limit / self.jobs as u64)?;
+        // All of it, or what is refused would depend on --jobs.
+        check_model(config, shape, self.limit)?;
         self.compute.device.check_model(config, shape)
     }
 }
