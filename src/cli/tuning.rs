@@ -1,5 +1,6 @@
 //! What `llfm cv` and `llfm search` share: flags, rows, splits, and the work in parallel.
 
+mod rows;
 pub(crate) mod tried;
 
 use std::ffi::OsString;
@@ -10,15 +11,15 @@ use clap::{Args, ValueHint};
 use llfm::backend::{Device, Placement};
 use llfm::config::TrainConfig;
 use llfm::config::defaults::{self, DataShape};
-use llfm::data::{LabelMap, Notes, SplitOptions, Targets, Task, split_rows};
+use llfm::data::{Notes, Task};
 use llfm::event::{Event, Flow};
-use llfm::experiment::{Part, Preparation, Prepared};
+use llfm::experiment::Part;
 use llfm::journal::Journal;
 use llfm::model::fingerprint_raw;
 use llfm::output::OutputLock;
 use llfm::settings::Settings;
+use llfm::tune::Splits;
 use llfm::tune::trial::{Bench, Check, Setup};
-use llfm::tune::{Split, folds};
 use llfm::{Error, Result};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -27,12 +28,12 @@ use serde_json::{Map, Value};
 use super::args::{PartArgs, PrepareArgs, ReadArgs, RunArgs, TalkArgs};
 use super::console::{Console, complain, show_notes};
 use super::device::Compute;
-use super::load::{Source, read_parts};
 use super::memory::{check_model, default_limit, model_bytes};
 use super::outputs::{self, Output};
 use super::report::{Facts, counted};
 use super::signals::Signals;
 use super::train::check_settings;
+use rows::{Read, fits_in};
 
 /// The flags of both commands.
 #[derive(Debug, Args)]
@@ -138,7 +139,7 @@ pub(crate) struct Session {
     pub(crate) signals: Signals,
     pub(crate) rows: Part,
     pub(crate) valid: Option<Part>,
-    pub(crate) splits: Vec<Split>,
+    pub(crate) splits: Splits,
     /// The settings of the command line.
     pub(crate) setup: Setup,
     /// Those settings, as the first split decides the rest.
@@ -288,86 +289,6 @@ impl Session {
         check_model(config, shape, self.limit)?;
         self.compute.device.check_model(config, shape)
     }
-}
-
-/// The rows as read and divided, and the shape of those that the first split trains on.
-struct Read {
-    rows: Part,
-    valid: Option<Part>,
-    splits: Vec<Split>,
-    setup: Setup,
-    shape: DataShape,
-}
-
-impl Read {
-    fn new(args: &TuningArgs, division: Division, notes: &mut Notes) -> Result<Self> {
-        // Divided here, and not while reading.
-        let whole = PartArgs { valid_fraction: 0.0, ..args.parts.clone() };
-        let source = Source {
-            data: &args.data,
-            parts: &whole,
-            read: &args.read,
-            prepare: &args.prepare,
-            task: args.settings.task.flatten(),
-            quiet: args.talk.quiet,
-        };
-        let read = read_parts(source, None, notes)?;
-        let (rows, valid) = (read.train, read.valid);
-        let how = source.preparation();
-        let labels = rows.labels()?;
-        let (task, map) =
-            LabelMap::fit(labels, how.task, how.positive.as_deref(), &rows.place, notes)?;
-        let targets = map.targets(labels, &rows.place, notes)?;
-        // Part of the rows could suggest another task.
-        let preparation = Preparation { task: Some(task), ..how };
-        let setup = Setup { preparation, settings: args.settings.clone() };
-        let splits = splits(&targets, division, &rows.place, notes)?;
-        let bench = Bench {
-            rows: &rows,
-            valid: valid.as_ref(),
-            device: &Device::Cpu,
-            check: &|_, _| Ok(()),
-        };
-        let shape = Prepared::new(bench.parts(&splits[0]), &setup.preparation, notes)?.shape();
-        Ok(Self { rows, valid, splits, setup, shape })
-    }
-}
-
-/// One split a fold and repeat, or one a repeat.
-fn splits(
-    targets: &Targets,
-    division: Division,
-    place: &Path,
-    notes: &mut Notes,
-) -> Result<Vec<Split>> {
-    let n = match targets {
-        Targets::Classes(classes) => classes.len(),
-        Targets::Values(values) => values.len(),
-    };
-    let mut all = Vec::new();
-    for repeat in 0..usize::from(division.repeats) {
-        let seed = division.split_seed.wrapping_add(repeat as u64);
-        let valid_fraction = division.valid_fraction;
-        if let Some(k) = division.folds {
-            let fold_of = folds::folds(targets, k, seed, place, notes)?;
-            all.extend(folds::held_out(&fold_of, k, valid_fraction, repeat, seed)?);
-            continue;
-        }
-        let options = SplitOptions { test_fraction: 0.0, valid_fraction, seed };
-        let [train, valid, _] = split_rows(n, &options)?;
-        all.push(Split { repeat, fold: 0, train, valid, held: Vec::new() });
-    }
-    Ok(all)
-}
-
-/// How many fits there is memory for: each has its rows as read and as encoded.
-fn fits_in(limit: u64, shape: &DataShape, rows: &Part) -> usize {
-    let entry = if shape.sparse { 8.0 } else { 4.0 };
-    let all = rows.rows.n_rows() as f64 / shape.rows.max(1) as f64;
-    let bytes = 2.0 * entry * shape.nonzeros as f64 * all;
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rough count")]
-    let fits = (limit as f64 / bytes.max(1.0)) as usize;
-    fits.max(1)
 }
 
 /// Opens the journal where one is wanted; what it has already is returned.
