@@ -53,6 +53,9 @@ pub struct RawParts {
 pub struct Preparation {
     /// What is predicted; `None`: decided by the labels.
     pub task: Option<Task>,
+    /// Classes that are known beforehand; `None`: those of the training rows. The folds of a
+    /// cross-validation have the same classes this way, also where one is rare.
+    pub classes: Option<LabelMap>,
     /// The class that is told from the rest, where a label of many classes is made binary.
     pub positive: Option<String>,
     /// How to scale; `None`: standard for dense rows, maxabs for sparse ones.
@@ -72,6 +75,7 @@ impl Default for Preparation {
         let options = PreprocessOptions::default();
         Self {
             task: None,
+            classes: None,
             positive: None,
             scale: options.scale,
             clip: None,
@@ -79,6 +83,16 @@ impl Default for Preparation {
             class_weight: ClassWeight::default(),
             max_memory: options.max_memory,
         }
+    }
+}
+
+impl Preparation {
+    /// The task and the mapping of labels for these training rows.
+    fn labels(&self, train: &Part, notes: &mut Notes) -> Result<(Task, LabelMap)> {
+        if let (Some(task), Some(classes)) = (self.task, &self.classes) {
+            return Ok((task, classes.clone()));
+        }
+        LabelMap::fit(train.labels()?, self.task, self.positive.as_deref(), &train.place, notes)
     }
 }
 
@@ -118,9 +132,7 @@ impl Prepared {
     /// [`LabelMap::fit`] and [`Preprocess::fit`] refuse.
     pub fn new(parts: RawParts, how: &Preparation, notes: &mut Notes) -> Result<Self> {
         let train = &parts.train;
-        let positive = how.positive.as_deref();
-        let (task, mut labels) =
-            LabelMap::fit(train.labels()?, how.task, positive, &train.place, notes)?;
+        let (task, mut labels) = how.labels(train, notes)?;
         // Nobody can rate beyond the scale.
         labels.set_clamp(train.rows.schema.is_ratings());
         let options = PreprocessOptions {

@@ -13,4 +13,4 @@ pub mod space;
 pub mod trial;
 
 pub use estimate::Estimate;
-pub use folds::Split;
+pub use folds::{Split, Splits};

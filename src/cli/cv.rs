@@ -8,7 +8,7 @@ use llfm::journal::Journal;
 use llfm::metrics::Metrics;
 use llfm::output::write_atomic;
 use llfm::tune::trial::Fit;
-use llfm::tune::{Estimate, Split, pool};
+use llfm::tune::{Estimate, pool};
 use llfm::{Error, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -136,17 +136,19 @@ fn work(
     folds: &mut Folds,
     console: &mut Console,
 ) -> Result<()> {
-    let missing: Vec<Split> =
-        session.splits.iter().filter(|split| !folds.has(split)).cloned().collect();
+    let missing: Vec<(usize, usize)> =
+        session.splits.turns().filter(|&turn| !folds.has(turn)).collect();
     let total = session.splits.len();
     let check = |config: &_, shape: &_| session.check(config, shape);
     let bench = session.bench(&check);
-    let fit = |split: &Split, ending: &_| {
-        session.unless_ended(ending, |watch| bench.fit(split, &session.setup, watch))
+    let fit = |&turn: &_, ending: &_| {
+        session.unless_ended(ending, |watch| {
+            bench.fit(&session.splits.split(turn)?, &session.setup, watch)
+        })
     };
-    pool::run(&missing, session.jobs, session.threads, fit, |split, fit| {
+    pool::run(&missing, session.jobs, session.threads, fit, |&(repeat, fold), fit| {
         let Some(fit) = fit else { return Ok(()) };
-        let fold = Fold { repeat: split.repeat + 1, fold: split.fold + 1, fit };
+        let fold = Fold { repeat: repeat + 1, fold: fold + 1, fit };
         journal.as_mut().map_or(Ok(()), |journal| journal.append(&fold))?;
         if !args.tuning.talk.quiet {
             tell(&progress(&fold, folds.of.len() + 1, total));
@@ -181,8 +183,8 @@ impl Folds {
         self.of.insert((fold.repeat, fold.fold), fold);
     }
 
-    fn has(&self, split: &Split) -> bool {
-        self.of.contains_key(&(split.repeat + 1, split.fold + 1))
+    fn has(&self, (repeat, fold): (usize, usize)) -> bool {
+        self.of.contains_key(&(repeat + 1, fold + 1))
     }
 
     fn write_csv(&self, path: &Path) -> Result<()> {

@@ -60,6 +60,7 @@ impl<'a> Source<'a> {
     pub(crate) fn preparation(self) -> Preparation {
         Preparation {
             task: self.task,
+            classes: None,
             positive: self.prepare.positive.clone(),
             scale: self.prepare.scale,
             clip: self.prepare.clip,

@@ -47,7 +47,7 @@ pub(crate) fn check_model(config: &TrainConfig, shape: &DataShape, limit: u64) -
 }
 
 /// Bytes of every copy of the parameters that exists at once; `None` beyond counting.
-fn model_bytes(config: &TrainConfig, shape: &DataShape) -> Option<u64> {
+pub(crate) fn model_bytes(config: &TrainConfig, shape: &DataShape) -> Option<u64> {
     let [features, factors, outputs, ensemble] =
         [shape.features, config.factors, config.loss.n_outputs(shape.classes), config.ensemble]
             .map(|n| n as u64);

@@ -2,21 +2,29 @@
 
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use llfm::{Error, Result};
 
 /// An output and the flag that names it.
 pub(crate) type Output<'a> = (&'static str, &'a Path);
 
-/// Refuses outputs that would replace a file unasked, or an input even when asked.
+/// Refuses outputs that would replace a file unasked, or an input or another output even when asked.
 pub(crate) fn check(outputs: &[Output<'_>], inputs: &[&Path], force: bool) -> Result<()> {
-    for &(flag, path) in outputs {
+    for (i, &(flag, path)) in outputs.iter().enumerate() {
         if let Some(input) = inputs.iter().find(|input| is_same(path, input)) {
             return Err(Error::Usage(format!(
                 "{flag} {} is the input {}: choose another name",
                 path.display(),
                 input.display()
+            )));
+        }
+        let to = resolved(path);
+        let twin = outputs[..i].iter().find(|(_, other)| resolved(other) == to);
+        if let Some((other, _)) = twin.filter(|_| !is_special(path)) {
+            return Err(Error::Usage(format!(
+                "{flag} {} is a file that {other} writes too: choose another name",
+                path.display()
             )));
         }
         refuse_existing(path, flag, force)?;
@@ -54,6 +62,16 @@ fn require_folder(path: &Path) -> Result<()> {
 /// A device or pipe: nothing there can be lost.
 pub(crate) fn is_special(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|meta| !meta.is_file() && !meta.is_dir())
+}
+
+/// The path by which a file is known, also of one that is not there yet.
+fn resolved(path: &Path) -> PathBuf {
+    fs::canonicalize(path).unwrap_or_else(|_| {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let folder = folder.unwrap_or(Path::new("."));
+        let folder = fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());
+        folder.join(path.file_name().unwrap_or_default())
+    })
 }
 
 /// Whether both are one file on the disk; a terminal may well be read and written.

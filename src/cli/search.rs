@@ -24,7 +24,10 @@ use record::Record;
 pub(crate) fn run(args: &SearchArgs) -> Result<()> {
     let plan = args.check()?;
     let journal = args.journal();
-    let session = Session::open("search", &args.tuning, plan.division, journal.as_deref())?;
+    let mut session = Session::open("search", &args.tuning, plan.division, journal.as_deref())?;
+    let base = args.base();
+    let tried = plan.points.iter().filter_map(|point| base.with(point).ok());
+    session.make_room(tried.map(|tried| tried.settings));
     let halving = args.halving(session.config.epochs);
     let rungs = match halving {
         Some(halving) => halving.rungs(session.config.epochs)?.into_iter().map(Some).collect(),
@@ -59,7 +62,10 @@ pub(crate) fn run(args: &SearchArgs) -> Result<()> {
     }
     ended?;
     let best = results::best(&record, plan.metric)?;
-    let written = results::write_best(args, &plan, &session, best);
+    if let Some(text) = results::lower_rung(best, &rungs).filter(|_| !args.tuning.talk.quiet) {
+        complain("note", &text);
+    }
+    let written = results::write_best(args, &plan, &session, best, &rungs);
     results::report(args, &plan, &session, &record, best, &mut console)?;
     written.and(csv)
 }
@@ -140,10 +146,7 @@ impl Search<'_> {
             trials.iter().copied().filter(|&trial| !record.has(rung, trial)).collect();
         let check = |config: &_, shape: &_| session.check(config, shape);
         let bench = session.bench(&check);
-        let base = Tried {
-            prepare: self.args.tuning.prepare.clone(),
-            settings: self.args.tuning.settings.clone(),
-        };
+        let base = self.args.base();
         let fit = |&trial: &usize, ending: &_| {
             let point = self.point(rung, trial);
             let setup = self.setup(&base, &point);

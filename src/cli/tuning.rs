@@ -1,5 +1,6 @@
 //! What `llfm cv` and `llfm search` share: flags, rows, splits, and the work in parallel.
 
+mod rows;
 pub(crate) mod tried;
 
 use std::ffi::OsString;
@@ -10,15 +11,15 @@ use clap::{Args, ValueHint};
 use llfm::backend::{Device, Placement};
 use llfm::config::TrainConfig;
 use llfm::config::defaults::{self, DataShape};
-use llfm::data::{LabelMap, Notes, SplitOptions, Targets, Task, split_rows};
+use llfm::data::{Notes, Task};
 use llfm::event::{Event, Flow};
-use llfm::experiment::{Part, Preparation, Prepared};
+use llfm::experiment::Part;
 use llfm::journal::Journal;
 use llfm::model::fingerprint_raw;
 use llfm::output::OutputLock;
 use llfm::settings::Settings;
+use llfm::tune::Splits;
 use llfm::tune::trial::{Bench, Check, Setup};
-use llfm::tune::{Split, folds};
 use llfm::{Error, Result};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -27,12 +28,12 @@ use serde_json::{Map, Value};
 use super::args::{PartArgs, PrepareArgs, ReadArgs, RunArgs, TalkArgs};
 use super::console::{Console, complain, show_notes};
 use super::device::Compute;
-use super::load::{Source, read_parts};
-use super::memory::{check_model, default_limit};
+use super::memory::{check_model, default_limit, model_bytes};
 use super::outputs::{self, Output};
 use super::report::{Facts, counted};
 use super::signals::Signals;
 use super::train::check_settings;
+use rows::{Read, fits_in};
 
 /// The flags of both commands.
 #[derive(Debug, Args)]
@@ -138,7 +139,7 @@ pub(crate) struct Session {
     pub(crate) signals: Signals,
     pub(crate) rows: Part,
     pub(crate) valid: Option<Part>,
-    pub(crate) splits: Vec<Split>,
+    pub(crate) splits: Splits,
     /// The settings of the command line.
     pub(crate) setup: Setup,
     /// Those settings, as the first split decides the rest.
@@ -147,6 +148,8 @@ pub(crate) struct Session {
     pub(crate) jobs: usize,
     pub(crate) threads: usize,
     limit: u64,
+    /// Of the rows that the first split trains on.
+    shape: DataShape,
     fingerprints: [Option<String>; 2],
 }
 
@@ -182,13 +185,13 @@ impl Session {
             None if on_gpu => 1,
             None => threads.min(fits_in(limit, &shape, &rows)),
         };
-        check_model(&config, &shape, limit / jobs as u64)?;
+        check_model(&config, &shape, limit)?;
         let sizes = (rows.rows.n_rows(), shape.features, shape.nonzeros);
         let classes = if shape.task == Task::Regression { 0 } else { shape.classes };
         let facts = Facts::new(command, &config, &compute, classes, sizes);
         let fingerprints =
             [Some(&rows), valid.as_ref()].map(|part| part.map(|part| fingerprint_raw(&part.rows)));
-        Ok(Self {
+        let mut session = Self {
             compute,
             signals,
             rows,
@@ -200,8 +203,22 @@ impl Session {
             jobs,
             threads,
             limit,
+            shape,
             fingerprints,
-        })
+        };
+        session.make_room([args.settings.clone()].into_iter());
+        Ok(session)
+    }
+
+    /// Lowers how many fits go on at once to what there is memory for, by the largest of some
+    /// settings. What is too large even alone is refused when its turn comes.
+    pub(crate) fn make_room(&mut self, all: impl Iterator<Item = Settings>) {
+        let size = |settings: Settings| {
+            let config = defaults::resolve(&settings, &self.shape).ok()?;
+            model_bytes(&config, &self.shape).filter(|&bytes| bytes <= self.limit)
+        };
+        let largest = all.filter_map(size).max().unwrap_or(0).max(1);
+        self.jobs = self.jobs.min(usize::try_from(self.limit / largest).unwrap_or(usize::MAX));
     }
 
     /// What makes two runs the same one: the first line of their journal.
@@ -266,91 +283,12 @@ impl Session {
         Bench { rows: &self.rows, valid: self.valid.as_ref(), device: &self.compute.device, check }
     }
 
-    /// Refuses a model that is too large for as many at once.
+    /// Refuses a model that is too large.
     pub(crate) fn check(&self, config: &TrainConfig, shape: &DataShape) -> Result<()> {
-        check_model(config, shape, self.limit / self.jobs as u64)?;
+        // All of it, or what is refused would depend on --jobs.
+        check_model(config, shape, self.limit)?;
         self.compute.device.check_model(config, shape)
     }
-}
-
-/// The rows as read and divided, and the shape of those that the first split trains on.
-struct Read {
-    rows: Part,
-    valid: Option<Part>,
-    splits: Vec<Split>,
-    setup: Setup,
-    shape: DataShape,
-}
-
-impl Read {
-    fn new(args: &TuningArgs, division: Division, notes: &mut Notes) -> Result<Self> {
-        // Divided here, and not while reading.
-        let whole = PartArgs { valid_fraction: 0.0, ..args.parts.clone() };
-        let source = Source {
-            data: &args.data,
-            parts: &whole,
-            read: &args.read,
-            prepare: &args.prepare,
-            task: args.settings.task.flatten(),
-            quiet: args.talk.quiet,
-        };
-        let read = read_parts(source, None, notes)?;
-        let (rows, valid) = (read.train, read.valid);
-        let how = source.preparation();
-        let labels = rows.labels()?;
-        let (task, map) =
-            LabelMap::fit(labels, how.task, how.positive.as_deref(), &rows.place, notes)?;
-        let targets = map.targets(labels, &rows.place, notes)?;
-        // Part of the rows could suggest another task.
-        let preparation = Preparation { task: Some(task), ..how };
-        let setup = Setup { preparation, settings: args.settings.clone() };
-        let splits = splits(&targets, division, &rows.place, notes)?;
-        let bench = Bench {
-            rows: &rows,
-            valid: valid.as_ref(),
-            device: &Device::Cpu,
-            check: &|_, _| Ok(()),
-        };
-        let shape = Prepared::new(bench.parts(&splits[0]), &setup.preparation, notes)?.shape();
-        Ok(Self { rows, valid, splits, setup, shape })
-    }
-}
-
-/// One split a fold and repeat, or one a repeat.
-fn splits(
-    targets: &Targets,
-    division: Division,
-    place: &Path,
-    notes: &mut Notes,
-) -> Result<Vec<Split>> {
-    let n = match targets {
-        Targets::Classes(classes) => classes.len(),
-        Targets::Values(values) => values.len(),
-    };
-    let mut all = Vec::new();
-    for repeat in 0..usize::from(division.repeats) {
-        let seed = division.split_seed.wrapping_add(repeat as u64);
-        let valid_fraction = division.valid_fraction;
-        if let Some(k) = division.folds {
-            let fold_of = folds::folds(targets, k, seed, place, notes)?;
-            all.extend(folds::held_out(&fold_of, k, valid_fraction, repeat, seed)?);
-            continue;
-        }
-        let options = SplitOptions { test_fraction: 0.0, valid_fraction, seed };
-        let [train, valid, _] = split_rows(n, &options)?;
-        all.push(Split { repeat, fold: 0, train, valid, held: Vec::new() });
-    }
-    Ok(all)
-}
-
-/// How many fits there is memory for: each has its rows as read and as encoded.
-fn fits_in(limit: u64, shape: &DataShape, rows: &Part) -> usize {
-    let entry = if shape.sparse { 8.0 } else { 4.0 };
-    let all = rows.rows.n_rows() as f64 / shape.rows.max(1) as f64;
-    let bytes = 2.0 * entry * shape.nonzeros as f64 * all;
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rough count")]
-    let fits = (limit as f64 / bytes.max(1.0)) as usize;
-    fits.max(1)
 }
 
 /// Opens the journal where one is wanted; what it has already is returned.

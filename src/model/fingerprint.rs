@@ -2,6 +2,7 @@
 
 use sha2::{Digest, Sha256};
 
+use crate::data::schema::{ColumnKind, Schema};
 use crate::data::{Cells, Csr, Dataset, Features, RawLabels, RawRows, Targets};
 
 /// SHA-256 over shape, features, targets and weights where there are any, as 64 hexadecimal digits.
@@ -27,10 +28,24 @@ pub fn fingerprint(data: &Dataset) -> String {
 }
 
 /// The same over rows as they were read, cells and labels, before anything is learned from them.
+///
+/// Kinds of columns and the words that cells stand for count too, names of columns do not.
 pub fn fingerprint_raw(rows: &RawRows) -> String {
     let mut hash = Sha256::new();
     for size in [rows.n_rows(), rows.n_columns()] {
         hash.update((size as u64).to_le_bytes());
+    }
+    if let Schema::Table(table) = &rows.schema {
+        hash.update([b't', u8::from(table.ratings)]);
+        for column in &table.columns {
+            match &column.kind {
+                ColumnKind::Numeric => hash.update(b"n"),
+                ColumnKind::Categorical { levels } => {
+                    hash.update(b"c");
+                    update_words(&mut hash, levels.as_slice());
+                }
+            }
+        }
     }
     match &rows.cells {
         Cells::Table(cells) => update(&mut hash, cells.iter().map(|x| x.to_le_bytes())),
@@ -42,10 +57,7 @@ pub fn fingerprint_raw(rows: &RawRows) -> String {
             update(&mut hash, values.iter().map(|y| y.to_le_bytes()));
         }
         Some(RawLabels::Words { names, codes, .. }) => {
-            for name in names {
-                hash.update((name.len() as u64).to_le_bytes());
-                hash.update(name);
-            }
+            update_words(&mut hash, names);
             update(&mut hash, codes.iter().map(|c| c.to_le_bytes()));
         }
     }
@@ -53,6 +65,14 @@ pub fn fingerprint_raw(rows: &RawRows) -> String {
         update(&mut hash, weights.iter().map(|w| w.to_le_bytes()));
     }
     hex(&hash.finalize())
+}
+
+fn update_words(hash: &mut Sha256, words: &[String]) {
+    hash.update((words.len() as u64).to_le_bytes());
+    for word in words {
+        hash.update((word.len() as u64).to_le_bytes());
+        hash.update(word);
+    }
 }
 
 fn update_sparse(hash: &mut Sha256, rows: &Csr) {
@@ -100,5 +120,12 @@ mod tests {
         {
             assert_ne!(same, of(other), "{other}");
         }
+    }
+
+    #[test]
+    fn rows_as_read_are_told_apart_by_kinds_and_words_behind_equal_cells() {
+        let of_words = of("a,label\nu,x\nv,y\n");
+        assert_ne!(of_words, of("a,label\nu,x\nw,y\n"), "words");
+        assert_ne!(of_words, of("a,label\n0,x\n1,y\n"), "kinds");
     }
 }

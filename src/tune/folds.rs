@@ -36,7 +36,7 @@ pub fn folds(
     seed: u64,
     place: &Path,
     notes: &mut Notes,
-) -> Result<Vec<usize>> {
+) -> Result<Vec<u32>> {
     if n_folds < 2 {
         return Err(Error::Usage(format!("--folds must be at least 2, found {n_folds}")));
     }
@@ -62,40 +62,92 @@ pub fn folds(
         }
     }
     let mut fold_of = vec![0; n];
+    #[expect(clippy::cast_possible_truncation, reason = "nobody waits for so many folds")]
     for (i, &row) in order.iter().enumerate() {
-        fold_of[row] = i % n_folds;
+        fold_of[row] = (i % n_folds) as u32;
     }
     Ok(fold_of)
 }
 
-/// One split a fold: it is held out; of the other rows a fraction chooses the epoch, where that is
-/// not 0.
-///
-/// # Errors
-/// A fraction that leaves a part without rows.
-pub fn held_out(
-    fold_of: &[usize],
+/// The splits of all repeats. The rows of one are listed when its turn comes: the lists of all
+/// together would take more memory than the rows.
+#[derive(Debug, Clone)]
+pub struct Splits {
+    n_rows: usize,
     n_folds: usize,
-    valid_fraction: f64,
-    repeat: usize,
-    seed: u64,
-) -> Result<Vec<Split>> {
-    let split = |fold| {
-        let (held, rest): (Vec<usize>, Vec<usize>) =
-            (0..fold_of.len()).partition(|&row| fold_of[row] == fold);
-        let options = SplitOptions { test_fraction: 0.0, valid_fraction, seed };
+    repeats: usize,
+    options: SplitOptions,
+    /// `[repeats][n]`: the fold of each row; no list where no rows are held out.
+    fold_of: Vec<Vec<u32>>,
+}
+
+impl Splits {
+    /// One split a fold and repeat, that fold held out; with `n_folds` `None` one a repeat, of
+    /// which the validation rows measure. Each repeat has a seed one higher.
+    ///
+    /// `options` say what fraction of the rows that are not held out chooses the epoch, and the seed
+    /// of the first repeat.
+    ///
+    /// # Errors
+    /// Those of [`folds`].
+    pub fn new(
+        targets: &Targets,
+        n_folds: Option<usize>,
+        repeats: usize,
+        options: SplitOptions,
+        place: &Path,
+        notes: &mut Notes,
+    ) -> Result<Self> {
+        let n_rows = match targets {
+            Targets::Classes(classes) => classes.len(),
+            Targets::Values(values) => values.len(),
+        };
+        let deal = |(repeat, k)| folds(targets, k, seed_of(&options, repeat), place, notes);
+        let fold_of = (0..repeats).filter_map(|repeat| Some((repeat, n_folds?))).map(deal);
+        let fold_of = fold_of.collect::<Result<_>>()?;
+        Ok(Self { n_rows, n_folds: n_folds.unwrap_or(1), repeats, options, fold_of })
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.repeats * self.n_folds
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Repeat and fold of each, both from 0.
+    pub fn turns(&self) -> impl Iterator<Item = (usize, usize)> + use<> {
+        let n_folds = self.n_folds;
+        (0..self.repeats).flat_map(move |repeat| (0..n_folds).map(move |fold| (repeat, fold)))
+    }
+
+    /// The rows of one.
+    ///
+    /// # Errors
+    /// A fraction that leaves a part without rows.
+    pub fn split(&self, (repeat, fold): (usize, usize)) -> Result<Split> {
+        let fold_of = self.fold_of.get(repeat);
+        let is_held = |&row: &usize| fold_of.is_some_and(|of| of[row] as usize == fold);
+        let (held, rest): (Vec<usize>, Vec<usize>) = (0..self.n_rows).partition(is_held);
+        let options = SplitOptions { seed: seed_of(&self.options, repeat), ..self.options.clone() };
         let [train, valid, _] = split_rows(rest.len(), &options)?;
         let pick = |rows: Vec<usize>| rows.into_iter().map(|i| rest[i]).collect();
         Ok(Split { repeat, fold, train: pick(train), valid: pick(valid), held })
-    };
-    (0..n_folds).map(split).collect()
+    }
+}
+
+fn seed_of(options: &SplitOptions, repeat: usize) -> u64 {
+    options.seed.wrapping_add(repeat as u64)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn deal(targets: &Targets, k: usize, seed: u64) -> Vec<usize> {
+    fn deal(targets: &Targets, k: usize, seed: u64) -> Vec<u32> {
         folds(targets, k, seed, Path::new("d"), &mut Notes::new()).expect("enough rows")
     }
 
@@ -105,7 +157,7 @@ mod tests {
         Targets::Classes((0..103).map(class).collect())
     }
 
-    fn counts(fold_of: &[usize], k: usize, of: impl Fn(usize) -> bool) -> Vec<usize> {
+    fn counts(fold_of: &[u32], k: u32, of: impl Fn(usize) -> bool) -> Vec<usize> {
         let rows = |fold| fold_of.iter().enumerate().filter(|&(i, &f)| f == fold && of(i)).count();
         (0..k).map(rows).collect()
     }
@@ -115,7 +167,7 @@ mod tests {
         let targets = classes();
         let Targets::Classes(class_of) = &targets else { unreachable!("classes") };
         for k in [2, 5, 10, 103] {
-            let fold_of = deal(&targets, k, 3);
+            let fold_of = deal(&targets, k as usize, 3);
             for class in [None, Some(0), Some(1), Some(2)] {
                 let of = |i: usize| class.is_none_or(|class| class_of[i] == class);
                 let counts = counts(&fold_of, k, of);
@@ -141,8 +193,12 @@ mod tests {
 
     #[test]
     fn every_row_is_held_out_once_and_never_trained_on_there() {
-        let fold_of = deal(&classes(), 5, 0);
-        let splits = held_out(&fold_of, 5, 0.25, 0, 0).expect("enough rows");
+        let options = SplitOptions { test_fraction: 0.0, valid_fraction: 0.25, seed: 0 };
+        let splits =
+            Splits::new(&classes(), Some(5), 1, options, Path::new("d"), &mut Notes::new());
+        let splits = splits.expect("enough rows");
+        let splits = splits.turns().map(|turn| splits.split(turn).expect("enough rows"));
+        let splits: Vec<Split> = splits.collect();
         let mut held: Vec<usize> = splits.iter().flat_map(|split| split.held.clone()).collect();
         held.sort_unstable();
         assert_eq!(held, (0..103).collect::<Vec<_>>());

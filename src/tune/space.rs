@@ -129,7 +129,8 @@ impl Dimension {
                 let u = unit(random);
                 let x = if log { low * (high / low).powf(u) } else { low + u * (high - low) };
                 let x = if whole { x.round() } else { four_digits(x) };
-                shown(x.clamp(min, max))
+                // −0.3 rounds to −0, and adding 0 takes the sign away.
+                shown(x.clamp(min, max) + 0.0)
             }
         }
     }
@@ -283,6 +284,13 @@ mod tests {
         assert!((200..300).contains(&small), "half of a logarithmic range: {small}");
         let low = values(&points, "clip").iter().filter(|&&x| x < 5.0).count();
         assert!((200..300).contains(&low), "half of a linear range: {low}");
+    }
+
+    #[test]
+    fn whole_numbers_from_0_have_no_sign() {
+        let points = draw(&[range("anchors=0..2"), range("l2=0..1")], 100, 0).expect("points");
+        let drawn: HashSet<&str> = points.iter().map(|point| point[0].1.as_str()).collect();
+        assert_eq!(drawn, HashSet::from(["0", "1", "2"]));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::time::Instant;
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
-use super::{Estimate, Split};
+use super::{Estimate, Split, Splits};
 use crate::backend::Device;
 use crate::config::defaults::{self, DataShape};
 use crate::config::{TrainConfig, name_of};
@@ -158,7 +158,7 @@ impl Bench<'_> {
         (trial, rung): (usize, usize),
         settings: IndexMap<String, String>,
         setup: Result<Setup>,
-        splits: &[Split],
+        splits: &Splits,
         metric: EvalMetric,
         watch: &mut dyn FnMut(&Event<'_>) -> Flow,
     ) -> Result<Option<Trial>> {
@@ -190,11 +190,11 @@ impl Bench<'_> {
 
     fn fit_all(
         &self,
-        splits: &[Split],
+        splits: &Splits,
         setup: &Setup,
         watch: &mut dyn FnMut(&Event<'_>) -> Flow,
     ) -> Result<Option<Vec<Fit>>> {
-        splits.iter().map(|split| self.fit(split, setup, watch)).collect()
+        splits.turns().map(|turn| self.fit(&splits.split(turn)?, setup, watch)).collect()
     }
 }
 

@@ -168,6 +168,12 @@ impl SearchArgs {
         self.tuning.settings.eval_metric.unwrap_or_default()
     }
 
+    /// The settings that points are laid over.
+    pub(super) fn base(&self) -> Tried {
+        let TuningArgs { prepare, settings, .. } = &self.tuning;
+        Tried { prepare: prepare.clone(), settings: settings.clone() }
+    }
+
     /// The points, every value of which makes settings by itself.
     fn points(&self) -> Result<Vec<Point>> {
         let space: Vec<Dimension> = self.grid.iter().chain(&self.range).cloned().collect();
@@ -190,8 +196,7 @@ impl SearchArgs {
                     .into(),
             ));
         }
-        let (prepare, settings) = (self.tuning.prepare.clone(), self.tuning.settings.clone());
-        let base = Tried { prepare, settings };
+        let base = self.base();
         for dimension in &space {
             for value in dimension.examples() {
                 let alone = base.with(&vec![(dimension.key.clone(), value)])?;

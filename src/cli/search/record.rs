@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use llfm::Result;
 use llfm::config::name_of;
 use llfm::journal::Journal;
 use llfm::metrics::EvalMetric;
 use llfm::output::write_atomic;
 use llfm::tune::Estimate;
 use llfm::tune::trial::{Status, Trial};
+use llfm::{Error, Result};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -55,15 +55,21 @@ impl<'a> Record<'a> {
         self.trials.get(&(rung, trial))?.score.map(|score| score.mean)
     }
 
-    /// Takes over what shards have done.
+    /// Takes over what shards of this search have done; files of another one are left out.
     pub(super) fn take_shards(&mut self, header: &Value) -> Result<()> {
         if !self.args.tuning.resume {
             return Ok(());
         }
         for path in self.args.shard_journals() {
             // Opened as if to write: a shard that is still at work must not be done twice.
-            let (journal, done) = Journal::resume::<Trial>(&path, header)?;
-            drop(journal);
+            let done = match Journal::resume::<Trial>(&path, header) {
+                Ok((_journal, done)) => done,
+                Err(Error::Usage(_)) => {
+                    self.note(&format!("{} is of another search: left out", path.display()));
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
             let before = self.trials.len();
             for trial in done {
                 let key = (trial.rung, trial.trial);
@@ -72,12 +78,16 @@ impl<'a> Record<'a> {
                     self.trials.insert(key, trial);
                 }
             }
-            if !self.args.tuning.talk.quiet {
-                let taken = counted(self.trials.len() - before, "trial");
-                complain("note", &format!("{taken} taken from {}", path.display()));
-            }
+            let taken = counted(self.trials.len() - before, "trial");
+            self.note(&format!("{taken} taken from {}", path.display()));
         }
         Ok(())
+    }
+
+    fn note(&self, text: &str) {
+        if !self.args.tuning.talk.quiet {
+            complain("note", text);
+        }
     }
 
     /// Keeps a trial, and shows it.

@@ -17,7 +17,7 @@ use super::{Plan, SearchArgs};
 use crate::cli::console::Console;
 use crate::cli::report::{Facts, counted, duration};
 use crate::cli::tuning::Session;
-use crate::cli::tuning::tried::{self, Tried};
+use crate::cli::tuning::tried;
 
 /// Trials of the table.
 const SHOWN: usize = 10;
@@ -75,23 +75,37 @@ pub(super) fn best<'a>(record: &'a Record<'_>, metric: EvalMetric) -> Result<Opt
     Err(if diverged { Error::Diverged(message) } else { Error::Usage(message) })
 }
 
+/// What is to be known of a best trial that is none of the last rung: all of those went wrong.
+pub(super) fn lower_rung(best: Option<&Trial>, rungs: &[Option<usize>]) -> Option<String> {
+    let rung = best.map(|best| best.rung).filter(|&rung| rung < rungs.len())?;
+    let epochs = rungs[rung - 1].map_or_else(String::new, |epochs| format!(", of {epochs} epochs"));
+    let last = rungs.len();
+    Some(format!("no point of rung {last} has a score: the best is one of rung {rung}{epochs}"))
+}
+
 /// Writes the best settings where they are wanted.
 pub(super) fn write_best(
     args: &SearchArgs,
     plan: &Plan,
     session: &Session,
     best: Option<&Trial>,
+    rungs: &[Option<usize>],
 ) -> Result<()> {
     let (Some(path), Some(best), None) = (args.best_path(), best, args.shard) else {
         return Ok(());
     };
     let tuning = &args.tuning;
-    let base = Tried { prepare: tuning.prepare.clone(), settings: tuning.settings.clone() };
     let point: Point = best.settings.clone().into_iter().collect();
-    let tried = base.with(&point)?;
+    let tried = args.base().with(&point)?;
     let score = best.score.map_or_else(String::new, shown);
+    let mut notes = String::new();
+    if let Some(epoch) = best.epochs.filter(|_| plan.division.chooses_epochs(args)) {
+        let mean = if session.splits.len() > 1 { " (the mean over splits)" } else { "" };
+        notes += &format!("# Validation rows chose epoch {epoch}{mean}: the score is that of it\n");
+    }
+    notes.extend(lower_rung(Some(best), rungs).map(|text| format!("# But {text}\n")));
     let text = format!(
-        "# Found by: llfm {}\n# Trial {} of {}, {} {score} on {}\n{}",
+        "# Found by: llfm {}\n# Trial {} of {}, {} {score} on {}\n{notes}{}",
         command(),
         best.trial,
         plan.points.len(),

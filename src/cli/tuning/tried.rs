@@ -123,17 +123,17 @@ pub(crate) fn flags(
         prepare.clip.and_then(|clip| clip.to_string().parse::<f64>().ok()).map(Value::from),
     );
     if let Ok(Value::Object(settings)) = serde_json::to_value(settings) {
-        // The metric has chosen; training on all rows has none to measure it on.
-        let given = |(key, value): &(String, Value)| !value.is_null() && key != "eval-metric";
-        all.extend(settings.into_iter().filter(given));
+        all.extend(settings.into_iter().filter(|(_, value)| !value.is_null()));
     }
     all
 }
 
-/// The keys and values as TOML.
+/// The keys and values as TOML, for training on all rows: without those that need validation rows.
 pub(crate) fn toml(flags: &Map<String, Value>) -> String {
+    let trains =
+        flags.iter().filter(|(key, _)| !["eval-metric", "patience"].contains(&key.as_str()));
     // Numbers, texts and lists of texts are written alike in JSON.
-    flags.iter().map(|(key, value)| format!("{key} = {value}\n")).collect()
+    trains.map(|(key, value)| format!("{key} = {value}\n")).collect()
 }
 
 #[cfg(test)]
@@ -164,7 +164,8 @@ mod tests {
     #[test]
     fn a_point_changes_its_settings_and_no_others() {
         let base = base(
-            "--anchors 5 --missing zero --clip 0.1 --learn anchors --seed 18446744073709551615",
+            "--anchors 5 --missing zero --clip 0.1 --learn anchors --seed 18446744073709551615 \
+             --patience 3 --eval-metric error",
         );
         let tried = base.with(&point(&[("anchors", "7"), ("learn", "anchors,metric")]));
         let text = shown(&tried.expect("a point"));
