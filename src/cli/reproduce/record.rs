@@ -1,10 +1,12 @@
 //! What a run came to, and what the runs of a method come to together.
 
+use llfm::config::defaults::DataShape;
 use llfm::config::{Method, TrainConfig, name_of};
 use llfm::metrics::Metrics;
 use serde::{Deserialize, Serialize};
 
 use super::args::PresetName;
+use super::origin::Origin;
 use super::published::{Figures, Published};
 use super::sets::Set;
 
@@ -50,6 +52,10 @@ pub(super) struct Record {
     pub(super) test_seconds: f64,
     /// What training said when the loss diverged.
     pub(super) diverged: Option<String>,
+    /// The data it was trained on.
+    pub(super) data: Origin,
+    /// What the defaults saw of the training rows.
+    pub(super) shape: DataShape,
     /// Every setting as it was decided.
     pub(super) settings: TrainConfig,
 }

@@ -2,6 +2,7 @@
 
 use llfm::data::Format;
 use llfm::{Error, Result};
+use serde::{Deserialize, Serialize};
 
 /// A public data set.
 #[derive(Debug)]
@@ -48,7 +49,8 @@ pub(super) struct File {
 }
 
 /// Which rows are tested on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub(super) enum Split {
     /// A third, drawn by the seed of the run.
     Third,
