@@ -138,6 +138,12 @@ impl Found {
         (path(&source.rows), source.labels.as_ref().map(path))
     }
 
+    /// The files whose content is not the published one's.
+    pub(super) fn files_differ(&self) -> Vec<String> {
+        let differing = self.digests.iter().filter(|digest| !digest.published);
+        differing.map(|digest| digest.path.to_owned()).collect()
+    }
+
     /// Takes the checksums of the files; warns of those that are not the published ones.
     ///
     /// # Errors

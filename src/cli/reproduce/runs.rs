@@ -80,7 +80,8 @@ impl<'a> Rows<'a> {
 
     /// The rows of a run, prepared as a preset wants them.
     pub(super) fn prepared(&mut self, run: u64, preset: &Preset, quiet: bool) -> Result<&Prepared> {
-        let run = (self.found.layout.split == Split::Third).then_some(run);
+        let drawn = matches!(self.found.layout.split, Split::Drawn { .. });
+        let run = drawn.then_some(run);
         let how = Preparation {
             positive: self.found.set.positive.map(str::to_owned),
             scale: preset.scale,
@@ -101,14 +102,15 @@ impl<'a> Rows<'a> {
     }
 
     fn parts(&self, split_seed: Option<u64>) -> Result<RawParts> {
-        let Some(seed) = split_seed else {
+        let (Some(seed), Split::Drawn { test, of }) = (split_seed, self.found.layout.split) else {
             return Ok(RawParts {
                 train: self.train.clone(),
                 valid: None,
                 test: self.test.clone(),
             });
         };
-        let options = SplitOptions { test_fraction: 1.0 / 3.0, valid_fraction: 0.0, seed };
+        let test_fraction = test as f64 / of as f64;
+        let options = SplitOptions { test_fraction, valid_fraction: 0.0, seed };
         let [train, _, test] = data::split_rows(self.train.rows.n_rows(), &options)?;
         let part = |rows: &[usize]| Part {
             rows: self.train.rows.select(rows),
@@ -194,6 +196,7 @@ impl Trainer<'_> {
             test_seconds: self.test_seconds(rows, &measured)?,
             diverged: trained.diverged,
             data: Origin::of(found, preset),
+            files_differ: found.files_differ(),
             shape,
             settings: config,
         };
