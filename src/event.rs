@@ -28,7 +28,8 @@ pub enum Event<'a> {
     },
     /// An epoch ended.
     Epoch(&'a EpochReport),
-    /// An epoch's parameters are kept: the best so far by the validation loss where there is one,
+    /// An epoch's parameters are kept: the best so far by the metric of the validation rows
+    /// where there are any,
     /// else every epoch's.
     Kept {
         /// Member, from 0.

@@ -132,24 +132,37 @@ fn load<T: DeserializeOwned>(
 
 /// Refuses to mix the work of two runs.
 fn same_header(path: &Path, found: &Value, expected: &[u8]) -> Result<()> {
-    // As read back, so that both have gone through the same rounding.
     let expected: Value = serde_json::from_slice(expected).map_err(|e| unwritable(path, e))?;
+    let Some(differences) = difference(path, found, &expected)? else { return Ok(()) };
+    Err(Error::Usage(format!(
+        "{} is the journal of another run: {differences}. Give the settings and data it was made \
+         with, choose another name, or replace it by --force",
+        path.display(),
+    )))
+}
+
+/// What the journal at `path` says otherwise than the run now, in words; `None` where they agree.
+///
+/// # Errors
+/// [`Error::Io`] for values that JSON cannot hold.
+pub fn difference(
+    path: &Path,
+    there: &impl Serialize,
+    now: &impl Serialize,
+) -> Result<Option<String>> {
+    // As read back, so that both have gone through the same rounding.
+    let read = |line: Vec<u8>| -> Result<Value> {
+        serde_json::from_slice(&line).map_err(|e| unwritable(path, e))
+    };
+    let (there, now) = (read(line_of(path, there)?)?, read(line_of(path, now)?)?);
     let mut differences = Vec::new();
-    compare("", Some(found), Some(&expected), &mut differences);
-    if differences.is_empty() {
-        return Ok(());
-    }
+    compare("", Some(&there), Some(&now), &mut differences);
     let more = match differences.len().saturating_sub(SHOWN) {
         0 => String::new(),
         more => format!("; and {more} more"),
     };
     differences.truncate(SHOWN);
-    Err(Error::Usage(format!(
-        "{} is the journal of another run: {}{more}. Give the settings and data it was made with, \
-         choose another name, or replace it by --force",
-        path.display(),
-        differences.join("; ")
-    )))
+    Ok((!differences.is_empty()).then(|| format!("{}{more}", differences.join("; "))))
 }
 
 fn compare(key: &str, there: Option<&Value>, now: Option<&Value>, found: &mut Vec<String>) {

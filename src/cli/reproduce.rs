@@ -3,6 +3,7 @@
 mod args;
 mod files;
 mod machine;
+mod origin;
 mod page;
 mod pictures;
 mod presets;
@@ -51,10 +52,13 @@ struct Header {
 
 /// Runs the command.
 pub(crate) fn run(args: &ReproduceArgs) -> Result<()> {
-    let found = Folders::new(args.data.as_deref()).find(&args.sets)?;
+    let mut found = Folders::new(args.data.as_deref()).find(&args.sets)?;
     check_output(args)?;
     let compute = args.run.start(llfm::backend::Placement::Auto, args.talk.quiet)?;
     let signals = Signals::install()?;
+    for one in &mut found {
+        one.check(args.talk.quiet)?;
+    }
     std::fs::create_dir_all(&args.output).map_err(Error::io("create", &args.output))?;
     let path = args.output.join(JOURNAL);
     let header = Header::new(args, &compute);
@@ -118,8 +122,9 @@ impl Job<'_> {
             let runs = self.args.runs;
             tell(&format!("{}: {runs} × {} models", names.join(", "), contenders.len()));
         }
+        let path = self.args.output.join(JOURNAL);
         for one in found {
-            one.check(self.args.talk.quiet)?;
+            origin::check_recorded(self.args, &path, one, &contenders, &done)?;
         }
         let mut cells = Vec::new();
         for one in found {
@@ -178,7 +183,7 @@ impl Job<'_> {
                 self.signals.check()?;
                 let preset = Preset::of(self.args.preset, set.name, contender.method)?;
                 let ready = rows.prepared(run, &preset, quiet)?;
-                let finished = trainer.run(ready, set.name, contender, run, &preset)?;
+                let finished = trainer.run(ready, found, contender, run, &preset)?;
                 if run == 0 && pictures::has_boundary(&finished) {
                     pictures::draw_boundary(
                         &self.args.output,

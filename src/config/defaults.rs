@@ -1,5 +1,7 @@
 //! Defaults as functions of the shape of the data alone: rows, features, non-zeros, classes, task.
 
+use serde::{Deserialize, Serialize};
+
 use crate::config::{
     Coding, Distance, Learn, LearnPart, Loss, Method, Optimizer, Schedule, TrainConfig,
 };
@@ -8,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::settings::Settings;
 
 /// What the defaults may look at.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct DataShape {
     /// Training rows n.
     pub rows: usize,

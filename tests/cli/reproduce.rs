@@ -114,7 +114,34 @@ fn a_file_with_other_content_is_warned_of() {
     assert!(done.err.contains("ua.base") && done.err.contains(expected), "{}", done.err);
     let cell = &done.json_lines()[0];
     assert!(cell["rmse"]["sd"].is_f64() && cell.get("accuracy").is_none(), "{cell}");
-    assert_eq!((&cell["paper"], &cell["draft"]["test_loss"]), (&Value::Null, &0.9498.into()));
+    assert_eq!((&cell["paper"], &cell["draft"]["rmse"]), (&Value::Null, &0.9498.into()));
+    // Whoever reads the results later is told too.
+    let differ = serde_json::json!(["movielens-100k/ua.base", "movielens-100k/ua.test"]);
+    let results: Value =
+        serde_json::from_slice(&bench.read("reproduction/results.json")).expect("JSON");
+    assert_eq!(results["files_differ"], differ);
+    assert_eq!(lines_of(&bench, "reproduction/runs.jsonl")[1]["files_differ"], differ);
+    let page = String::from_utf8(bench.read("reproduction/results.md")).expect("text");
+    assert!(page.contains("Not the published files: `movielens-100k/ua.base`"), "{page}");
+    // Runs on other rows are not mixed with these.
+    let journal = bench.read("reproduction/runs.jsonl");
+    bench.write("sets/movielens-100k/ua.test", &test.replace("\t5\t", "\t4\t"));
+    let words = ["movielens", "FM", "ua.test", "there and", "--force"];
+    bench.line(&format!("{line} --resume")).fails(2, &words);
+    assert_eq!(bench.read("reproduction/runs.jsonl"), journal, "it is left as it was");
+    bench.line(&format!("{line} --force")).succeeds();
+}
+
+#[test]
+fn a_run_with_other_settings_is_not_gone_on_with() {
+    let bench = Bench::new();
+    bench.line(&format!("{QUICK} fm")).succeeds();
+    let text = String::from_utf8(bench.read("reproduction/runs.jsonl")).expect("text");
+    let other = text.replace("\"batch_size\":", "\"batch_size\":1");
+    assert_ne!(text, other);
+    bench.write("reproduction/runs.jsonl", &other);
+    let words = ["run 0 of FM on banana", "batch_size is 1", "there and", "--force"];
+    bench.line(&format!("{QUICK} fm --resume")).fails(2, &words);
 }
 
 #[cfg(unix)]

@@ -26,6 +26,18 @@ pub(super) struct Found {
     pub(super) set: &'static Set,
     pub(super) layout: &'static Layout,
     folder: PathBuf,
+    /// What [`Found::check`] found.
+    pub(super) digests: Vec<Digest>,
+}
+
+/// What a file holds.
+pub(super) struct Digest {
+    /// Path below the folder, without `.gz`.
+    pub(super) path: &'static str,
+    /// Of the content as unpacked.
+    pub(super) sha256: String,
+    /// Whether that is what was published.
+    pub(super) published: bool,
 }
 
 impl Folders {
@@ -68,7 +80,7 @@ impl Folders {
             let has_all =
                 |folder: &&PathBuf| layout.files().all(|file| file.below(folder).is_some());
             let folder = folders.into_iter().find(has_all)?.clone();
-            Some(Found { set, layout, folder })
+            Some(Found { set, layout, folder, digests: Vec::new() })
         })
     }
 
@@ -126,15 +138,22 @@ impl Found {
         (path(&source.rows), source.labels.as_ref().map(path))
     }
 
-    /// Warns of files that hold something else than what was published.
+    /// The files whose content is not the published one's.
+    pub(super) fn files_differ(&self) -> Vec<String> {
+        let differing = self.digests.iter().filter(|digest| !digest.published);
+        differing.map(|digest| digest.path.to_owned()).collect()
+    }
+
+    /// Takes the checksums of the files; warns of those that are not the published ones.
     ///
     /// # Errors
     /// [`Error::Io`] for a file that cannot be read.
-    pub(super) fn check(&self, quiet: bool) -> Result<()> {
+    pub(super) fn check(&mut self, quiet: bool) -> Result<()> {
         for file in self.layout.files() {
-            let Some(path) = file.below(&self.folder) else { continue };
+            let path = file.below(&self.folder).unwrap_or_else(|| self.folder.join(file.path));
             let found = data::content_sha256(&path)?;
-            if found != file.sha256 && !quiet {
+            let published = found == file.sha256;
+            if !published && !quiet {
                 let (path, expected) = (path.display(), file.sha256);
                 let text = format!(
                     "{path}: the content is not the published file's: sha256 {found}, expected \
@@ -142,6 +161,7 @@ impl Found {
                 );
                 complain("warning", &text);
             }
+            self.digests.push(Digest { path: file.path, sha256: found, published });
         }
         Ok(())
     }

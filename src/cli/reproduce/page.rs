@@ -32,6 +32,8 @@ pub(super) struct ResultEvent<'a> {
     epochs: Option<u32>,
     sets: Vec<&'static str>,
     methods: Vec<String>,
+    /// Files that are not the published ones.
+    files_differ: Vec<&'a str>,
     output: &'a std::path::Path,
     #[serde(flatten)]
     machine: &'a Machine,
@@ -69,6 +71,7 @@ impl<'a> Page<'a> {
             epochs: self.args.epochs,
             sets: self.sets.iter().map(|set| set.name).collect(),
             methods: names_of(self.cells),
+            files_differ: self.files_differ(),
             output: &self.args.output,
             machine: self.machine,
         }
@@ -119,7 +122,27 @@ impl<'a> Page<'a> {
         if let Some(epochs) = self.args.epochs {
             let _ = write!(text, " **A quick look: `--epochs {epochs}` for every set.**");
         }
+        let differ: Vec<String> =
+            self.files_differ().iter().map(|file| format!("`{file}`")).collect();
+        if !differ.is_empty() {
+            let _ = write!(
+                text,
+                "\n\n**Not the published files: {}; results on them may differ.**",
+                differ.join(", ")
+            );
+        }
         text
+    }
+
+    /// Files of any set that are not the published ones.
+    fn files_differ(&self) -> Vec<&'a str> {
+        let mut files: Vec<&str> = Vec::new();
+        for file in self.cells.iter().flat_map(|cell| &cell.files_differ) {
+            if !files.contains(&file.as_str()) {
+                files.push(file);
+            }
+        }
+        files
     }
 
     /// One row a set.
@@ -149,13 +172,25 @@ impl<'a> Page<'a> {
     }
 
     fn provenance(&self) -> String {
+        let settings = match self.args.preset {
+            PresetName::Best => {
+                "The settings were chosen by the searches in `presets/search`, on the training rows of \
+                 split 0; for Banana, Magic04 and Covtype the test rows of runs 1 and above (run 0 is \
+                 the first) overlap those rows."
+            }
+            PresetName::Paper => {
+                "The settings are the paper's and its code's, as `presets/README.md` says."
+            }
+        };
         let Machine { date, version, commit, cpu, cores, threads, os, device } = self.machine;
         format!(
             "{date}, llfm {version}, commit {commit}. {cpu}, {cores} cores, {threads} threads, {os}; \
              computed on {device}.\n\n\
-             Features are standardised by the training rows. Where a set has no public split (Banana, \
+             Numbers are standardised by the training rows; users and items of ratings are not, being \
+             ones and zeros. Where a set has no public split (Banana, \
              Magic04, Covtype), run r tests on the third of the rows that split seed r draws; models are \
-             seeded r too. Test rows are measured once, after training, and never selected on. The \
+             seeded r too. {settings} The loss on the test rows is computed after every epoch, for the \
+             figure; nothing is chosen by it: every model is the one of its last epoch. The \
              training loss is the final model's; the papers print the running mean of each row's loss \
              before its update. The test time is the median of seven scorings of all test rows, over \
              that of FM in the same run. ± is the sample deviation over the runs. Paper: Liu and \

@@ -1,10 +1,13 @@
 //! What a run came to, and what the runs of a method come to together.
 
+use llfm::config::defaults::DataShape;
 use llfm::config::{Method, TrainConfig, name_of};
 use llfm::metrics::Metrics;
+use llfm::tune::Estimate;
 use serde::{Deserialize, Serialize};
 
 use super::args::PresetName;
+use super::origin::Origin;
 use super::published::{Figures, Published};
 use super::sets::Set;
 
@@ -50,11 +53,17 @@ pub(super) struct Record {
     pub(super) test_seconds: f64,
     /// What training said when the loss diverged.
     pub(super) diverged: Option<String>,
+    /// The data it was trained on.
+    pub(super) data: Origin,
+    /// Files that are not the published ones.
+    pub(super) files_differ: Vec<String>,
+    /// What the defaults saw of the training rows.
+    pub(super) shape: DataShape,
     /// Every setting as it was decided.
     pub(super) settings: TrainConfig,
 }
 
-/// Mean and sample deviation.
+/// An [`Estimate`] as the tables show it: a single run, and some published figures, have no deviation.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub(super) struct Spread {
     pub(super) mean: f64,
@@ -66,11 +75,8 @@ impl Spread {
     /// Of all values; nothing where one is missing.
     pub(super) fn of(values: impl IntoIterator<Item = Option<f64>>) -> Option<Self> {
         let values: Vec<f64> = values.into_iter().collect::<Option<_>>()?;
-        let n = values.len() as f64;
-        let mean = values.iter().sum::<f64>() / n;
-        let squares: f64 = values.iter().map(|x| (x - mean).powi(2)).sum();
-        let sd = (values.len() > 1).then(|| (squares / (n - 1.0)).sqrt());
-        (!values.is_empty()).then_some(Self { mean, sd })
+        let Estimate { mean, sd } = Estimate::of(&values)?;
+        Some(Self { mean, sd: (values.len() > 1).then_some(sd) })
     }
 }
 
@@ -87,6 +93,8 @@ pub(super) struct Cell {
     pub(super) epochs: Option<u32>,
     pub(super) train_rows: usize,
     pub(super) test_rows: usize,
+    /// Files that are not the published ones.
+    pub(super) files_differ: Vec<String>,
     /// What the losses are.
     pub(super) loss: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -107,7 +115,7 @@ pub(super) struct Cell {
     pub(super) mean_active_sd: Option<f64>,
     pub(super) train_seconds: f64,
     pub(super) test_seconds: f64,
-    /// Runs whose loss diverged; their figures are of the best epoch before.
+    /// Runs whose loss diverged; their figures are of the last epoch before.
     pub(super) diverged: usize,
     /// The papers' figures; null for an ensemble.
     pub(super) paper: Option<Figures>,
@@ -154,6 +162,7 @@ impl Cell {
             epochs,
             train_rows: first.rows[0],
             test_rows: first.rows[1],
+            files_differ: first.files_differ.clone(),
             loss: name_of(first.settings.loss),
             accuracy: spread(&|record| record.test.accuracy),
             rmse: spread(&|record| record.test.rmse),

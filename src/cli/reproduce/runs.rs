@@ -3,18 +3,16 @@
 use std::time::Instant;
 
 use llfm::backend::Device;
-use llfm::config::TrainConfig;
-use llfm::config::defaults::{self, DataShape};
 use llfm::data::{self, Notes, RawRows, ReadOptions, SplitOptions};
 use llfm::event::{Event, Flow};
 use llfm::experiment::{Measured, Part, Preparation, Prepared, RawParts};
 use llfm::predict::Scorer;
-use llfm::settings::Settings;
 use llfm::{Error, Result};
 use ndarray::Array2;
 
 use super::args::ReproduceArgs;
 use super::files::Found;
+use super::origin::{Origin, settings_of};
 use super::presets::Preset;
 use super::record::{Contender, Record};
 use super::sets::{Source, Split};
@@ -82,7 +80,8 @@ impl<'a> Rows<'a> {
 
     /// The rows of a run, prepared as a preset wants them.
     pub(super) fn prepared(&mut self, run: u64, preset: &Preset, quiet: bool) -> Result<&Prepared> {
-        let run = (self.found.layout.split == Split::Third).then_some(run);
+        let drawn = matches!(self.found.layout.split, Split::Drawn { .. });
+        let run = drawn.then_some(run);
         let how = Preparation {
             positive: self.found.set.positive.map(str::to_owned),
             scale: preset.scale,
@@ -103,14 +102,15 @@ impl<'a> Rows<'a> {
     }
 
     fn parts(&self, split_seed: Option<u64>) -> Result<RawParts> {
-        let Some(seed) = split_seed else {
+        let (Some(seed), Split::Drawn { test, of }) = (split_seed, self.found.layout.split) else {
             return Ok(RawParts {
                 train: self.train.clone(),
                 valid: None,
                 test: self.test.clone(),
             });
         };
-        let options = SplitOptions { test_fraction: 1.0 / 3.0, valid_fraction: 0.0, seed };
+        let test_fraction = test as f64 / of as f64;
+        let options = SplitOptions { test_fraction, valid_fraction: 0.0, seed };
         let [train, _, test] = data::split_rows(self.train.rows.n_rows(), &options)?;
         let part = |rows: &[usize]| Part {
             rows: self.train.rows.select(rows),
@@ -145,13 +145,15 @@ impl Trainer<'_> {
     pub(super) fn run(
         &self,
         rows: &Prepared,
-        set: &str,
+        found: &Found,
         contender: Contender,
         run: u64,
         preset: &Preset,
     ) -> Result<Finished> {
-        let shape = rows.shape();
-        let config = self.config(&shape, contender, run, preset)?;
+        let (set, shape) = (found.set.name, rows.shape());
+        let config = settings_of(self.args, preset, contender, run, &shape)?;
+        check_model(&config, &shape, default_limit())?;
+        self.device.check_model(&config, &shape)?;
         let mut progress = Progress::new(&self.args.talk, &config);
         progress.only_bar(self.args.talk.verbose);
         let mut console = Console::new(true);
@@ -193,30 +195,13 @@ impl Trainer<'_> {
             train_seconds: trained.train_seconds,
             test_seconds: self.test_seconds(rows, &measured)?,
             diverged: trained.diverged,
+            data: Origin::of(found, preset),
+            files_differ: found.files_differ(),
+            shape,
             settings: config,
         };
         self.signals.check()?;
         Ok(Finished { record, measured, anchors })
-    }
-
-    /// A preset's settings for a run, all decided.
-    fn config(
-        &self,
-        shape: &DataShape,
-        contender: Contender,
-        run: u64,
-        preset: &Preset,
-    ) -> Result<TrainConfig> {
-        let settings = Settings {
-            seed: Some(run),
-            ensemble: Some(contender.ensemble),
-            epochs: self.args.epochs.map(|n| n as usize).or(preset.settings.epochs),
-            ..preset.settings.clone()
-        };
-        let config = defaults::resolve(&settings, shape)?;
-        check_model(&config, shape, default_limit())?;
-        self.device.check_model(&config, shape)?;
-        Ok(config)
     }
 
     /// Median time to score the test rows, after once for the caches.

@@ -2,6 +2,7 @@
 
 use llfm::data::Format;
 use llfm::{Error, Result};
+use serde::{Deserialize, Serialize};
 
 /// A public data set.
 #[derive(Debug)]
@@ -48,10 +49,11 @@ pub(super) struct File {
 }
 
 /// Which rows are tested on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub(super) enum Split {
-    /// A third, drawn by the seed of the run.
-    Third,
+    /// `test` of `of` rows, drawn by the seed of the run: the sizes the paper prints, a third.
+    Drawn { test: usize, of: usize },
     /// Those behind the first n.
     Behind(usize),
     /// Those of the test file.
@@ -66,14 +68,18 @@ const fn embedded(path: &'static str, sha256: &'static str, split: Split) -> Lay
     Layout { embedded: true, format: Format::Csv, split, train: rows(path, sha256), test: None }
 }
 
-const fn split_by_seed(path: &'static str, sha256: &'static str) -> Layout {
-    let (format, split) = (Format::Csv, Split::Third);
-    Layout { embedded: false, format, split, train: rows(path, sha256), test: None }
+const fn one_file(path: &'static str, sha256: &'static str, split: Split) -> Layout {
+    Layout { embedded: false, ..embedded(path, sha256, split) }
 }
 
 const fn two_files(format: Format, train: Source, test: Source) -> Layout {
     Layout { embedded: false, format, split: Split::Files, train, test: Some(test) }
 }
+
+const BANANA: Split = Split::Drawn { test: 1_767, of: 5_300 };
+const MAGIC04: Split = Split::Drawn { test: 6_340, of: 19_020 };
+// Rounded down, as Banana's is not.
+const COVTYPE: Split = Split::Drawn { test: 193_670, of: 581_012 };
 
 /// The sets in the order of the tables.
 pub(super) static SETS: [Set; 8] = [
@@ -86,11 +92,12 @@ pub(super) static SETS: [Set; 8] = [
             embedded(
                 "banana.csv",
                 "5bd625660e17b219ffb44019e973db014dd1726ffde309e881d3942436508b80",
-                Split::Third,
+                BANANA,
             ),
-            split_by_seed(
+            one_file(
                 "banana/banana.dat",
                 "9684c0f72a27f56319e4196f4aa246966a87d3d84dab954cc363f033bf8f4943",
+                BANANA,
             ),
         ],
         origin: "KEEL: banana.zip from https://sci2s.ugr.es/keel/datasets.php, banana.dat in it",
@@ -104,11 +111,12 @@ pub(super) static SETS: [Set; 8] = [
             embedded(
                 "magic04.csv",
                 "e9314b7ebd4b4b59a3b3d65f7316663963777b16a46786877651dbbaa640b36a",
-                Split::Third,
+                MAGIC04,
             ),
-            split_by_seed(
+            one_file(
                 "magic04/magic04.data",
                 "e9314b7ebd4b4b59a3b3d65f7316663963777b16a46786877651dbbaa640b36a",
+                MAGIC04,
             ),
         ],
         origin: "UCI: https://archive.ics.uci.edu/dataset/159/magic+gamma+telescope, magic04.data",
@@ -197,9 +205,10 @@ pub(super) static SETS: [Set; 8] = [
         title: "Covtype",
         ratings: false,
         positive: Some("2"),
-        layouts: &[split_by_seed(
+        layouts: &[one_file(
             "covtype/covtype.data",
             "0a9371cef7c964b5475d6053cc3e0894a5aa6f65ad1ed3ecb01c45aa96217945",
+            COVTYPE,
         )],
         origin: "UCI: https://archive.ics.uci.edu/dataset/31/covertype, covtype.data.gz",
     },
@@ -286,6 +295,35 @@ mod tests {
     fn every_file_has_a_checksum() {
         for layout in SETS.iter().flat_map(|set| set.layouts) {
             assert!(layout.files().all(|file| file.sha256.len() == 64), "{layout:?}");
+        }
+    }
+
+    #[test]
+    fn the_files_of_the_repository_have_the_checksums_stated() {
+        let data = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("data");
+        let embedded = SETS.iter().flat_map(|set| set.layouts).filter(|layout| layout.embedded);
+        let files: Vec<&File> = embedded.flat_map(Layout::files).collect();
+        assert_eq!(files.len(), 3);
+        for file in files {
+            let path = data.join(format!("{}.gz", file.path));
+            assert_eq!(llfm::data::content_sha256(&path).expect("it reads"), file.sha256);
+        }
+    }
+
+    #[test]
+    fn drawn_splits_have_the_sizes_the_paper_prints() {
+        let sizes = [("banana", 3_533, 1_767), ("magic04", 12_680, 6_340)];
+        for (name, train, test) in sizes.into_iter().chain([("covtype", 387_342, 193_670)]) {
+            for layout in Set::named(name).expect("known").layouts {
+                let Split::Drawn { test: drawn, of } = layout.split else { panic!("{layout:?}") };
+                assert_eq!((of - drawn, drawn), (train, test), "{name}");
+                // The fraction the rows are split by comes to just that size.
+                let test_fraction = drawn as f64 / of as f64;
+                let options =
+                    llfm::data::SplitOptions { test_fraction, valid_fraction: 0.0, seed: 0 };
+                let parts = llfm::data::split_rows(of, &options).expect("it splits");
+                assert_eq!((parts[0].len(), parts[2].len()), (train, test), "{name}");
+            }
         }
     }
 }
