@@ -10,7 +10,7 @@ use super::machine::Machine;
 use super::published::{Figures, Published};
 use super::record::{Cell, Spread};
 use super::sets::{SETS, Set};
-use crate::cli::report::count;
+use crate::cli::report::{count, duration};
 
 /// All results of a command.
 pub(super) struct Page<'a> {
@@ -116,8 +116,8 @@ impl<'a> Page<'a> {
         };
         let mut text = format!(
             "Test accuracy in percent, RMSE of ratings: {runs}, with {preset}. FM is one global \
-             factorization machine; DO, APL and JO are the methods of the paper, in the last column its \
-             own JO."
+             factorization machine; DO, APL and JO are the methods of the paper; the last column is \
+             the JO that the paper prints, or where it has none an earlier draft of it."
         );
         if let Some(epochs) = self.args.epochs {
             let _ = write!(text, " **A quick look: `--epochs {epochs}` for every set.**");
@@ -175,8 +175,8 @@ impl<'a> Page<'a> {
         let settings = match self.args.preset {
             PresetName::Best => {
                 "The settings were chosen by the searches in `presets/search`, on the training rows of \
-                 split 0; for Banana, Magic04 and Covtype the test rows of runs 1 and above (run 0 is \
-                 the first) overlap those rows."
+                 split 0; for Banana, Magic04 and Covtype the test rows of run 1 and all after it \
+                 overlap those rows."
             }
             PresetName::Paper => {
                 "The settings are the paper's and its code's, as `presets/README.md` says."
@@ -255,7 +255,7 @@ fn columns(set: &Set, first: &Cell) -> Vec<Headed> {
         ("active anchors", |cell| {
             spread(Some(Spread { mean: cell.mean_active, sd: cell.mean_active_sd }), 1)
         }),
-        ("training s", |cell| format!("{:.1}", cell.train_seconds)),
+        ("training time", |cell| duration(cell.train_seconds)),
     ]);
     columns
 }
