@@ -132,7 +132,7 @@ impl Splits {
         let fold_of = self.fold_of.get(repeat);
         let is_held = |&row: &usize| fold_of.is_some_and(|of| of[row] as usize == fold);
         let (held, rest): (Vec<usize>, Vec<usize>) = (0..self.n_rows).partition(is_held);
-        let options = SplitOptions { seed: seed_of(&self.options, repeat), ..self.options.clone() };
+        let options = SplitOptions { seed: seed_of(&self.options, repeat), ..self.options };
         let [train, valid, _] = split_rows(rest.len(), &options)?;
         let pick = |rows: Vec<usize>| rows.into_iter().map(|i| rest[i]).collect();
         Ok(Split { repeat, fold, train: pick(train), valid: pick(valid), held })
