@@ -99,6 +99,21 @@ fn a_run_that_was_cut_off_goes_on_with_the_missing_folds() {
     assert_eq!(cells(&bench, "c.csv"), whole);
     let other = bench.line("cv data.csv --folds 4 --epochs 3 --output c --resume");
     other.fails(2, &["c.jsonl", "settings.epochs is 2 there and 3 now"]);
+    let other = bench.line(&format!("{line} --resume --valid-fraction 0.2 --eval-metric accuracy"));
+    other.fails(2, &["settings.eval-metric is nothing there"]);
+}
+
+#[test]
+fn folds_without_a_rare_class_have_it_all_the_same() {
+    let bench = Bench::new();
+    bench.write("rare.csv", &format!("{}1,1,eagle\n", clouds(60, 1)));
+    bench.write("pair.csv", &format!("x,label\n{}9,b\n", "1,a\n2,a\n".repeat(5)));
+    for line in ["cv rare.csv --folds 3 --epochs 1", "cv pair.csv --folds 3 --epochs 1"] {
+        let done = bench.line(&format!("{line} --json")).succeeds();
+        let losses: Vec<Option<f64>> =
+            done.json_lines()[1..4].iter().map(|fold| fold["metrics"]["loss"].as_f64()).collect();
+        assert!(losses.iter().all(Option::is_some), "{line}: {losses:?}");
+    }
 }
 
 #[test]

@@ -125,6 +125,67 @@ fn halving_gives_all_epochs_to_the_best_alone() {
 }
 
 #[test]
+fn a_best_point_that_is_not_of_the_last_rung_is_told() {
+    let bench = data();
+    let line =
+        "search data.csv --grid anchors=2,3,4 --halving 3 --min-epochs 1 --epochs 3 --output h";
+    let done = bench.line(line).succeeds();
+    assert!(!done.err.contains("no point of rung"), "{}", done.err);
+    // As if the points of the last rung had diverged.
+    let journal = text(&bench, "h.jsonl");
+    let lines = journal.lines().map(|line| {
+        if !line.contains("\"rung\":2") {
+            return format!("{line}\n");
+        }
+        let mut trial: serde_json::Value = serde_json::from_str(line).expect("JSON");
+        trial["status"] = "diverged".into();
+        trial["score"] = serde_json::Value::Null;
+        format!("{trial}\n")
+    });
+    bench.write("h.jsonl", &lines.collect::<String>());
+    let done = bench.line(&format!("{line} --resume")).succeeds();
+    let told = "no point of rung 2 has a score: the best is one of rung 1, of 1 epoch";
+    assert!(done.err.contains(told), "{}", done.err);
+    assert!(text(&bench, "h.best.toml").contains(told));
+}
+
+#[test]
+fn best_settings_found_with_patience_train_on_all_rows() {
+    let bench = data();
+    let line = "search data.csv --grid anchors=2,4 --epochs 4 --patience 2 --best b.toml";
+    bench.line(line).succeeds();
+    let toml = text(&bench, "b.toml");
+    assert!(toml.contains("# Validation rows chose epoch "), "{toml}");
+    bench.line("train data.csv --config b.toml").succeeds();
+}
+
+#[test]
+fn a_trial_near_the_memory_limit_is_done_whatever_the_number_of_jobs() {
+    let bench = data();
+    // The larger one takes about 2 MB.
+    let line = "search data.csv --grid factors=2,1000 --anchors 20 --epochs 1 --max-memory 3MB";
+    for (name, jobs) in [("a", 1), ("b", 4)] {
+        bench.line(&format!("{line} --jobs {jobs} --output {name}")).succeeds();
+    }
+    assert_eq!(cells(&bench, "a.csv"), cells(&bench, "b.csv"));
+    assert!(!text(&bench, "a.csv").contains("failed"), "{}", text(&bench, "a.csv"));
+    let done = bench.line(&line.replace("3MB", "1500kB")).succeeds();
+    assert!(done.out.contains("1 failed"), "{}", done.out);
+}
+
+#[test]
+fn shards_of_another_search_are_left_out() {
+    let bench = data();
+    let line = "search data.csv --epochs 1 --grid anchors=2,3 --output s";
+    bench.line("search data.csv --epochs 2 --grid anchors=5 --output s --shard 1/2").succeeds();
+    let before = bench.read("s.1-of-2.jsonl");
+    let done = bench.line(&format!("{line} --resume")).succeeds();
+    assert!(done.err.contains("s.1-of-2.jsonl is of another search"), "{}", done.err);
+    assert_eq!(cells(&bench, "s.csv").len(), 3);
+    assert_eq!(bench.read("s.1-of-2.jsonl"), before);
+}
+
+#[test]
 fn shards_are_collected_without_trying_anything_twice() {
     let bench = data();
     let line = "search data.csv --epochs 2 --grid anchors=2,3,4,5,6";
@@ -172,6 +233,7 @@ fn what_cannot_be_searched_is_refused_before_the_data_is_read() {
         ("--grid anchors=2 --folds 3 --valid data.csv", "--valid"),
         ("--grid anchors=2 --folds 3 --patience 2", "--patience"),
         ("--grid anchors=2 --best absent.csv/b.toml", "absent.csv"),
+        ("--grid anchors=2 --output s --best ./s.csv --force", "--best ./s.csv"),
     ];
     for (flags, word) in cases {
         let done = bench.line(&format!("search absent.csv {flags}"));

@@ -78,7 +78,8 @@ pub(super) fn best<'a>(record: &'a Record<'_>, metric: EvalMetric) -> Result<Opt
 /// What is to be known of a best trial that is none of the last rung: all of those went wrong.
 pub(super) fn lower_rung(best: Option<&Trial>, rungs: &[Option<usize>]) -> Option<String> {
     let rung = best.map(|best| best.rung).filter(|&rung| rung < rungs.len())?;
-    let epochs = rungs[rung - 1].map_or_else(String::new, |epochs| format!(", of {epochs} epochs"));
+    let epochs = rungs[rung - 1]
+        .map_or_else(String::new, |epochs| format!(", of {}", counted(epochs, "epoch")));
     let last = rungs.len();
     Some(format!("no point of rung {last} has a score: the best is one of rung {rung}{epochs}"))
 }
