@@ -274,18 +274,18 @@ impl TrainConfig {
         ensure((0.0..1.0).contains(&self.label_smoothing), || {
             format!("--label-smoothing must be from 0 to below 1, found {}", self.label_smoothing)
         })?;
-        ensure(self.label_smoothing == 0.0 || self.loss.has_probabilities(), || {
-            format!(
-                "--label-smoothing needs a loss of probabilities (logistic, softmax, ovr), not {}",
-                name_of(self.loss)
-            )
-        })?;
         ensure(self.loss.suits(self.task), || {
             format!(
                 "--loss {} does not fit the task {}: use logistic or hinge for binary, softmax or \
                  ovr for multiclass, squared for regression",
                 name_of(self.loss),
                 name_of(self.task)
+            )
+        })?;
+        ensure(self.label_smoothing == 0.0 || self.loss.has_probabilities(), || {
+            format!(
+                "--label-smoothing needs a loss of probabilities (logistic, softmax, ovr), not {}",
+                name_of(self.loss)
             )
         })?;
         self.eval_metric.check(self.loss)

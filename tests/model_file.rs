@@ -153,7 +153,7 @@ fn a_file_truncated_anywhere_names_the_checksum() {
 fn a_newer_version_is_told_from_damage_and_names_both_versions() {
     let from = "\"format_version\":\"2\"";
     let text = forged(from, "\"format_version\":\"23\"");
-    assert!(text.contains("23") && text.contains('1') && text.contains("newer"), "{text}");
+    assert!(text.contains("23 is newer than 2"), "{text}");
     let (header, _) = parts(&bytes());
     // Written by another program, which knows nothing of the checksum.
     let changed = String::from_utf8_lossy(&bytes()).into_owned();

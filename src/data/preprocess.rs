@@ -43,7 +43,7 @@ pub struct Preprocess {
     scaling: Scaling,
     sparse: bool,
     /// A tensor in model files, but in those of version 1.
-    #[serde(default, skip_serializing)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     never_seen: Vec<u32>,
     /// A limit of this run, not of the model.
     #[serde(skip, default = "no_limit")]
@@ -182,13 +182,24 @@ impl Preprocess {
         self.sparse
     }
 
-    /// What there is for each feature, which is not serialized as it may be long: shifts `[p]`, factors
-    /// `[p]` and the features never seen. The first two may be empty.
+    /// What there is for each feature, which may be long: shifts `[p]`, factors `[p]` and the features
+    /// never seen. The first two may be empty.
     pub(crate) fn numbers(&self) -> (&[f64], &[f64], &[u32]) {
         (&self.scaling.shifts, &self.scaling.factors, &self.never_seen)
     }
 
-    /// The same, to be filled in after reading.
+    /// All but those lists.
+    pub(crate) fn without_numbers(&self) -> Self {
+        let none = (Vec::new(), Vec::new());
+        Self {
+            encoder: self.encoder.clone(),
+            scaling: Scaling { shifts: none.0, factors: none.1, ..self.scaling },
+            never_seen: Vec::new(),
+            ..*self
+        }
+    }
+
+    /// The lists, to be filled in after reading.
     pub(crate) fn numbers_mut(&mut self) -> (&mut Vec<f64>, &mut Vec<f64>, &mut Vec<u32>) {
         (&mut self.scaling.shifts, &mut self.scaling.factors, &mut self.never_seen)
     }

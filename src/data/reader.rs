@@ -76,9 +76,26 @@ impl Request<'_> {
     /// Refuses what is asked of a file whose format cannot give it.
     fn check(&self, format: Format) -> Result<()> {
         match self.schema {
-            Some(schema) => self.check_hashed(schema, format),
+            Some(schema) => {
+                self.check_weighed(schema, format)?;
+                self.check_hashed(schema, format)
+            }
             None => self.check_training(format),
         }
+    }
+
+    /// Rows that train on go on weighing as those before did.
+    fn check_weighed(&self, schema: &Schema, format: Format) -> Result<()> {
+        let weighed = matches!(schema, Schema::Table(TableSchema { weights: Some(_), .. }));
+        if !(self.options.weigh && weighed) || matches!(format, Format::Csv | Format::Tsv) {
+            return Ok(());
+        }
+        let message = format!(
+            "the model learned from weighed rows: expected a csv or tsv file with their weights, found \
+             {}",
+            format.name()
+        );
+        Err(Error::data(Place::file(self.path), message))
     }
 
     /// The hash of a feature is that of its number or of its name: formats have one of them.
@@ -112,16 +129,6 @@ impl Request<'_> {
             let found = format.name();
             let message = format!("{flag} names a column of a csv or tsv file; {file} is {found}");
             return Err(Error::Usage(message));
-        }
-        let weighed =
-            matches!(self.schema, Some(Schema::Table(TableSchema { weights: Some(_), .. })));
-        if options.weigh && weighed && !table {
-            let found = format.name();
-            let message = format!(
-                "the model learned from weighed rows: expected a csv or tsv file with their weights, \
-                 found {found}"
-            );
-            return Err(Error::data(Place::file(self.path), message));
         }
         let Some(bits) = options.hash_bits else {
             return Ok(());

@@ -74,10 +74,10 @@ pub(crate) struct Scaling {
     pub(crate) scale: Scale,
     /// `[p]`, in the feature's unit; empty: none. Model files have tensors for both lists; those of
     /// version 1 have them here.
-    #[serde(default, skip_serializing)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) shifts: Vec<f64>,
     /// `[p]`, per unit of the feature; empty: one.
-    #[serde(default, skip_serializing)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) factors: Vec<f64>,
     /// Scaled values are kept within plus and minus this, which is always finite.
     limit: f32,

@@ -86,7 +86,7 @@ impl Model {
             ("format_version", FORMAT_VERSION.to_string()),
             ("config", json(&self.config, path)?),
             ("labels", json(&self.labels, path)?),
-            ("preprocess", json(&self.preprocess, path)?),
+            ("preprocess", json(&self.preprocess.without_numbers(), path)?),
             ("shape", json(&shape, path)?),
             ("summary", json(&self.summary, path)?),
             ("target_scale", json(&self.target_scale, path)?),
@@ -136,7 +136,7 @@ impl Model {
 /// [`Error::Usage`].
 pub fn check_length(preprocess: &Preprocess, labels: &LabelMap) -> Result<()> {
     let mut length = Length(0);
-    let counted = serde_json::to_writer(&mut length, preprocess)
+    let counted = serde_json::to_writer(&mut length, &preprocess.without_numbers())
         .and_then(|()| serde_json::to_writer(&mut length, labels));
     let most = container::MOST_HEADER - OTHER_METADATA;
     if counted.is_ok() && length.0 <= most {

@@ -20,7 +20,7 @@ const TOLERANCE: f64 = 1e-5;
 /// Flags a command must have, so that no default decides anything.
 const SETTINGS: &str = "--method --learn --anchors --task --loss --factors --neighbors --lipschitz \
     --target-active --distance --optimizer --learning-rate --anchor-rate --schedule --t0 \
-    --batch-size --epochs --l2 --weight-decay --init-scale --seed --ensemble --scale --clip \
+    --batch-size --epochs --l2 --label-smoothing --weight-decay --init-scale --seed --ensemble --scale --clip \
     --missing --format --header --label --test-fraction --split-seed";
 
 fn losses(lines: &[Value]) -> Vec<f64> {
