@@ -190,10 +190,9 @@ impl Preprocess {
 
     /// All but those lists.
     pub(crate) fn without_numbers(&self) -> Self {
-        let none = (Vec::new(), Vec::new());
         Self {
             encoder: self.encoder.clone(),
-            scaling: Scaling { shifts: none.0, factors: none.1, ..self.scaling },
+            scaling: self.scaling.without_numbers(),
             never_seen: Vec::new(),
             ..*self
         }

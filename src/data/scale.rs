@@ -84,6 +84,11 @@ pub(crate) struct Scaling {
 }
 
 impl Scaling {
+    /// All but the lists.
+    pub(crate) fn without_numbers(&self) -> Self {
+        Self { shifts: Vec::new(), factors: Vec::new(), ..*self }
+    }
+
     /// Whether there are finite numbers for each of `p` features where the kind of scaling has them.
     pub(crate) fn fits(&self, p: usize) -> bool {
         let fits = |numbers: &[f64], any: bool| {
