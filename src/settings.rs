@@ -94,7 +94,7 @@ pub struct Settings {
     pub l2: Option<f64>,
     /// Share of every label that is spread over the classes alike at the start, 0 to below 1; it falls
     /// with the learning rate. The training loss of an epoch has it [default: 0.1 for more than two
-    /// classes, else 0]
+    /// classes, else 0; 0 for fm]
     #[arg(long, value_name = "X", help_heading = "Training", value_parser = number)]
     pub label_smoothing: Option<f64>,
     /// Decay of linear weights and factors beside the gradient, as AdamW's, 0 or more [default: 0]

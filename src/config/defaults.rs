@@ -81,7 +81,7 @@ pub fn resolve(settings: &Settings, shape: &DataShape) -> Result<TrainConfig> {
         patience: settings.patience,
         eval_metric: settings.eval_metric.unwrap_or_default(),
         l2: settings.l2.unwrap_or_else(|| l2_of(shape, batch_size, anchors)),
-        label_smoothing: settings.label_smoothing.unwrap_or_else(|| smoothing_of(shape)),
+        label_smoothing: settings.label_smoothing.unwrap_or_else(|| smoothing_of(shape, method)),
         weight_decay: settings.weight_decay.unwrap_or(0.0),
         init_scale: settings.init_scale.unwrap_or_else(|| init_scale_of(shape)),
         seed: settings.seed.unwrap_or(0),
@@ -216,10 +216,10 @@ fn epochs_of(shape: &DataShape) -> usize {
     (40.0 * (2.4e5 / cells).cbrt()).clamp(16.0, 40.0).round() as usize
 }
 
-/// A model of many classes is soon sure of its training rows, and learns little from then on. Two
-/// classes gain nothing (Magic04, ijcnn1).
-fn smoothing_of(shape: &DataShape) -> f64 {
-    if shape.task == Task::Multiclass { 0.1 } else { 0.0 }
+/// Local models of many classes are soon sure of their training rows, and learn little from then on. Two
+/// classes gain nothing (Magic04, ijcnn1), and a single FM, which is never sure, loses (LETTER).
+fn smoothing_of(shape: &DataShape, method: Method) -> f64 {
+    if shape.task == Task::Multiclass && method != Method::Fm { 0.1 } else { 0.0 }
 }
 
 /// In proportion to the features that each label has to determine; eightfold for regression, whose

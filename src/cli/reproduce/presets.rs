@@ -43,8 +43,8 @@ const PAPER: &[(&str, &str)] = files!("paper":
 );
 
 const BEST: &[(&str, &str)] = files!("best":
-    "banana", "magic04", "ijcnn1", "ijcnn1.llfm-jo", "letter", "letter.llfm-jo", "mnist", "covtype",
-    "movielens", "netflix5k5k",
+    "banana", "magic04", "ijcnn1", "ijcnn1.llfm-jo", "letter", "letter.fm", "letter.llfm-jo", "mnist",
+    "covtype", "movielens", "netflix5k5k",
 );
 
 impl Preset {
