@@ -92,10 +92,12 @@ fn missing_files_are_named_before_anything_is_trained() {
         "https://archive.ics.uci.edu",
         "sets",
     ];
+    std::fs::create_dir(bench.path("sets")).expect("a folder");
     bench.line("reproduce ijcnn1 banana covtype --data sets").fails(3, &words);
+    bench.line("reproduce banana --data absent").fails(2, &["--data absent", "no such folder"]);
     bench.line("reproduce movielens-100k").fails(3, &["grouplens.org", "--data DIR", "ua.base"]);
     bench.line("reproduce iris").fails(2, &["iris", "banana", "netflix5k5k"]);
-    assert_eq!(bench.names(), [""; 0], "nothing is written");
+    assert_eq!(bench.names(), ["sets"], "nothing is written");
 }
 
 #[test]

@@ -50,8 +50,12 @@ impl Folders {
     /// The sets asked for, or all that are there.
     ///
     /// # Errors
-    /// [`Error::Usage`] for an unknown set; [`Error::Data`] naming every file that is missing.
+    /// [`Error::Usage`] for a folder that is not there and an unknown set; [`Error::Data`] naming every file that is missing.
     pub(super) fn find(&self, names: &[String]) -> Result<Vec<Found>> {
+        if let Some(folder) = self.data.as_deref().filter(|folder| !folder.is_dir()) {
+            let message = format!("--data {}: there is no such folder", folder.display());
+            return Err(Error::Usage(message));
+        }
         let mut wanted: Vec<&'static Set> = Vec::new();
         for name in names {
             let set = Set::named(name)?;

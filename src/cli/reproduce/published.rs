@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize, Serializer};
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Figures {
     pub(super) source: &'static str,
-    /// Whether the two losses are of ratings, which the draft measures by RMSE.
+    /// Whether the two losses are RMSEs of ratings; those of Netflix are too small to be any.
     pub(super) ratings: bool,
     pub(super) train_loss: f64,
     pub(super) test_loss: f64,
@@ -74,7 +74,7 @@ impl Published {
             let [train_loss, test_loss, accuracy, test_time_ratio] = *values;
             Some(Figures {
                 source,
-                ratings: Set::named(set).is_ok_and(|set| set.ratings),
+                ratings: Set::named(set).is_ok_and(|set| set.ratings && set.losses_as_printed()),
                 train_loss,
                 test_loss,
                 accuracy: accuracy / 100.0,

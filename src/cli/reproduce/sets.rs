@@ -254,9 +254,10 @@ pub(super) static SETS: [Set; 8] = [
 ];
 
 impl Set {
-    /// The set of a name.
+    /// The set of a name, in any case.
     pub(super) fn named(name: &str) -> Result<&'static Self> {
-        let wanted = if name == "movielens-100k" { "movielens" } else { name };
+        let lower = name.to_ascii_lowercase();
+        let wanted = if lower == "movielens-100k" { "movielens" } else { &lower };
         SETS.iter().find(|set| set.name == wanted).ok_or_else(|| {
             let names: Vec<&str> = SETS.iter().map(|set| set.name).collect();
             Error::Usage(format!("unknown set `{name}`: expected one of {}", names.join(", ")))
@@ -286,6 +287,7 @@ mod tests {
     #[test]
     fn a_set_is_found_by_its_names_and_others_are_listed() {
         assert_eq!(Set::named("letter").expect("known").title, "LETTER");
+        assert_eq!(Set::named("Banana").expect("known").name, "banana");
         assert_eq!(Set::named("movielens-100k").expect("known").name, "movielens");
         let refused = Set::named("iris").expect_err("unknown").to_string();
         assert!(SETS.iter().all(|set| refused.contains(set.name)), "{refused}");
