@@ -43,8 +43,10 @@ const PAPER: &[(&str, &str)] = files!("paper":
 );
 
 const BEST: &[(&str, &str)] = files!("best":
-    "banana", "magic04", "ijcnn1", "ijcnn1.llfm-jo", "letter", "letter.fm", "letter.llfm-jo", "mnist",
-    "covtype", "movielens", "netflix5k5k",
+    "banana", "banana.fm", "banana.llfm-jo", "magic04", "magic04.fm", "magic04.llfm-jo",
+    "ijcnn1", "ijcnn1.llfm-jo", "letter", "letter.fm", "letter.llfm-jo",
+    "mnist", "mnist.fm", "mnist.llfm-jo", "covtype", "covtype.llfm-jo",
+    "movielens", "movielens.fm", "movielens.llfm-jo", "netflix5k5k", "netflix5k5k.fm", "netflix5k5k.llfm-jo",
 );
 
 impl Preset {
