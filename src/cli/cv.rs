@@ -79,7 +79,7 @@ pub(crate) fn run(args: &CvArgs) -> Result<()> {
     let path = args.tuning.named(".jsonl");
     let session = Session::open("cv", &args.tuning, division, path.as_deref())?;
     let header = session.header(&args.tuning, division, &json!(null));
-    let (mut journal, done) = open_journal(path.as_deref(), &header, &args.tuning)?;
+    let (mut journal, done) = open_journal(path.as_deref(), &header, &args.tuning, |_| false)?;
     let mut folds = Folds { of: BTreeMap::new() };
     for fold in done {
         folds.add(fold);

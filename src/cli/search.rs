@@ -48,8 +48,10 @@ pub(crate) fn run(args: &SearchArgs) -> Result<()> {
             "rungs": rungs,
         }),
     );
-    let (journal, done) = open_journal::<Trial>(journal.as_deref(), &header, &args.tuning)?;
-    let mut record = Record::new(args, journal, done, plan.points.len());
+    let total = plan.points.len();
+    let again = |trial: &Trial| record::is_tried_again(trial, total);
+    let (journal, done) = open_journal(journal.as_deref(), &header, &args.tuning, again)?;
+    let mut record = Record::new(args, journal, done, total);
     record.take_shards(&header)?;
     let mut console = Console::new(args.tuning.output.is_some());
     session.introduce(&mut console, &args.tuning, &said(args, &plan, &rungs))?;
