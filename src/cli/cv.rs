@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use super::console::{Console, complain, tell};
 use super::outputs::Output;
 use super::report::{self, Facts, duration};
-use super::train::check_watch;
+use super::train::watching;
 use super::tuning::{Division, Session, TuningArgs, csv_line, open_journal};
 
 /// Cross-validate: train on all folds but one, measure on that one, in turn.
@@ -112,7 +112,12 @@ fn check(args: &CvArgs) -> Result<Division> {
                 .into(),
         ));
     }
-    check_watch(&tuning.settings, parts.valid_fraction > 0.0)?;
+    if let (Some(flag), true) = (watching(&tuning.settings), parts.valid_fraction == 0.0) {
+        return Err(Error::Usage(format!(
+            "{flag} needs validation rows, and a fold is only measured, by every metric: leave it out, \
+             or have --valid-fraction hold out a part of the rows that train, to choose the epoch"
+        )));
+    }
     let files = [tuning.named(".jsonl"), tuning.named(".csv")];
     let outputs: Vec<Output<'_>> =
         files.iter().flatten().map(|path| ("--output", path.as_path())).collect();

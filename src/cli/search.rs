@@ -4,13 +4,13 @@ mod args;
 mod record;
 mod results;
 
+use llfm::Result;
 use llfm::config::name_of;
 use llfm::metrics::EvalMetric;
 use llfm::tune::halving::Halving;
 use llfm::tune::pool;
 use llfm::tune::space::Point;
 use llfm::tune::trial::{Setup, Trial};
-use llfm::{Error, Result};
 use serde_json::json;
 
 use super::console::{Console, complain};
@@ -177,9 +177,7 @@ impl Search<'_> {
         setup.preparation.class_weight = tried.prepare.class_weight;
         setup.preparation.scale = tried.prepare.scale;
         setup.preparation.clip = tried.prepare.clip;
-        if tried.settings.patience.is_some() && !self.plan.division.chooses_epochs(self.args) {
-            return Err(Error::Usage("patience needs validation rows".into()));
-        }
+        self.args.check_patience(&tried.settings, self.plan.division)?;
         setup.settings = tried.settings;
         Ok(setup)
     }

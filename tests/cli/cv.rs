@@ -81,7 +81,12 @@ fn held_out_rows_choose_no_epoch_but_a_part_of_the_others_may() {
     };
     assert_eq!(epochs(""), 40.0);
     assert!(epochs("--valid-fraction 0.3") < 40.0);
-    bench.line("cv data.csv --patience 2").fails(2, &["--patience", "--valid-fraction"]);
+    for flag in ["--patience 2", "--eval-metric accuracy"] {
+        let done = bench.line(&format!("cv data.csv {flag}"));
+        let done = done.fails(2, &[flag, "a fold is only measured", "--valid-fraction"]);
+        let rest = done.err.replace("--valid-fraction", "");
+        assert!(!rest.contains("--valid"), "cv refuses --valid: {}", done.err);
+    }
 }
 
 #[test]

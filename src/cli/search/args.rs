@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueHint};
 use llfm::metrics::EvalMetric;
+use llfm::settings::Settings;
 use llfm::tune::halving::Halving;
 use llfm::tune::space::{self, Dimension, Point, Values};
 use llfm::{Error, Result};
@@ -11,7 +12,7 @@ use llfm::{Error, Result};
 use super::Plan;
 use crate::cli::console::complain;
 use crate::cli::outputs::{self, Output};
-use crate::cli::train::{check_patience, check_settings};
+use crate::cli::train::check_settings;
 use crate::cli::tuning::tried::{self, Tried};
 use crate::cli::tuning::{Division, TuningArgs, with_ending};
 
@@ -144,7 +145,7 @@ impl SearchArgs {
             split_seed: parts.split_seed,
             repeats: self.tuning.repeats,
         };
-        check_patience(&self.tuning.settings, division.chooses_epochs(self))?;
+        self.check_patience(&self.tuning.settings, division)?;
         let best = self.best_path();
         let files = [self.journal(), self.csv()];
         let mut all: Vec<Output<'_>> =
@@ -161,6 +162,17 @@ impl SearchArgs {
             complain("note", &format!("the space has only {} different points", points.len()));
         }
         Ok(Plan { division, metric: self.metric(), points })
+    }
+
+    /// Refuses a patience with no validation rows to wait for.
+    pub(super) fn check_patience(&self, settings: &Settings, division: Division) -> Result<()> {
+        match settings.patience {
+            Some(patience) if !division.chooses_epochs(self) => Err(Error::Usage(format!(
+                "--patience {patience} needs validation rows, and a fold is only measured: leave it out, \
+                 or --folds, or have --valid-fraction hold out a part of the rows that train"
+            ))),
+            _ => Ok(()),
+        }
     }
 
     /// The number that decides.
