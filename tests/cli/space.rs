@@ -12,3 +12,20 @@ fn a_patience_with_folds_is_refused_with_what_helps_there() {
     bench.line(line).fails(2, &["--patience 1", "a fold is only measured"]);
     bench.line(&format!("{line} --valid-fraction 0.2")).succeeds();
 }
+
+#[test]
+fn keys_with_underscores_are_refused_with_the_name_of_the_flag() {
+    let bench = Bench::new();
+    let hint = "`label_smoothing` cannot be searched: did you mean `label-smoothing`?";
+    for flags in ["--grid label_smoothing=0,0.1", "--random 2 --range label_smoothing=0..0.2"] {
+        let done = bench.line(&format!("search absent.csv {flags}"));
+        assert!(done.code == 2 && done.err.contains(hint), "{}", done.err);
+    }
+    for table in [
+        "[grid]\nlabel_smoothing = [0, 0.1]\n",
+        "[random]\nlabel_smoothing = \"0..0.2\"\ntrials = 2\n",
+    ] {
+        bench.write("s.toml", table);
+        bench.line("search absent.csv --space s.toml").fails(2, &["s.toml:2", hint]);
+    }
+}
