@@ -29,3 +29,11 @@ fn keys_with_underscores_are_refused_with_the_name_of_the_flag() {
         bench.line("search absent.csv --space s.toml").fails(2, &["s.toml:2", hint]);
     }
 }
+
+#[test]
+fn a_file_with_a_grid_and_random_points_is_refused() {
+    let bench = Bench::new();
+    bench.write("s.toml", "[random]\ntrials = 2\nl2 = \"0..1\"\n\n[grid]\nanchors = [2, 3]\n");
+    let done = bench.line("search absent.csv --space s.toml");
+    done.fails(2, &["s.toml:5", "[grid] or [random], not both"]);
+}
