@@ -172,6 +172,7 @@ impl Search<'_> {
 
     fn setup(&self, base: &Tried, point: &Point) -> Result<Setup> {
         let tried = base.with(point)?;
+        args::check_point(&tried, point)?;
         let mut setup = self.session.setup.clone();
         setup.preparation.missing = tried.prepare.missing;
         setup.preparation.class_weight = tried.prepare.class_weight;

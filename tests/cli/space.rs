@@ -37,3 +37,18 @@ fn a_file_with_a_grid_and_random_points_is_refused() {
     let done = bench.line("search absent.csv --space s.toml");
     done.fails(2, &["s.toml:5", "[grid] or [random], not both"]);
 }
+
+#[test]
+fn what_fm_has_no_use_for_fails_with_how_to_search_it() {
+    let bench = Bench::new();
+    bench.write("data.csv", &clouds(90, 1));
+    let hint = "make two searches: one of the other methods with it, one of fm without";
+    let line = "search data.csv --epochs 1 --grid anchors=2,3 --grid method=fm,llfm-jo --output s";
+    let done = bench.line(line).succeeds();
+    assert!(done.out.contains("4 trials, 0 diverged, 2 failed"), "{}", done.out);
+    assert_eq!(String::from_utf8_lossy(&bench.read("s.csv")).matches(hint).count(), 2);
+    let done = bench.line("search absent.csv --anchors 5 --grid method=fm,llfm-jo");
+    done.fails(2, &["--anchors has no meaning", hint]);
+    let done = bench.line("search absent.csv --anchors 5 --method fm --grid l2=0,1");
+    assert!(done.code == 2 && !done.err.contains(hint), "{}", done.err);
+}

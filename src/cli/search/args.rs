@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueHint};
+use llfm::config::Method;
 use llfm::metrics::EvalMetric;
 use llfm::settings::Settings;
 use llfm::tune::halving::Halving;
@@ -88,6 +89,25 @@ Examples:
         method = [\"llfm-apl\", \"llfm-jo\"]
   llfm train data.csv --config tuned.best.toml --model tuned.llfm
       the best settings, trained on all rows";
+
+/// Refuses settings that exclude each other, or what fm has no use for where the method is searched.
+pub(super) fn check_point(tried: &Tried, point: &Point) -> Result<()> {
+    let searched = point.iter().any(|(key, _)| key == "method");
+    check_settings(&tried.settings).map_err(|error| match error {
+        Error::Usage(message) if searched && is_refused_by_fm(&tried.settings) => {
+            Error::Usage(format!(
+                "{message}, or make two searches: one of the other methods with it, one of fm without"
+            ))
+        }
+        error => error,
+    })
+}
+
+/// Whether other methods would take the settings of an fm.
+fn is_refused_by_fm(settings: &Settings) -> bool {
+    let other = Settings { method: None, ..settings.clone() };
+    settings.method == Some(Method::Fm) && check_settings(&other).is_ok()
+}
 
 /// Which points are tried here.
 #[derive(Debug, Clone, Copy)]
@@ -211,8 +231,8 @@ impl SearchArgs {
         let base = self.base();
         for dimension in &space {
             for value in dimension.examples() {
-                let alone = base.with(&vec![(dimension.key.clone(), value)])?;
-                check_settings(&alone.settings)?;
+                let point = vec![(dimension.key.clone(), value)];
+                check_point(&base.with(&point)?, &point)?;
             }
         }
         match self.random {
