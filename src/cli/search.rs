@@ -4,6 +4,7 @@ mod args;
 mod record;
 mod results;
 
+use indexmap::IndexSet;
 use llfm::Result;
 use llfm::config::name_of;
 use llfm::metrics::EvalMetric;
@@ -14,7 +15,7 @@ use llfm::tune::trial::{Setup, Trial};
 use serde_json::json;
 
 use super::console::{Console, complain};
-use super::report::counted;
+use super::report::{Facts, counted};
 use super::tuning::tried::Tried;
 use super::tuning::{Session, open_journal};
 pub(crate) use args::SearchArgs;
@@ -25,6 +26,7 @@ pub(crate) fn run(args: &SearchArgs) -> Result<()> {
     let plan = args.check()?;
     let journal = args.journal();
     let mut session = Session::open("search", &args.tuning, plan.division, journal.as_deref())?;
+    name_searched(&mut session.facts, &plan.points);
     let base = args.base();
     let tried = plan.points.iter().filter_map(|point| base.with(point).ok());
     session.make_room(tried.map(|tried| tried.settings));
@@ -77,6 +79,17 @@ struct Plan {
     division: super::tuning::Division,
     metric: EvalMetric,
     points: Vec<Point>,
+}
+
+/// Names every method and loss that is tried, where they are searched, in place of one.
+fn name_searched(facts: &mut Facts, points: &[Point]) {
+    for (key, name) in [("method", &mut facts.method), ("loss", &mut facts.loss)] {
+        let values = points.iter().flatten().filter(|(searched, _)| searched == key);
+        let values: IndexSet<&str> = values.map(|(_, value)| value.as_str()).collect();
+        if !values.is_empty() {
+            *name = values.into_iter().collect::<Vec<_>>().join(", ");
+        }
+    }
 }
 
 /// The lines for people about what is going to be done.

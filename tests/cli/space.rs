@@ -52,3 +52,18 @@ fn what_fm_has_no_use_for_fails_with_how_to_search_it() {
     let done = bench.line("search absent.csv --anchors 5 --method fm --grid l2=0,1");
     assert!(done.code == 2 && !done.err.contains(hint), "{}", done.err);
 }
+
+#[test]
+fn the_first_line_names_every_method_and_loss_that_is_tried() {
+    let bench = Bench::new();
+    bench.write("data.csv", &clouds(90, 1));
+    let line = "search data.csv --epochs 1 --grid method=fm,llfm-apl --grid loss=softmax,ovr \
+                --eval-metric accuracy";
+    let done = bench.line(line).succeeds();
+    let first = done.out.lines().next().unwrap_or_default();
+    assert_eq!(first, "fm, llfm-apl · multiclass · softmax, ovr loss");
+    let start = &bench.line(&format!("{line} --json")).succeeds().json_lines()[0];
+    assert_eq!(start["method"], "fm, llfm-apl");
+    let done = bench.line("search data.csv --epochs 1 --grid factors=2,3").succeeds();
+    assert!(done.out.starts_with("llfm-jo · multiclass · softmax loss"), "{}", done.out);
+}
