@@ -191,7 +191,7 @@ pub(crate) struct RunArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Run")]
 pub(crate) struct TalkArgs {
-    /// Say nothing but errors; with --json the events still
+    /// Say nothing but errors: results stand in the files that are written, and in the events of --json
     #[arg(long, short)]
     pub(crate) quiet: bool,
     /// Say more: every setting as it was decided, every epoch

@@ -94,7 +94,7 @@ pub(crate) fn run(args: &CvArgs) -> Result<()> {
     let worked = work(args, &session, &mut journal, &mut folds, &mut console);
     let written = args.tuning.named(".csv").map_or(Ok(()), |path| folds.write_csv(&path));
     worked?;
-    if session.signals.received().is_some() && path.is_some() {
+    if session.signals.received().is_some() && path.is_some() && !args.tuning.talk.quiet {
         complain("note", "the folds done are kept: the same command with --resume goes on");
     }
     session.signals.check()?;
