@@ -28,8 +28,9 @@ pub(crate) struct TrainArgs {
     pub(crate) read: ReadArgs,
     #[command(flatten)]
     pub(crate) prepare: PrepareArgs,
-    /// Model to go on training from: its columns, that of the weights too, scales, classes, method, loss and sizes are kept,
-    /// the rates are as in a new run
+    /// Model to go on training from: its columns, that of the weights too, scales, classes, method,
+    /// loss and sizes are kept. The learning rate begins at its full height again, as in a new run:
+    /// give a smaller --learning-rate to a model that needs little more
     #[arg(long, value_name = "MODEL", value_hint = ValueHint::FilePath, help_heading = "Model",
         conflicts_with_all = ["positive", "missing", "ignore", "categorical", "weights",
             "index_base", "hash_bits", "scale", "clip"])]

@@ -67,3 +67,13 @@ fn the_first_line_names_every_method_and_loss_that_is_tried() {
     let done = bench.line("search data.csv --epochs 1 --grid factors=2,3").succeeds();
     assert!(done.out.starts_with("llfm-jo · multiclass · softmax loss"), "{}", done.out);
 }
+
+#[test]
+fn halving_in_a_file_is_refused_with_shards_and_not_left_out() {
+    let bench = Bench::new();
+    bench.write("s.toml", "halving = 2\nepochs = 4\n[grid]\nanchors = [2, 3, 4]\n");
+    let done = bench.line("search absent.csv --space s.toml --output s --shard 1/2");
+    done.fails(2, &["--halving", "--shard", "all points"]);
+    let help = bench.line("search --help").succeeds().out;
+    assert!(help.contains("Not with --halving"), "{help}");
+}

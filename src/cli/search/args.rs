@@ -51,7 +51,7 @@ pub(crate) struct SearchArgs {
     #[arg(long, value_name = "K", conflicts_with = "valid", help_heading = "Tuning")]
     pub(super) folds: Option<usize>,
     /// Successive halving: of each rung the best 1/ETA go on, for ETA times the epochs
-    #[arg(long, value_name = "ETA", conflicts_with = "shard", help_heading = "Tuning")]
+    #[arg(long, value_name = "ETA", help_heading = "Tuning")]
     pub(super) halving: Option<usize>,
     /// Epochs of the first rung of --halving [default: epochs/ETA², rounded up]
     #[arg(long, value_name = "E", requires = "halving", help_heading = "Tuning")]
@@ -60,7 +60,8 @@ pub(crate) struct SearchArgs {
     #[arg(long, value_name = "FILE.toml", value_hint = ValueHint::FilePath, help_heading = "Tuning")]
     pub(super) best: Option<PathBuf>,
     /// Try only every N-th point, beginning with the I-th, into NAME.I-of-N.jsonl and .csv; once all
-    /// shards are done, --resume without --shard collects them
+    /// shards are done, --resume without --shard collects them. Not with --halving, whose rungs
+    /// compare all points
     #[arg(
         long,
         value_name = "I/N",
@@ -154,6 +155,14 @@ impl SearchArgs {
             return Err(Error::Usage(
                 "llfm search never looks at test rows, or they would be chosen by: leave out --test, and \
                  measure the best settings by llfm train --config FILE --test"
+                    .into(),
+            ));
+        }
+        // Not by the parser: a settings file's halving would give way to --shard, silently.
+        if self.halving.is_some() && self.shard.is_some() {
+            return Err(Error::Usage(
+                "--halving compares all points of a rung, of which --shard has a part: leave out one of \
+                 them"
                     .into(),
             ));
         }
