@@ -159,7 +159,9 @@ pub(crate) struct PrepareArgs {
     #[arg(long, value_enum)]
     pub(crate) index_base: Option<IndexBase>,
     /// Hash features into 2^N columns, 1 to 30, by number, by name and category, or by user and item:
-    /// the model keeps no names of them, and later files may have new ones
+    /// the model keeps no names of them, and later files may have new ones. It has all 2^N columns:
+    /// anchors * 2^N * (factors + 1) * 4 bytes (times the classes where there are more than two), and
+    /// training takes a few times that; 10 to 16 do for a csv with a handful of columns
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=30))]
     pub(crate) hash_bits: Option<u8>,
     /// How features are scaled [default: standard for dense rows, maxabs for sparse ones]
