@@ -57,10 +57,37 @@ impl Journal {
         path: &Path,
         header: &impl Serialize,
     ) -> Result<(Self, Vec<T>)> {
+        Self::resume_without(path, header, |_| false)
+    }
+
+    /// Goes on with a journal as [`resume`](Self::resume) does, and first takes out the entries of
+    /// work that is to be done again. The other lines stay as they are.
+    ///
+    /// # Errors
+    /// Those of [`resume`](Self::resume).
+    pub fn resume_without<T: DeserializeOwned>(
+        path: &Path,
+        header: &impl Serialize,
+        mut again: impl FnMut(&T) -> bool,
+    ) -> Result<(Self, Vec<T>)> {
         let lock = OutputLock::acquire(path)?;
-        let Some((entries, length)) = load(path, header)? else {
+        let Some(found) = load::<T>(path, header)? else {
             return Ok((Self::start(path, header, lock)?, Vec::new()));
         };
+        let (mut entries, mut kept) = (Vec::new(), found.header);
+        let mut all = true;
+        for (entry, line) in found.entries {
+            if again(&entry) {
+                all = false;
+                continue;
+            }
+            kept.extend(line);
+            entries.push(entry);
+        }
+        if !all {
+            write_atomic(path, &kept)?;
+        }
+        let length = kept.len() as u64;
         let file = File::options().append(true).open(path).map_err(Error::io("write", path))?;
         file.set_len(length).map_err(Error::io("write", path))?;
         Ok((Self { path: path.to_owned(), file, length, _lock: lock }, entries))
@@ -90,12 +117,15 @@ impl Journal {
     }
 }
 
-/// The entries of a file and the bytes its whole lines take; `None` where there is nothing to go on
-/// with.
-fn load<T: DeserializeOwned>(
-    path: &Path,
-    header: &impl Serialize,
-) -> Result<Option<(Vec<T>, u64)>> {
+/// The whole lines of a file.
+struct Lines<T> {
+    header: Vec<u8>,
+    /// Each with its line as written.
+    entries: Vec<(T, Vec<u8>)>,
+}
+
+/// What a file has; `None` where there is nothing to go on with.
+fn load<T: DeserializeOwned>(path: &Path, header: &impl Serialize) -> Result<Option<Lines<T>>> {
     let bytes = match fs::read(path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -108,8 +138,8 @@ fn load<T: DeserializeOwned>(
     }
     let whole = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
     let mut lines = bytes[..whole].split_inclusive(|&byte| byte == b'\n');
-    let found = lines.next().and_then(|line| serde_json::from_slice::<Value>(line).ok());
-    let Some(found @ Value::Object(_)) = found else {
+    let first = lines.next().unwrap_or_default();
+    let Ok(found @ Value::Object(_)) = serde_json::from_slice::<Value>(first) else {
         return Err(Error::Usage(format!(
             "{} is no journal of llfm: choose another name, or add --force to replace it",
             path.display()
@@ -125,9 +155,9 @@ fn load<T: DeserializeOwned>(
             );
             Error::data(Place::line(path, i as u64 + 2), message)
         })?;
-        entries.push(entry);
+        entries.push((entry, line.to_vec()));
     }
-    Ok(Some((entries, whole as u64)))
+    Ok(Some(Lines { header: first.to_vec(), entries }))
 }
 
 /// Refuses to mix the work of two runs.
@@ -278,6 +308,22 @@ mod tests {
             assert_eq!(entries, []);
             assert_eq!(fs::read(&bench.path).expect("is there"), whole, "cut at {cut}");
         }
+    }
+
+    #[test]
+    fn entries_to_be_made_again_are_taken_out_and_the_others_stay_as_written() {
+        let bench = bench();
+        let whole = filled(&bench, 4);
+        let lines: Vec<&[u8]> = whole.split_inclusive(|&byte| byte == b'\n').collect();
+        let again = |entry: &Entry| entry.trial == 1;
+        let (mut journal, entries) =
+            Journal::resume_without(&bench.path, &header(), again).expect("goes on");
+        assert_eq!(entries, [entry(0), entry(2), entry(3)]);
+        let kept = [lines[0], lines[1], lines[3], lines[4]].concat();
+        assert_eq!(fs::read(&bench.path).expect("is there"), kept);
+        journal.append(&entry(1)).expect("writes");
+        let written = [&kept, lines[2]].concat();
+        assert_eq!(fs::read(&bench.path).expect("is there"), written);
     }
 
     #[test]

@@ -31,6 +31,8 @@ mod predict;
 mod reproduce;
 #[path = "cli/search.rs"]
 mod search;
+#[path = "cli/space.rs"]
+mod space;
 #[path = "cli/train.rs"]
 mod train;
 #[path = "cli/usage.rs"]

@@ -28,8 +28,9 @@ pub(crate) struct TrainArgs {
     pub(crate) read: ReadArgs,
     #[command(flatten)]
     pub(crate) prepare: PrepareArgs,
-    /// Model to go on training from: its columns, that of the weights too, scales, classes, method, loss and sizes are kept,
-    /// the rates are as in a new run
+    /// Model to go on training from: its columns, that of the weights too, scales, classes, method,
+    /// loss and sizes are kept. The learning rate begins at its full height again, as in a new run:
+    /// give a smaller --learning-rate to a model that needs little more
     #[arg(long, value_name = "MODEL", value_hint = ValueHint::FilePath, help_heading = "Model",
         conflicts_with_all = ["positive", "missing", "ignore", "categorical", "weights",
             "index_base", "hash_bits", "scale", "clip"])]
@@ -158,7 +159,9 @@ pub(crate) struct PrepareArgs {
     #[arg(long, value_enum)]
     pub(crate) index_base: Option<IndexBase>,
     /// Hash features into 2^N columns, 1 to 30, by number, by name and category, or by user and item:
-    /// the model keeps no names of them, and later files may have new ones
+    /// the model keeps no names of them, and later files may have new ones. It has all 2^N columns:
+    /// anchors * 2^N * (factors + 1) * 4 bytes (times the classes where there are more than two), and
+    /// training takes a few times that; 10 to 16 do for a csv with a handful of columns
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=30))]
     pub(crate) hash_bits: Option<u8>,
     /// How features are scaled [default: standard for dense rows, maxabs for sparse ones]
@@ -191,7 +194,7 @@ pub(crate) struct RunArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Run")]
 pub(crate) struct TalkArgs {
-    /// Say nothing but errors; with --json the events still
+    /// Say nothing but errors: results stand in the files that are written, and in the events of --json
     #[arg(long, short)]
     pub(crate) quiet: bool,
     /// Say more: every setting as it was decided, every epoch

@@ -64,6 +64,10 @@ fn flags_of(
         let at = error.span().map_or(0, |span| span.start);
         fault(file, text, at, error.message())
     })?;
+    if source.flag == "space" {
+        space_file::check_tables(table.get_ref())
+            .map_err(|(at, message)| fault(file, text, at, &message))?;
+    }
     let mut flags = Vec::new();
     for (key, value) in table.get_ref() {
         let line = key.span().start;

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use super::console::{Console, complain, tell};
 use super::outputs::Output;
 use super::report::{self, Facts, duration};
-use super::train::check_watch;
+use super::train::watching;
 use super::tuning::{Division, Session, TuningArgs, csv_line, open_journal};
 
 /// Cross-validate: train on all folds but one, measure on that one, in turn.
@@ -79,7 +79,7 @@ pub(crate) fn run(args: &CvArgs) -> Result<()> {
     let path = args.tuning.named(".jsonl");
     let session = Session::open("cv", &args.tuning, division, path.as_deref())?;
     let header = session.header(&args.tuning, division, &json!(null));
-    let (mut journal, done) = open_journal(path.as_deref(), &header, &args.tuning)?;
+    let (mut journal, done) = open_journal(path.as_deref(), &header, &args.tuning, |_| false)?;
     let mut folds = Folds { of: BTreeMap::new() };
     for fold in done {
         folds.add(fold);
@@ -94,7 +94,7 @@ pub(crate) fn run(args: &CvArgs) -> Result<()> {
     let worked = work(args, &session, &mut journal, &mut folds, &mut console);
     let written = args.tuning.named(".csv").map_or(Ok(()), |path| folds.write_csv(&path));
     worked?;
-    if session.signals.received().is_some() && path.is_some() {
+    if session.signals.received().is_some() && path.is_some() && !args.tuning.talk.quiet {
         complain("note", "the folds done are kept: the same command with --resume goes on");
     }
     session.signals.check()?;
@@ -112,7 +112,12 @@ fn check(args: &CvArgs) -> Result<Division> {
                 .into(),
         ));
     }
-    check_watch(&tuning.settings, parts.valid_fraction > 0.0)?;
+    if let (Some(flag), true) = (watching(&tuning.settings), parts.valid_fraction == 0.0) {
+        return Err(Error::Usage(format!(
+            "{flag} needs validation rows, and a fold is only measured, by every metric: leave it out, \
+             or have --valid-fraction hold out a part of the rows that train, to choose the epoch"
+        )));
+    }
     let files = [tuning.named(".jsonl"), tuning.named(".csv")];
     let outputs: Vec<Output<'_>> =
         files.iter().flatten().map(|path| ("--output", path.as_path())).collect();

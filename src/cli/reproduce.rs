@@ -264,13 +264,14 @@ impl Job<'_> {
 
     /// Prints the results; then fails where a loss diverged.
     fn conclude(mut self, page: &Page, cells: &[Cell]) -> Result<()> {
+        let quiet = self.args.talk.quiet;
         if self.args.talk.json {
             self.console.event(&page.result())?;
-        } else {
+        } else if !quiet {
             self.console.bytes(page.markdown().as_bytes())?;
             self.console.flush()?;
         }
-        if !self.args.talk.quiet {
+        if !quiet {
             tell(&format!("tables, figures and runs are in {}", self.args.output.display()));
         }
         let diverged: Vec<String> = cells

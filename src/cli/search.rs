@@ -4,17 +4,18 @@ mod args;
 mod record;
 mod results;
 
+use indexmap::IndexSet;
+use llfm::Result;
 use llfm::config::name_of;
 use llfm::metrics::EvalMetric;
 use llfm::tune::halving::Halving;
 use llfm::tune::pool;
 use llfm::tune::space::Point;
 use llfm::tune::trial::{Setup, Trial};
-use llfm::{Error, Result};
 use serde_json::json;
 
 use super::console::{Console, complain};
-use super::report::counted;
+use super::report::{Facts, counted};
 use super::tuning::tried::Tried;
 use super::tuning::{Session, open_journal};
 pub(crate) use args::SearchArgs;
@@ -25,6 +26,7 @@ pub(crate) fn run(args: &SearchArgs) -> Result<()> {
     let plan = args.check()?;
     let journal = args.journal();
     let mut session = Session::open("search", &args.tuning, plan.division, journal.as_deref())?;
+    name_searched(&mut session.facts, &plan.points);
     let base = args.base();
     let tried = plan.points.iter().filter_map(|point| base.with(point).ok());
     session.make_room(tried.map(|tried| tried.settings));
@@ -48,8 +50,10 @@ pub(crate) fn run(args: &SearchArgs) -> Result<()> {
             "rungs": rungs,
         }),
     );
-    let (journal, done) = open_journal::<Trial>(journal.as_deref(), &header, &args.tuning)?;
-    let mut record = Record::new(args, journal, done, plan.points.len());
+    let total = plan.points.len();
+    let again = |trial: &Trial| record::is_tried_again(trial, total);
+    let (journal, done) = open_journal(journal.as_deref(), &header, &args.tuning, again)?;
+    let mut record = Record::new(args, journal, done, total);
     record.take_shards(&header)?;
     let mut console = Console::new(args.tuning.output.is_some());
     session.introduce(&mut console, &args.tuning, &said(args, &plan, &rungs))?;
@@ -75,6 +79,17 @@ struct Plan {
     division: super::tuning::Division,
     metric: EvalMetric,
     points: Vec<Point>,
+}
+
+/// Names every method and loss that is tried, where they are searched, in place of one.
+fn name_searched(facts: &mut Facts, points: &[Point]) {
+    for (key, name) in [("method", &mut facts.method), ("loss", &mut facts.loss)] {
+        let values = points.iter().flatten().filter(|(searched, _)| searched == key);
+        let values: IndexSet<&str> = values.map(|(_, value)| value.as_str()).collect();
+        if !values.is_empty() {
+            *name = values.into_iter().collect::<Vec<_>>().join(", ");
+        }
+    }
 }
 
 /// The lines for people about what is going to be done.
@@ -170,14 +185,13 @@ impl Search<'_> {
 
     fn setup(&self, base: &Tried, point: &Point) -> Result<Setup> {
         let tried = base.with(point)?;
+        args::check_point(&tried, point)?;
         let mut setup = self.session.setup.clone();
         setup.preparation.missing = tried.prepare.missing;
         setup.preparation.class_weight = tried.prepare.class_weight;
         setup.preparation.scale = tried.prepare.scale;
         setup.preparation.clip = tried.prepare.clip;
-        if tried.settings.patience.is_some() && !self.plan.division.chooses_epochs(self.args) {
-            return Err(Error::Usage("patience needs validation rows".into()));
-        }
+        self.args.check_patience(&tried.settings, self.plan.division)?;
         setup.settings = tried.settings;
         Ok(setup)
     }

@@ -13,6 +13,21 @@ pub(crate) fn is_table(file_flag: &str, key: &str) -> bool {
     file_flag == "space" && matches!(key, "grid" | "random")
 }
 
+/// Refuses two tables in one file: --random would draw from the lists of [grid] too, silently.
+///
+/// # Errors
+/// The byte of the file that the second one stands at, and what is wrong.
+pub(crate) fn check_tables(file: &DeTable<'_>) -> Result<(), (usize, String)> {
+    let tables = file.iter().filter(|(key, value)| {
+        is_table("space", key.get_ref()) && matches!(value.get_ref(), DeValue::Table(_))
+    });
+    let mut starts: Vec<usize> = tables.map(|(key, _)| key.span().start).collect();
+    starts.sort_unstable();
+    let message = "a search has [grid] or [random], not both: [random] draws from lists of values too, \
+                   so all can stand there";
+    starts.get(1).map_or(Ok(()), |&second| Err((second, message.to_owned())))
+}
+
 /// The flags of a table: `[grid]` lists values; `[random]` lists values or gives ranges as
 /// `"LO..HI"` or `"LO..HI:log"`, and says how many points to draw as `trials`.
 pub(crate) fn flags(name: &str, table: &DeTable<'_>, text: &str) -> Vec<Flag> {

@@ -143,27 +143,19 @@ pub(super) fn check_settings(settings: &Settings) -> Result<()> {
 
 /// Refuses a patience or a metric with no validation rows to look at.
 pub(super) fn check_watch(settings: &Settings, has_valid: bool) -> Result<()> {
-    check_patience(settings, has_valid)?;
-    match settings.eval_metric {
-        Some(metric) if metric != EvalMetric::Loss => {
-            needs_valid(&format!("--eval-metric {}", name_of(metric)), has_valid)
-        }
+    match watching(settings) {
+        Some(flag) if !has_valid => Err(Error::Usage(format!(
+            "{flag} needs validation rows: name them by --valid, or hold some out by --valid-fraction"
+        ))),
         _ => Ok(()),
     }
 }
 
-/// Refuses a patience with no validation rows to wait for.
-pub(super) fn check_patience(settings: &Settings, has_valid: bool) -> Result<()> {
-    settings.patience.map_or(Ok(()), |n| needs_valid(&format!("--patience {n}"), has_valid))
-}
-
-fn needs_valid(flag: &str, has_valid: bool) -> Result<()> {
-    if has_valid {
-        return Ok(());
-    }
-    Err(Error::Usage(format!(
-        "{flag} needs validation rows: name them by --valid, or hold some out by --valid-fraction"
-    )))
+/// The flag that makes no sense without validation rows, where one is given.
+pub(super) fn watching(settings: &Settings) -> Option<String> {
+    let metric = settings.eval_metric.filter(|&metric| metric != EvalMetric::Loss);
+    let metric = metric.map(|metric| format!("--eval-metric {}", name_of(metric)));
+    settings.patience.map(|n| format!("--patience {n}")).or(metric)
 }
 
 /// One training run and everything it prints.

@@ -53,7 +53,8 @@ pub(crate) struct TuningArgs {
     /// Name of the files to write: NAME.jsonl, which --resume reads, and NAME.csv
     #[arg(long, value_name = "NAME", help_heading = "Tuning", value_hint = ValueHint::FilePath)]
     pub(crate) output: Option<PathBuf>,
-    /// Go on with a run that ended early: what NAME.jsonl has is not done again
+    /// Go on with a run that ended early: what NAME.jsonl has is not done again, but for trials that
+    /// failed, as for lack of memory
     #[arg(long, requires = "output", conflicts_with = "force", help_heading = "Tuning")]
     pub(crate) resume: bool,
     /// Replace output files that exist
@@ -291,23 +292,34 @@ impl Session {
     }
 }
 
-/// Opens the journal where one is wanted; what it has already is returned.
+/// Opens the journal where one is wanted; what it has already is returned, but for what is to be
+/// done `again`.
 pub(crate) fn open_journal<T: DeserializeOwned>(
     path: Option<&Path>,
     header: &Value,
     args: &TuningArgs,
+    mut again: impl FnMut(&T) -> bool,
 ) -> Result<(Option<Journal>, Vec<T>)> {
     let Some(path) = path else { return Ok((None, Vec::new())) };
     if !args.resume {
         return Ok((Some(Journal::create(path, header, args.force)?), Vec::new()));
     }
     let there = path.exists();
-    let (journal, done) = Journal::resume(path, header)?;
+    let mut failed = 0;
+    let (journal, done) = Journal::resume_without(path, header, |entry| {
+        let again = again(entry);
+        failed += usize::from(again);
+        again
+    })?;
     if !args.talk.quiet {
-        let text = if there {
-            format!("{} has {} of them done", path.display(), done.len())
-        } else {
-            format!("there is no {}: starting from the beginning", path.display())
+        let text = match (there, failed) {
+            (false, _) => format!("there is no {}: starting from the beginning", path.display()),
+            (true, 0) => format!("{} has {} of them done", path.display(), done.len()),
+            (true, failed) => format!(
+                "{} has {} of them done; {failed} that failed are tried again",
+                path.display(),
+                done.len()
+            ),
         };
         complain("note", &text);
     }

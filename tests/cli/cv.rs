@@ -42,6 +42,17 @@ fn every_fold_is_a_row_and_an_event_and_the_result_is_their_mean() {
 }
 
 #[test]
+fn quiet_tuning_says_nothing_and_writes_its_files() {
+    let bench = data();
+    for line in ["cv data.csv --folds 2", "search data.csv --grid anchors=2,3"] {
+        let name = &line[..2];
+        let done = bench.line(&format!("{line} --epochs 1 --quiet --output {name}")).succeeds();
+        assert_eq!((done.out.as_str(), done.err.as_str()), ("", ""), "{line}");
+        assert_eq!(cells(&bench, &format!("{name}.csv")).len(), 3, "{line}");
+    }
+}
+
+#[test]
 fn the_table_has_folds_mean_and_deviation() {
     let bench = Bench::new();
     bench.write("data.csv", &curve(90, 1));
@@ -81,7 +92,12 @@ fn held_out_rows_choose_no_epoch_but_a_part_of_the_others_may() {
     };
     assert_eq!(epochs(""), 40.0);
     assert!(epochs("--valid-fraction 0.3") < 40.0);
-    bench.line("cv data.csv --patience 2").fails(2, &["--patience", "--valid-fraction"]);
+    for flag in ["--patience 2", "--eval-metric accuracy"] {
+        let done = bench.line(&format!("cv data.csv {flag}"));
+        let done = done.fails(2, &[flag, "a fold is only measured", "--valid-fraction"]);
+        let rest = done.err.replace("--valid-fraction", "");
+        assert!(!rest.contains("--valid"), "cv refuses --valid: {}", done.err);
+    }
 }
 
 #[test]

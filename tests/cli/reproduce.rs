@@ -77,8 +77,12 @@ fn a_finished_run_is_not_done_again() {
     // Other settings are another result.
     let other = QUICK.replace("--epochs 2", "--epochs 3");
     bench.line(&format!("{other} fm --resume")).fails(2, &["epochs"]);
-    bench.line(&format!("{other} fm --force --quiet")).succeeds();
+    let quiet = bench.line(&format!("{other} fm --force --quiet")).succeeds();
+    assert_eq!((quiet.out.as_str(), quiet.err.as_str()), ("", ""));
     assert_eq!(lines_of(&bench, "reproduction/runs.jsonl").len(), 2);
+    assert!(!bench.read("reproduction/results.md").is_empty());
+    let events = bench.line(&format!("{other} fm --resume --quiet --json")).succeeds();
+    assert_eq!((events.json_lines().len(), events.err.as_str()), (2, ""));
 }
 
 #[test]

@@ -174,6 +174,43 @@ fn a_trial_near_the_memory_limit_is_done_whatever_the_number_of_jobs() {
 }
 
 #[test]
+fn a_trial_that_failed_is_tried_again_by_resume_and_one_that_diverged_is_not() {
+    let bench = data();
+    // The larger one takes about 2 MB.
+    let line = "search data.csv --grid factors=1000,2 --grid learning-rate=0.01,1e20 --optimizer sgd \
+                --anchors 20 --epochs 1 --output s";
+    let statuses = |name: &str| {
+        let rows = cells(&bench, name);
+        let at = rows[0].iter().position(|head| head == "status").expect("a column");
+        let of = |row: &Vec<String>| (row[0].clone(), row[at].clone());
+        rows[1..].iter().map(of).collect::<Vec<_>>()
+    };
+    let expected = |status: [&str; 4]| {
+        let all = ["1", "2", "3", "4"].into_iter().zip(status);
+        all.map(|(trial, status)| (trial.to_owned(), status.to_owned())).collect::<Vec<_>>()
+    };
+    bench.line(&format!("{line} --max-memory 1MB")).succeeds();
+    assert_eq!(statuses("s.csv"), expected(["failed", "failed", "ok", "diverged"]));
+    let done = bench.line(&format!("{line} --max-memory 100MB --resume --json")).succeeds();
+    assert!(done.err.contains("2 of them done; 2 that failed"), "{}", done.err);
+    let mut tried: Vec<u64> =
+        done.json_lines().iter().filter_map(|line| line["trial"].as_u64()).collect();
+    tried.sort_unstable();
+    assert_eq!(tried, [1, 2]);
+    assert_eq!(statuses("s.csv"), expected(["ok", "diverged", "ok", "diverged"]));
+    assert_eq!(text(&bench, "s.jsonl").lines().count(), 5, "a header and each trial once");
+    let whole = line.replace("--output s", "--output whole");
+    bench.line(&format!("{whole} --max-memory 100MB")).succeeds();
+    assert_eq!(cells(&bench, "s.csv"), cells(&bench, "whole.csv"));
+    // What a shard could not do is tried by those who collect.
+    let shard = line.replace("--output s", "--output t");
+    bench.line(&format!("{shard} --shard 1/2 --max-memory 1MB")).succeeds();
+    bench.line(&format!("{shard} --resume --max-memory 100MB")).succeeds();
+    assert_eq!(cells(&bench, "t.csv"), cells(&bench, "whole.csv"));
+    assert_eq!(text(&bench, "t.jsonl").lines().count(), 5);
+}
+
+#[test]
 fn shards_of_another_search_are_left_out() {
     let bench = data();
     let line = "search data.csv --epochs 1 --grid anchors=2,3 --output s";

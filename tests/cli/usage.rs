@@ -193,6 +193,14 @@ fn help_explains_every_setting_and_gives_examples() {
     {
         assert!(help.contains(flag), "{flag}");
     }
+    let words = help.split_whitespace().collect::<Vec<_>>().join(" ");
+    for hint in [
+        "anchors * 2^N * (factors + 1) * 4 bytes",
+        "give a smaller --learning-rate",
+        "Say nothing but errors",
+    ] {
+        assert!(words.contains(hint), "{hint}");
+    }
     for heading in ["Data:", "Model:", "Training:", "Run:", "Examples:"] {
         assert!(help.contains(heading), "{heading}");
     }

@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueHint};
+use llfm::config::Method;
 use llfm::metrics::EvalMetric;
+use llfm::settings::Settings;
 use llfm::tune::halving::Halving;
 use llfm::tune::space::{self, Dimension, Point, Values};
 use llfm::{Error, Result};
@@ -11,7 +13,7 @@ use llfm::{Error, Result};
 use super::Plan;
 use crate::cli::console::complain;
 use crate::cli::outputs::{self, Output};
-use crate::cli::train::{check_patience, check_settings};
+use crate::cli::train::check_settings;
 use crate::cli::tuning::tried::{self, Tried};
 use crate::cli::tuning::{Division, TuningArgs, with_ending};
 
@@ -49,7 +51,7 @@ pub(crate) struct SearchArgs {
     #[arg(long, value_name = "K", conflicts_with = "valid", help_heading = "Tuning")]
     pub(super) folds: Option<usize>,
     /// Successive halving: of each rung the best 1/ETA go on, for ETA times the epochs
-    #[arg(long, value_name = "ETA", conflicts_with = "shard", help_heading = "Tuning")]
+    #[arg(long, value_name = "ETA", help_heading = "Tuning")]
     pub(super) halving: Option<usize>,
     /// Epochs of the first rung of --halving [default: epochs/ETA², rounded up]
     #[arg(long, value_name = "E", requires = "halving", help_heading = "Tuning")]
@@ -58,7 +60,8 @@ pub(crate) struct SearchArgs {
     #[arg(long, value_name = "FILE.toml", value_hint = ValueHint::FilePath, help_heading = "Tuning")]
     pub(super) best: Option<PathBuf>,
     /// Try only every N-th point, beginning with the I-th, into NAME.I-of-N.jsonl and .csv; once all
-    /// shards are done, --resume without --shard collects them
+    /// shards are done, --resume without --shard collects them. Not with --halving, whose rungs
+    /// compare all points
     #[arg(
         long,
         value_name = "I/N",
@@ -87,6 +90,25 @@ Examples:
         method = [\"llfm-apl\", \"llfm-jo\"]
   llfm train data.csv --config tuned.best.toml --model tuned.llfm
       the best settings, trained on all rows";
+
+/// Refuses settings that exclude each other, or what fm has no use for where the method is searched.
+pub(super) fn check_point(tried: &Tried, point: &Point) -> Result<()> {
+    let searched = point.iter().any(|(key, _)| key == "method");
+    check_settings(&tried.settings).map_err(|error| match error {
+        Error::Usage(message) if searched && is_refused_by_fm(&tried.settings) => {
+            Error::Usage(format!(
+                "{message}, or make two searches: one of the other methods with it, one of fm without"
+            ))
+        }
+        error => error,
+    })
+}
+
+/// Whether other methods would take the settings of an fm.
+fn is_refused_by_fm(settings: &Settings) -> bool {
+    let other = Settings { method: None, ..settings.clone() };
+    settings.method == Some(Method::Fm) && check_settings(&other).is_ok()
+}
 
 /// Which points are tried here.
 #[derive(Debug, Clone, Copy)]
@@ -136,6 +158,14 @@ impl SearchArgs {
                     .into(),
             ));
         }
+        // Not by the parser: a settings file's halving would give way to --shard, silently.
+        if self.halving.is_some() && self.shard.is_some() {
+            return Err(Error::Usage(
+                "--halving compares all points of a rung, of which --shard has a part: leave out one of \
+                 them"
+                    .into(),
+            ));
+        }
         let unsaid = parts.valid_fraction == 0.0 && self.folds.is_none() && parts.valid.is_none();
         let valid_fraction = if unsaid { VALID_FRACTION } else { parts.valid_fraction };
         let division = Division {
@@ -144,7 +174,7 @@ impl SearchArgs {
             split_seed: parts.split_seed,
             repeats: self.tuning.repeats,
         };
-        check_patience(&self.tuning.settings, division.chooses_epochs(self))?;
+        self.check_patience(&self.tuning.settings, division)?;
         let best = self.best_path();
         let files = [self.journal(), self.csv()];
         let mut all: Vec<Output<'_>> =
@@ -161,6 +191,17 @@ impl SearchArgs {
             complain("note", &format!("the space has only {} different points", points.len()));
         }
         Ok(Plan { division, metric: self.metric(), points })
+    }
+
+    /// Refuses a patience with no validation rows to wait for.
+    pub(super) fn check_patience(&self, settings: &Settings, division: Division) -> Result<()> {
+        match settings.patience {
+            Some(patience) if !division.chooses_epochs(self) => Err(Error::Usage(format!(
+                "--patience {patience} needs validation rows, and a fold is only measured: leave it out, \
+                 or --folds, or have --valid-fraction hold out a part of the rows that train"
+            ))),
+            _ => Ok(()),
+        }
     }
 
     /// The number that decides.
@@ -199,8 +240,8 @@ impl SearchArgs {
         let base = self.base();
         for dimension in &space {
             for value in dimension.examples() {
-                let alone = base.with(&vec![(dimension.key.clone(), value)])?;
-                check_settings(&alone.settings)?;
+                let point = vec![(dimension.key.clone(), value)];
+                check_point(&base.with(&point)?, &point)?;
             }
         }
         match self.random {

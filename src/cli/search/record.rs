@@ -73,7 +73,8 @@ impl<'a> Record<'a> {
             let before = self.trials.len();
             for trial in done {
                 let key = (trial.rung, trial.trial);
-                if trial.trial <= self.points && !self.trials.contains_key(&key) {
+                let wanted = trial.trial <= self.points && !is_tried_again(&trial, self.points);
+                if wanted && !self.trials.contains_key(&key) {
                     self.journal.as_mut().map_or(Ok(()), |journal| journal.append(&trial))?;
                     self.trials.insert(key, trial);
                 }
@@ -153,6 +154,12 @@ impl<'a> Record<'a> {
         }
         write_atomic(path, text.as_bytes())
     }
+}
+
+/// Whether --resume tries a trial again: what failed may not fail with more memory allowed, which is
+/// no part of the header; what diverged does so again. A trial beyond a shorter draw is left alone.
+pub(super) fn is_tried_again(trial: &Trial, points: usize) -> bool {
+    trial.status == Status::Failed && trial.trial <= points
 }
 
 /// What a trial tried, in short.

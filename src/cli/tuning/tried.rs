@@ -66,23 +66,31 @@ pub(crate) fn grid(text: &str) -> std::result::Result<Dimension, String> {
 
 /// Parses `--range KEY=LO..HI[:log]`.
 pub(crate) fn range(text: &str) -> std::result::Result<Dimension, String> {
-    // A flag of a whole number refuses others.
-    checked(Dimension::range(text, |key| parse(key, "2.5").is_err())?)
+    // A flag of a whole number refuses others; what is no flag is refused by name.
+    checked(Dimension::range(text, |key| is_searched(key) && parse(key, "2.5").is_err())?)
 }
 
 fn checked(dimension: Dimension) -> std::result::Result<Dimension, String> {
     let key = dimension.key.as_str();
-    let known = command().get_arguments().any(|arg| arg.get_long() == Some(key));
-    if !known || NEVER.contains(&key) {
-        return Err(format!(
-            "`{key}` cannot be searched: expected a setting of the model, its training or the \
-             preparation of rows, such as anchors, l2 or clip"
-        ));
+    if !is_searched(key) {
+        let kebab = key.replace('_', "-");
+        let hint = if is_searched(&kebab) {
+            format!("did you mean `{kebab}`?")
+        } else {
+            "expected a setting of the model, its training or the preparation of rows, such as anchors, \
+             l2 or clip"
+                .into()
+        };
+        return Err(format!("`{key}` cannot be searched: {hint}"));
     }
     for value in dimension.examples() {
         parse(key, &value)?;
     }
     Ok(dimension)
+}
+
+fn is_searched(key: &str) -> bool {
+    !NEVER.contains(&key) && command().get_arguments().any(|arg| arg.get_long() == Some(key))
 }
 
 /// Refuses a value that its flag would not take.
