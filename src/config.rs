@@ -172,6 +172,9 @@ pub struct TrainConfig {
     /// Share ε of every label that is spread over the classes alike; it follows the schedule of the rates.
     #[serde(default)]
     pub label_smoothing: f64,
+    /// Probability q of each anchor to be hidden from a row in a training step.
+    #[serde(default)]
+    pub anchor_dropout: f64,
     /// Decoupled decay of linear weights and factors, relative to the rate.
     pub weight_decay: f64,
     /// Deviation of the initial factors.
@@ -271,9 +274,15 @@ impl TrainConfig {
         ensure(self.target_active >= 1.0, || {
             format!("--target-active must be at least 1, found {}", self.target_active)
         })?;
-        ensure((0.0..1.0).contains(&self.label_smoothing), || {
-            format!("--label-smoothing must be from 0 to below 1, found {}", self.label_smoothing)
-        })?;
+        let shares = [
+            ("--label-smoothing", self.label_smoothing),
+            ("--anchor-dropout", self.anchor_dropout),
+        ];
+        for (flag, value) in shares {
+            ensure((0.0..1.0).contains(&value), || {
+                format!("{flag} must be from 0 to below 1, found {value}")
+            })?;
+        }
         ensure(self.loss.suits(self.task), || {
             format!(
                 "--loss {} does not fit the task {}: use logistic or hinge for binary, softmax or \

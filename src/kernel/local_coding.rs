@@ -12,7 +12,7 @@ use crate::simd::{LANES, vectorized};
 
 /// The shader, and its workgroups.
 pub(crate) const SHADER: Shader =
-    shader!("local_coding", "local_coding", ["step", "math", "pair"], |_, step, _| workgroups(
+    shader!("local_coding", "local_coding", ["step", "math", "pair", "anchor_dropout"], |_, step, _| workgroups(
         step.rows as usize
     ));
 
