@@ -83,9 +83,7 @@ impl Case {
 fn after_steps(trainer: &mut Trainer<'_>) -> (Parameters, Totals) {
     let order: Vec<u32> = (0..ROWS as u32).collect();
     for (step, rows) in (1..).zip(order.chunks(BATCH).cycle().take(10)) {
-        trainer
-            .step(rows, rates(step))
-            .expect("a step");
+        trainer.step(rows, rates(step)).expect("a step");
     }
     (trainer.parameters().expect("parameters"), trainer.take_totals().expect("totals"))
 }
@@ -140,9 +138,7 @@ fn rows_beyond_a_binding_are_streamed_or_refused() {
 fn after(trainer: &mut Trainer<'_>) -> Parameters {
     for step in 1..=20 {
         let rows: Vec<u32> = (0..4).map(|r| (r * 31 + step as u32 * 7) % ROWS as u32).collect();
-        trainer
-            .step(&rows, rates(step))
-            .expect("a step");
+        trainer.step(&rows, rates(step)).expect("a step");
     }
     trainer.parameters().expect("parameters")
 }
