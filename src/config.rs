@@ -316,7 +316,7 @@ mod tests {
     use crate::settings::Settings;
 
     #[test]
-    fn settings_from_before_the_metric_could_be_chosen_still_load() {
+    fn settings_from_before_some_could_be_chosen_still_load() {
         let shape = defaults::DataShape {
             rows: 100,
             features: 2,
@@ -327,8 +327,9 @@ mod tests {
         };
         let config = defaults::resolve(&Settings::default(), &shape).expect("defaults are valid");
         let mut json = serde_json::to_value(&config).expect("serialises");
-        let metric = json.as_object_mut().and_then(|fields| fields.remove("eval_metric"));
-        assert_eq!(metric, Some("loss".into()));
+        let fields = json.as_object_mut().expect("an object");
+        assert_eq!(fields.remove("eval_metric"), Some("loss".into()));
+        assert_eq!(fields.remove("anchor_dropout"), Some(0.0.into()));
         let back: TrainConfig = serde_json::from_value(json).expect("reads back");
         assert_eq!(back, config);
     }

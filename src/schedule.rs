@@ -89,3 +89,32 @@ impl Scheduler {
 pub(crate) fn shuffle(order: &mut [u32], generator: &mut Generator) {
     order.shuffle(generator);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::defaults::{DataShape, resolve};
+    use crate::data::Task;
+    use crate::settings::Settings;
+
+    #[test]
+    fn steps_seeds_and_members_hide_anchors_of_their_own() {
+        let (rows, features, task) = (100, 2, Task::Binary);
+        let shape = DataShape { rows, features, nonzeros: 200, sparse: false, classes: 2, task };
+        let settings = Settings { anchor_dropout: Some(0.25), ..Settings::default() };
+        let config = resolve(&settings, &shape).expect("sound settings");
+        let keys = |seed, member| {
+            let config = TrainConfig { seed, ..config.clone() };
+            let mut scheduler = Scheduler::new(&config, rows, member);
+            let mut dropout = || scheduler.next(32).anchor_dropout;
+            let found = [dropout(), dropout()];
+            assert!(found.iter().all(|dropout| dropout.threshold == 1 << 30), "{found:?}");
+            found.map(|dropout| dropout.key)
+        };
+        assert_eq!(keys(0, 0), keys(0, 0));
+        let mut all: Vec<u32> = [keys(0, 0), keys(1, 0), keys(0, 1), keys(1, 1)].concat();
+        all.sort_unstable();
+        all.dedup();
+        assert_eq!(all.len(), 8);
+    }
+}

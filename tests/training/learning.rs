@@ -80,7 +80,7 @@ fn dropout_changes_what_is_learned_and_hides_nothing_from_scores() {
             assert_ne!(with.trained.members, without.trained.members, "{method:?}");
             assert_ne!(with.epochs[0].mean_active, without.epochs[0].mean_active, "{method:?}");
             let found = with.metrics(&plain, &test);
-            assert!(found.accuracy.expect("classes") > 0.84, "{method:?}: {found:?}");
+            assert!(found.accuracy.expect("classes") > 0.8, "{method:?}: {found:?}");
             let told = with.epochs[14].test_loss.expect("test rows");
             assert!((told - found.loss).abs() < 1e-9, "{method:?}: {told} {}", found.loss);
         }
