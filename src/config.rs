@@ -232,6 +232,25 @@ impl TrainConfig {
     /// # Errors
     /// [`Error::Usage`] naming the flag, the value found and the values allowed.
     pub fn check(&self) -> Result<()> {
+        self.check_ranges()?;
+        ensure(self.loss.suits(self.task), || {
+            format!(
+                "--loss {} does not fit the task {}: use logistic or hinge for binary, softmax or \
+                 ovr for multiclass, squared for regression",
+                name_of(self.loss),
+                name_of(self.task)
+            )
+        })?;
+        ensure(self.label_smoothing == 0.0 || self.loss.has_probabilities(), || {
+            format!(
+                "--label-smoothing needs a loss of probabilities (logistic, softmax, ovr), not {}",
+                name_of(self.loss)
+            )
+        })?;
+        self.eval_metric.check(self.loss)
+    }
+
+    fn check_ranges(&self) -> Result<()> {
         // Counts first: the default rates follow from them.
         let counts = [
             ("--anchors", self.anchors, 65_536),
@@ -283,21 +302,7 @@ impl TrainConfig {
                 format!("{flag} must be from 0 to below 1, found {value}")
             })?;
         }
-        ensure(self.loss.suits(self.task), || {
-            format!(
-                "--loss {} does not fit the task {}: use logistic or hinge for binary, softmax or \
-                 ovr for multiclass, squared for regression",
-                name_of(self.loss),
-                name_of(self.task)
-            )
-        })?;
-        ensure(self.label_smoothing == 0.0 || self.loss.has_probabilities(), || {
-            format!(
-                "--label-smoothing needs a loss of probabilities (logistic, softmax, ovr), not {}",
-                name_of(self.loss)
-            )
-        })?;
-        self.eval_metric.check(self.loss)
+        Ok(())
     }
 }
 

@@ -82,7 +82,7 @@ fn dropout_changes_what_is_learned_and_hides_nothing_from_scores() {
             let found = with.metrics(&plain, &test);
             assert!(found.accuracy.expect("classes") > 0.8, "{method:?}: {found:?}");
             let told = with.epochs[14].test_loss.expect("test rows");
-            assert!((told - found.loss).abs() < 1e-9, "{method:?}: {told} {}", found.loss);
+            assert!((told - found.loss).abs() < 1e-6, "{method:?}: {told} {}", found.loss);
         }
     }
 }
@@ -90,10 +90,11 @@ fn dropout_changes_what_is_learned_and_hides_nothing_from_scores() {
 #[test]
 fn a_single_model_has_no_anchor_to_lose() {
     let train = rings(300, 3, 1);
-    let plain = config(Method::Fm);
-    let dropped = TrainConfig { anchor_dropout: 0.9, ..plain.clone() };
-    let members = |config| run(&only(&train), config).trained.members;
-    assert_eq!(members(&dropped), members(&plain));
+    let members = |anchor_dropout| {
+        let config = TrainConfig { anchor_dropout, ..config(Method::Fm) };
+        run(&only(&train), &config).trained.members
+    };
+    assert_eq!(members(0.9), members(0.0));
 }
 
 #[test]
