@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use criterion::{Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
-use llfm::backend::{Device, StepRates, TrainRows, TrainTargets};
+use llfm::backend::{AnchorDropout, Device, StepRates, TrainRows, TrainTargets};
 use llfm::config::defaults::{self, DataShape};
 use llfm::config::{Method, TrainConfig};
 use llfm::data::{
@@ -189,8 +189,13 @@ fn epochs(criterion: &mut Criterion) {
                 Device::Cpu.trainer(&parameters, &config, train_rows).expect("a backend");
             let order: Vec<u32> = (0..rows.features.n_rows() as u32).collect();
             // A step as costly as any that hardly moves: every epoch does the same work.
-            let rates =
-                StepRates { step: 1_000, rate: 1e-7, anchor_rate: 1e-7, label_smoothing: 0.0 };
+            let rates = StepRates {
+                step: 1_000,
+                rate: 1e-7,
+                anchor_rate: 1e-7,
+                label_smoothing: 0.0,
+                anchor_dropout: AnchorDropout::default(),
+            };
             group.bench_function(name, |bencher| {
                 bencher.iter(|| {
                     for batch in order.chunks(config.batch_size) {

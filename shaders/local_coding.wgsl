@@ -1,6 +1,7 @@
 // u = L·d, t = u − min u. Adaptive: the k nearest with γ = max(0, μ − t)/S, S = Σ(μ − t), where k
 // grows as long as k(t − mean)² + M₂ < 1, and μ = mean + √((1 − M₂)/k). Soft: γ ∝ e^−t; inverse:
-// γ ∝ 1/(u + 10⁻⁶), both over the `neighbors` nearest. Single: γ = 1.
+// γ ∝ 1/(u + 10⁻⁶), both over the `neighbors` nearest. Single: γ = 1. All of them over the anchors
+// that dropout leaves the row.
 //
 // An invocation codes one row and writes all that belongs to it. Its anchors come by repeated
 // minimum scans in the order of (t, anchor): no barriers, and k is small. O(m·k) a row.
@@ -44,6 +45,25 @@ struct Candidate {
 // Before every candidate.
 const BEFORE_ALL: Candidate = Candidate(-1.0, 0u);
 
+// Of the row: whether dropout is off, or would hide all anchors; and its key.
+var<private> sees_all: bool;
+var<private> row_key: u32;
+
+// Whether the row is coded with an anchor.
+fn is_seen(anchor: u32) -> bool {
+    return sees_all || dropout_leaves(row_key, anchor);
+}
+
+fn begin_dropout(row: u32) {
+    row_key = dropout_row_key(row);
+    sees_all = true;
+    if step.dropout_threshold > 0u {
+        for (var i = 0u; i < n_anchors && sees_all; i++) {
+            sees_all = !dropout_leaves(row_key, i);
+        }
+    }
+}
+
 fn multiplier(anchor: u32) -> f32 {
     return heads[anchor * (n_outputs + 2u) + n_outputs + 1u];
 }
@@ -57,7 +77,7 @@ fn least_distance(row: u32) -> f32 {
     var least = OVERFLOW;
     for (var i = 0u; i < n_anchors; i++) {
         let u = scaled_distance(i, row);
-        if u < least {
+        if u < least && is_seen(i) {
             least = u;
         }
     }
@@ -76,7 +96,7 @@ fn next_nearest(row: u32, least: f32, limit: f32, last: Candidate) -> Candidate 
     for (var i = 0u; i < n_anchors; i++) {
         let t = shifted_distance(scaled_distance(i, row), least);
         let after = t > last.t || (t == last.t && i > last.anchor);
-        if after && t < best.t {
+        if after && t < best.t && is_seen(i) {
             best = Candidate(t, i);
         }
     }
@@ -173,6 +193,7 @@ fn local_coding(
     for (var i = 0u; i < n_anchors; i++) {
         slots[i * capacity + row] = NO_SLOT;
     }
+    begin_dropout(row);
     switch coding {
         case SINGLE: {
             // The distances were not computed.

@@ -10,6 +10,7 @@ use clap::ValueEnum;
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
+pub use crate::anchor_dropout::AnchorDropout;
 use crate::config::TrainConfig;
 use crate::config::defaults::DataShape;
 use crate::data::Features;

@@ -123,7 +123,7 @@ fn traced_step(
     // Streamed, so that only the batch's rows are read back with a kernel's buffers.
     let placement = Placement::Stream;
     let mut trainer = Trainer::new(gpu, &bench.initial, &config, bench.rows(), placement)?;
-    let mut scheduler = Scheduler::new(&config, bench.features.n_rows());
+    let mut scheduler = Scheduler::new(&config, bench.features.n_rows(), 0);
     let mut batches = bench.batches();
     for rows in batches.by_ref().take(WARM_STEPS) {
         trainer.step(&rows, scheduler.next(rows.len()))?;
@@ -216,7 +216,7 @@ fn step_row(name: &'static str, limit: &str, pair: [Vec<f64>; 2], shape: &str) -
 /// Mean loss, parameters and scores after the steps.
 fn stepped(bench: &Bench, device: &Device) -> Result<(f64, Parameters, Vec<f64>)> {
     let mut backend = device.trainer(&bench.initial, &bench.config, bench.rows())?;
-    let mut scheduler = Scheduler::new(&bench.config, bench.features.n_rows());
+    let mut scheduler = Scheduler::new(&bench.config, bench.features.n_rows(), 0);
     for rows in bench.batches().take(STEPS) {
         backend.step(&rows, scheduler.next(rows.len()))?;
     }

@@ -172,6 +172,9 @@ pub struct TrainConfig {
     /// Share ε of every label that is spread over the classes alike; it follows the schedule of the rates.
     #[serde(default)]
     pub label_smoothing: f64,
+    /// Probability q of each anchor to be hidden from a row in a training step.
+    #[serde(default)]
+    pub anchor_dropout: f64,
     /// Decoupled decay of linear weights and factors, relative to the rate.
     pub weight_decay: f64,
     /// Deviation of the initial factors.
@@ -229,6 +232,25 @@ impl TrainConfig {
     /// # Errors
     /// [`Error::Usage`] naming the flag, the value found and the values allowed.
     pub fn check(&self) -> Result<()> {
+        self.check_ranges()?;
+        ensure(self.loss.suits(self.task), || {
+            format!(
+                "--loss {} does not fit the task {}: use logistic or hinge for binary, softmax or \
+                 ovr for multiclass, squared for regression",
+                name_of(self.loss),
+                name_of(self.task)
+            )
+        })?;
+        ensure(self.label_smoothing == 0.0 || self.loss.has_probabilities(), || {
+            format!(
+                "--label-smoothing needs a loss of probabilities (logistic, softmax, ovr), not {}",
+                name_of(self.loss)
+            )
+        })?;
+        self.eval_metric.check(self.loss)
+    }
+
+    fn check_ranges(&self) -> Result<()> {
         // Counts first: the default rates follow from them.
         let counts = [
             ("--anchors", self.anchors, 65_536),
@@ -271,24 +293,16 @@ impl TrainConfig {
         ensure(self.target_active >= 1.0, || {
             format!("--target-active must be at least 1, found {}", self.target_active)
         })?;
-        ensure((0.0..1.0).contains(&self.label_smoothing), || {
-            format!("--label-smoothing must be from 0 to below 1, found {}", self.label_smoothing)
-        })?;
-        ensure(self.loss.suits(self.task), || {
-            format!(
-                "--loss {} does not fit the task {}: use logistic or hinge for binary, softmax or \
-                 ovr for multiclass, squared for regression",
-                name_of(self.loss),
-                name_of(self.task)
-            )
-        })?;
-        ensure(self.label_smoothing == 0.0 || self.loss.has_probabilities(), || {
-            format!(
-                "--label-smoothing needs a loss of probabilities (logistic, softmax, ovr), not {}",
-                name_of(self.loss)
-            )
-        })?;
-        self.eval_metric.check(self.loss)
+        let shares = [
+            ("--label-smoothing", self.label_smoothing),
+            ("--anchor-dropout", self.anchor_dropout),
+        ];
+        for (flag, value) in shares {
+            ensure((0.0..1.0).contains(&value), || {
+                format!("{flag} must be from 0 to below 1, found {value}")
+            })?;
+        }
+        Ok(())
     }
 }
 
@@ -307,7 +321,7 @@ mod tests {
     use crate::settings::Settings;
 
     #[test]
-    fn settings_from_before_the_metric_could_be_chosen_still_load() {
+    fn settings_from_before_some_could_be_chosen_still_load() {
         let shape = defaults::DataShape {
             rows: 100,
             features: 2,
@@ -318,8 +332,9 @@ mod tests {
         };
         let config = defaults::resolve(&Settings::default(), &shape).expect("defaults are valid");
         let mut json = serde_json::to_value(&config).expect("serialises");
-        let metric = json.as_object_mut().and_then(|fields| fields.remove("eval_metric"));
-        assert_eq!(metric, Some("loss".into()));
+        let fields = json.as_object_mut().expect("an object");
+        assert_eq!(fields.remove("eval_metric"), Some("loss".into()));
+        assert_eq!(fields.remove("anchor_dropout"), Some(0.0.into()));
         let back: TrainConfig = serde_json::from_value(json).expect("reads back");
         assert_eq!(back, config);
     }

@@ -107,6 +107,7 @@
 //! Machines*, IJCAI 2017. The coding is that of Oren Anava and Kfir Y. Levy: *k\*-Nearest
 //! Neighbors: From Global to Local*, NIPS 2016. The README tells where this crate differs.
 
+mod anchor_dropout;
 pub mod backend;
 pub mod compare;
 pub mod config;

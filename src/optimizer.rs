@@ -1,5 +1,6 @@
 //! Update rules on slices: SGD, AdaGrad, Adam, with coupled L2 and decoupled decay.
 
+use crate::anchor_dropout::AnchorDropout;
 use crate::config::Optimizer;
 
 /// What one step's updates need beside the gradient.
@@ -13,6 +14,8 @@ pub struct StepRates {
     pub anchor_rate: f32,
     /// ε of label smoothing; 0: none.
     pub label_smoothing: f32,
+    /// Which anchors the step hides from its rows.
+    pub anchor_dropout: AnchorDropout,
 }
 
 /// An update rule with this step's constants worked in.

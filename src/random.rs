@@ -17,6 +17,8 @@ pub(crate) enum Purpose {
     Calibration = 4,
     /// Points of a search space.
     Search = 5,
+    /// Which anchors each step hides.
+    Dropout = 6,
 }
 
 /// The generator of a seed alone. Only the split of the rows uses it: another program can draw the

@@ -97,6 +97,10 @@ pub struct Settings {
     /// classes, else 0; 0 for fm]
     #[arg(long, value_name = "X", help_heading = "Training", value_parser = number)]
     pub label_smoothing: Option<f64>,
+    /// Probability of each anchor to be hidden from a row in a training step, 0 to below 1: dropout
+    /// (Srivastava et al. 2014) on the anchors. Scoring sees them all [default: 0]
+    #[arg(long, value_name = "Q", help_heading = "Training", value_parser = number)]
+    pub anchor_dropout: Option<f64>,
     /// Decay of linear weights and factors beside the gradient, as AdamW's, 0 or more [default: 0]
     #[arg(long, value_name = "X", help_heading = "Training", value_parser = number)]
     pub weight_decay: Option<f64>,

@@ -188,7 +188,7 @@ impl<'a> Run<'a> {
         }
         let mut course = Course {
             watch: Watch::new(config, self.data.n_classes, self.loss_unit(), initial),
-            scheduler: Scheduler::new(config, n),
+            scheduler: Scheduler::new(config, n, self.member),
             clock: Duration::ZERO,
         };
         let ended = self.run_epochs(&mut course, backend.as_mut(), on_event);

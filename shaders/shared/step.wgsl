@@ -24,6 +24,9 @@ struct Step {
     inverse_batch: f32,
     // What part of a label is spread over the classes alike.
     label_smoothing: f32,
+    // Anchor dropout: hashes below are hidden, 0 hides none; and what sets the step apart.
+    dropout_threshold: u32,
+    dropout_key: u32,
 }
 
 // The anchors whose pairs a dispatch works on: all of them, unless their sums exceed a binding.

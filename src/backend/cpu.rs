@@ -18,6 +18,7 @@ use std::ops::Range;
 
 use ndarray::Array2;
 
+use crate::anchor_dropout::{AnchorDropout, Left};
 use crate::backend::{Backend, Scores, StepRates, Totals, TrainRows, TrainTargets};
 use crate::config::{Distance, TrainConfig};
 use crate::data::Features;
@@ -138,23 +139,25 @@ impl<'a, S: Store> Cpu<'a, S> {
         rows * shape.features.min(64) * (shape.anchors + shape.stride) > 1 << 15
     }
 
-    /// Distances and coding of the batch's rows.
-    fn code(&mut self, rows: usize, parallel: bool) {
+    /// Distances of the batch's rows, and their coding with the anchors that `dropout` leaves.
+    fn code(&mut self, rows: usize, dropout: AnchorDropout, parallel: bool) {
         self.chunks.resize_with(rows.div_ceil(ROW_CHUNK), RowChunk::default);
         let (store, coder, plain) = (&self.store, self.coder, self.plain);
         let (m, width) = (store.shape().anchors, store.shape().anchor_stride());
         let tasks = self.chunks.iter_mut().enumerate().collect();
-        run_tasks(tasks, parallel, |scratch: &mut (Vec<f32>, Vec<u64>), (c, chunk)| {
+        run_tasks(tasks, parallel, |scratch: &mut (Vec<f32>, Left), (c, chunk)| {
             let first = c * ROW_CHUNK;
             let n = ROW_CHUNK.min(rows - first);
-            let (distance, keys) = scratch;
+            let (distance, left) = scratch;
             distance.resize(n * width, 0.0);
             if m > 1 {
                 store.distances(first, n, plain, distance);
             }
             chunk.clear();
-            for row in distance.chunks_exact(width) {
-                let normalizer = coder.code(&row[..m], store.multipliers(), keys, &mut chunk.pairs);
+            for (row, distance) in (first as u32..).zip(distance.chunks_exact(width)) {
+                let (distance, pairs) = (&distance[..m], &mut chunk.pairs);
+                let normalizer =
+                    dropout.code(&coder, row, distance, store.multipliers(), left, pairs);
                 chunk.normalizers.push(normalizer);
                 chunk.ends.push(chunk.pairs.len() as u32);
             }
@@ -179,7 +182,7 @@ impl<'a, S: Store> Cpu<'a, S> {
         let rows: Vec<u32> = (rows.start as u32..rows.end as u32).collect();
         self.store.gather(features, &rows, false);
         let parallel = self.parallel(rows.len());
-        self.code(rows.len(), parallel);
+        self.code(rows.len(), AnchorDropout::default(), parallel);
         self.score_pairs(parallel);
         let (blend, pair_scores) = (self.blend, &self.scores);
         let tasks = self.chunks.iter_mut().collect();
@@ -261,7 +264,7 @@ impl<S: Store> Backend for Cpu<'_, S> {
         if let Some(all) = train.weights {
             gather(all, rows, &mut self.weights);
         }
-        self.code(rows.len(), parallel);
+        self.code(rows.len(), rates.anchor_dropout, parallel);
         self.score_pairs(parallel);
         self.backward(rows.len(), rates.label_smoothing, parallel);
         self.update(rates, parallel);

@@ -82,6 +82,7 @@ pub fn resolve(settings: &Settings, shape: &DataShape) -> Result<TrainConfig> {
         eval_metric: settings.eval_metric.unwrap_or_default(),
         l2: settings.l2.unwrap_or_else(|| l2_of(shape, batch_size, anchors)),
         label_smoothing: settings.label_smoothing.unwrap_or_else(|| smoothing_of(shape, method)),
+        anchor_dropout: settings.anchor_dropout.unwrap_or(0.0),
         weight_decay: settings.weight_decay.unwrap_or(0.0),
         init_scale: settings.init_scale.unwrap_or_else(|| init_scale_of(shape)),
         seed: settings.seed.unwrap_or(0),
@@ -97,6 +98,11 @@ fn refuse_idle(settings: &Settings, method: Method) -> Result<()> {
     if method == Method::Fm && settings.anchors.is_some_and(|m| m != 1) {
         return refuse(
             "--anchors has no meaning with --method fm, which has no anchors: leave it out",
+        );
+    }
+    if method == Method::Fm && settings.anchor_dropout.is_some_and(|q| q != 0.0) {
+        return refuse(
+            "--anchor-dropout has no meaning with --method fm, which has no anchors: leave it out",
         );
     }
     if settings.bandwidth.is_some() && settings.lipschitz.is_some() {

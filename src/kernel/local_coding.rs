@@ -11,10 +11,12 @@ use crate::gpu::shaders::{Shader, shader, workgroups};
 use crate::simd::{LANES, vectorized};
 
 /// The shader, and its workgroups.
-pub(crate) const SHADER: Shader =
-    shader!("local_coding", "local_coding", ["step", "math", "pair"], |_, step, _| workgroups(
-        step.rows as usize
-    ));
+pub(crate) const SHADER: Shader = shader!(
+    "local_coding",
+    "local_coding",
+    ["step", "math", "pair", "anchor_dropout"],
+    |_, step, _| workgroups(step.rows as usize)
+);
 
 /// A (row, anchor) pair: one active anchor of one row.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]

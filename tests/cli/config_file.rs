@@ -26,6 +26,20 @@ fn settings_come_from_the_file_and_the_command_line_wins() {
 }
 
 #[test]
+fn anchor_dropout_is_a_setting_that_the_model_keeps() {
+    let bench = bench("anchor-dropout = 0.25\nepochs = 2\nanchors = 6\n");
+    let train = "train data.csv --config c.toml --json";
+    let done = bench.line(&format!("{train} --model m.llfm")).succeeds();
+    assert_eq!(done.json_lines()[0]["settings"]["anchor_dropout"], 0.25);
+    let page = bench.line("inspect m.llfm --json").succeeds().result();
+    assert_eq!(page["settings"]["anchor_dropout"], 0.25);
+    let whole = bench.line(&format!("{train} --anchor-dropout 0")).succeeds();
+    assert_ne!(whole.json_lines()[1]["train_loss"], done.json_lines()[1]["train_loss"]);
+    let more = bench.line("train data.csv --init-model m.llfm --anchor-dropout 0.5 --epochs 1");
+    more.succeeds();
+}
+
+#[test]
 fn the_largest_seed_is_not_rounded() {
     let bench = bench("seed = 18446744073709551615\nepochs = 1_0\n");
     let start = bench.line("train data.csv --config c.toml --json --epochs 1").succeeds();

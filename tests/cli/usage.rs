@@ -3,7 +3,7 @@
 use crate::bench::{Bench, clouds};
 
 /// Every setting with values it cannot have; the first flag is the one to be named.
-const BAD: [&str; 73] = [
+const BAD: [&str; 78] = [
     "--method gbm",
     "--coding hard",
     "--coding single",
@@ -50,6 +50,11 @@ const BAD: [&str; 73] = [
     "--learn none,anchors",
     "--l2 -0.1",
     "--l2 nan",
+    "--label-smoothing 1",
+    "--anchor-dropout 1",
+    "--anchor-dropout -0.1",
+    "--anchor-dropout nan",
+    "--anchor-dropout 0.1 --method fm",
     "--weight-decay -1",
     "--init-scale -1",
     "--seed -1",

@@ -233,6 +233,7 @@ impl Problem {
             eval_metric: llfm::metrics::EvalMetric::Loss,
             l2: 0.0,
             label_smoothing: spec.smoothing,
+            anchor_dropout: 0.0,
             weight_decay: 0.0,
             init_scale: 0.1,
             seed: 0,

@@ -1,6 +1,6 @@
 //! Gradients: one SGD step moves the parameters by exactly minus the rate times the gradient.
 
-use llfm::backend::{Device, StepRates};
+use llfm::backend::{AnchorDropout, Device, StepRates};
 
 use crate::equations::bridge::{Problem, all_specs, to_params, worst_difference};
 use crate::equations::cases::{devices, devices_and_streams, edge_cases, random_cases};
@@ -24,9 +24,14 @@ fn backend_gradient(problem: &Problem, device: &Device, sparse: bool) -> Params 
     let rows: Vec<u32> = (0..problem.rows.len() as u32).collect();
     let label_smoothing = problem.spec.smoothing as f32;
     let moved = problem.with_backend(device, &config, sparse, |backend| {
-        backend
-            .step(&rows, StepRates { step: 1, rate: RATE, anchor_rate: RATE, label_smoothing })
-            .unwrap();
+        let rates = StepRates {
+            step: 1,
+            rate: RATE,
+            anchor_rate: RATE,
+            label_smoothing,
+            anchor_dropout: AnchorDropout::default(),
+        };
+        backend.step(&rows, rates).unwrap();
         backend.parameters().unwrap()
     });
     let mut gradient = problem.params.clone();

@@ -1,6 +1,6 @@
 //! Batches of one row, SGD and the inverse schedule: the paper's loop, by `train` and by steps.
 
-use llfm::backend::{Device, StepRates};
+use llfm::backend::{AnchorDropout, Device, StepRates};
 use llfm::config::{self, Learn, Schedule, TrainConfig};
 use llfm::data::{Dataset, Targets};
 use llfm::event::{EpochReport, Event, Flow};
@@ -73,12 +73,14 @@ fn differences(problem: &Problem, device: &Device, sparse: bool) -> (f64, f64) {
             let divisor = f64::from(t) + SETTINGS.t0;
             let rate = (SETTINGS.rho / divisor) as f32;
             let anchor_rate = (SETTINGS.anchor_rho / divisor) as f32;
-            backend
-                .step(
-                    &[t],
-                    StepRates { step: u64::from(t) + 1, rate, anchor_rate, label_smoothing: 0.0 },
-                )
-                .unwrap();
+            let rates = StepRates {
+                step: u64::from(t) + 1,
+                rate,
+                anchor_rate,
+                label_smoothing: 0.0,
+                anchor_dropout: AnchorDropout::default(),
+            };
+            backend.step(&[t], rates).unwrap();
         }
         (backend.parameters().unwrap(), backend.take_totals().unwrap())
     });

@@ -1,6 +1,6 @@
 //! Twenty steps of every method, loss and optimizer; the paper's loop.
 
-use llfm::backend::{Device, StepRates};
+use llfm::backend::{AnchorDropout, Device, StepRates};
 
 use crate::equations::bridge::{OPTIMIZERS, Problem, all_specs, to_params, worst_difference};
 use crate::equations::cases::devices;
@@ -25,7 +25,9 @@ fn backend_run(
     let found = problem.with_backend(device, &config, sparse, |backend| {
         for step in 1..=STEPS as u64 {
             let (rate, anchor_rate) = (rates.rate as f32, rates.anchor_rate as f32);
-            backend.step(&rows, StepRates { step, rate, anchor_rate, label_smoothing }).unwrap();
+            let anchor_dropout = AnchorDropout::default();
+            let rates = StepRates { step, rate, anchor_rate, label_smoothing, anchor_dropout };
+            backend.step(&rows, rates).unwrap();
         }
         backend.parameters().unwrap()
     });

@@ -20,8 +20,8 @@ const TOLERANCE: f64 = 1e-5;
 /// Flags a command must have, so that no default decides anything.
 const SETTINGS: &str = "--method --learn --anchors --task --loss --factors --neighbors --lipschitz \
     --target-active --distance --optimizer --learning-rate --anchor-rate --schedule --t0 \
-    --batch-size --epochs --l2 --label-smoothing --weight-decay --init-scale --seed --ensemble --scale --clip \
-    --missing --format --header --label --test-fraction --split-seed";
+    --batch-size --epochs --l2 --label-smoothing --anchor-dropout --weight-decay --init-scale --seed \
+    --ensemble --scale --clip --missing --format --header --label --test-fraction --split-seed";
 
 fn losses(lines: &[Value]) -> Vec<f64> {
     lines.iter().filter_map(|line| line["train_loss"].as_f64()).collect()

@@ -1,6 +1,6 @@
 //! Bit for bit.
 
-use llfm::backend::{Backend, Device, Placement, Scores, StepRates, Totals};
+use llfm::backend::{AnchorDropout, Backend, Device, Placement, Scores, StepRates, Totals};
 use llfm::backend::{TrainRows, TrainTargets};
 use llfm::config::TrainConfig;
 use llfm::data::{Dataset, Targets};
@@ -50,6 +50,7 @@ fn run(
             rate: 0.02,
             anchor_rate: 0.03,
             label_smoothing: 0.1,
+            anchor_dropout: AnchorDropout::new(config.anchor_dropout, step as u32),
         };
         backend.step(&batch, rates).expect("a step");
         disturb(backend.as_mut(), step);
@@ -71,7 +72,7 @@ fn two_runs_are_the_same_bits_resident_or_streamed() {
     };
     for data in sets() {
         for method in METHODS {
-            let config = config(method);
+            let config = TrainConfig { anchor_dropout: 0.2, ..config(method) };
             let first = run(&resident, &config, &data, 30, |_, _| {});
             assert!(first.parameters.is_finite(), "{method:?}");
             assert_eq!(first, run(&resident, &config, &data, 30, |_, _| {}), "{method:?}");

@@ -80,6 +80,23 @@ fn a_regression_trains_to_the_error_of_the_cpu() {
 }
 
 #[test]
+fn dropout_hides_the_same_anchors_as_on_the_cpu() {
+    let Some(device) = device(Placement::Auto) else { return };
+    let (rows, test) = (rings(1_000, 3, 1), rings(1_000, 3, 2));
+    for (rows, test) in [(compressed(&rows), compressed(&test)), (rows, test)] {
+        for method in [Method::LlfmApl, Method::LlfmJo] {
+            let config =
+                TrainConfig { lipschitz: Some(0.6), anchor_dropout: 0.4, ..config(method) };
+            let (found, expected) =
+                (told(&device, &config, &rows, &test), told(&Device::Cpu, &config, &rows, &test));
+            assert!(close(&found.losses, &expected.losses, 1e-3), "{method:?}: training losses");
+            assert!(close(&found.test_losses, &expected.test_losses, 1e-2), "{method:?}: test");
+            assert!(close(&found.active, &expected.active, 1e-2), "{method:?}: active anchors");
+        }
+    }
+}
+
+#[test]
 fn weighted_rows_train_to_the_losses_of_the_cpu() {
     let Some(device) = device(Placement::Auto) else { return };
     let (rows, test) = (rings(1_000, 3, 1), rings(1_000, 3, 2));

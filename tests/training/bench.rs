@@ -55,6 +55,7 @@ pub(crate) fn config(method: Method) -> TrainConfig {
         eval_metric: EvalMetric::Loss,
         l2: 0.0,
         label_smoothing: 0.0,
+        anchor_dropout: 0.0,
         weight_decay: 0.0,
         init_scale: 0.1,
         seed: 0,

@@ -40,6 +40,15 @@ fn sparse_rows_give_the_same_bits_on_any_number_of_threads() {
 }
 
 #[test]
+fn dropout_hides_the_same_anchors_on_any_number_of_threads() {
+    for data in [rings(700, 40, 1), pairs(900, 300, 1)] {
+        for method in [Method::LlfmDo, Method::LlfmApl, Method::LlfmJo] {
+            assert_same(&data, &TrainConfig { anchor_dropout: 0.3, ..large(method) });
+        }
+    }
+}
+
+#[test]
 fn several_outputs_give_the_same_bits_on_any_number_of_threads() {
     let rows = numbers(700, 20, 3);
     let classes = rows.outer_iter().map(|x| u32::from(x[0] > 0.0) + u32::from(x[1] > x[2]));

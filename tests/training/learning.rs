@@ -4,6 +4,7 @@ use llfm::config::{
     Coding, Distance, Learn, LearnPart, Loss, Method, Optimizer, Schedule, TrainConfig,
 };
 use llfm::model::Parameters;
+use llfm::train::TrainData;
 
 use crate::bench::{METHODS, Run, compressed, config, only, pairs, rings, run, start};
 
@@ -63,6 +64,37 @@ fn smoothed_labels_leave_doubt_unless_the_rate_takes_it_away() {
     let (less, least_loss) = doubt(0.4, Schedule::Cosine);
     assert!(doubtful > 1.5 * sure && doubtful > 1.2 * less, "{sure} {less} {doubtful}");
     assert!(least_loss < loss, "what is reported is the loss of whole labels: {least_loss} {loss}");
+}
+
+#[test]
+fn dropout_changes_what_is_learned_and_hides_nothing_from_scores() {
+    let (train, test) = (rings(1200, 2, 1), rings(600, 2, 2));
+    for (train, test) in [(compressed(&train), compressed(&test)), (train, test)] {
+        let data = TrainData { test: Some(&test), ..only(&train) };
+        for method in [Method::LlfmDo, Method::LlfmJo] {
+            let plain = TrainConfig { epochs: 15, ..config(method) };
+            let dropped = TrainConfig { anchor_dropout: 0.3, ..plain.clone() };
+            let begin = |config| start(&data, config).trained.members;
+            assert_eq!(begin(&dropped), begin(&plain), "{method:?}: where training starts");
+            let (without, with) = (run(&data, &plain), run(&data, &dropped));
+            assert_ne!(with.trained.members, without.trained.members, "{method:?}");
+            assert_ne!(with.epochs[0].mean_active, without.epochs[0].mean_active, "{method:?}");
+            let found = with.metrics(&plain, &test);
+            assert!(found.accuracy.expect("classes") > 0.8, "{method:?}: {found:?}");
+            let told = with.epochs[14].test_loss.expect("test rows");
+            assert!((told - found.loss).abs() < 1e-6, "{method:?}: {told} {}", found.loss);
+        }
+    }
+}
+
+#[test]
+fn a_single_model_has_no_anchor_to_lose() {
+    let train = rings(300, 3, 1);
+    let members = |anchor_dropout| {
+        let config = TrainConfig { anchor_dropout, ..config(Method::Fm) };
+        run(&only(&train), &config).trained.members
+    };
+    assert_eq!(members(0.9), members(0.0));
 }
 
 #[test]

@@ -22,6 +22,8 @@ pub(crate) struct Step {
     pub(crate) second_up: f32,
     pub(crate) inverse_batch: f32,
     pub(crate) label_smoothing: f32,
+    pub(crate) dropout_threshold: u32,
+    pub(crate) dropout_key: u32,
 }
 
 /// Twin of `Group` in `shaders/shared/step.wgsl`.
@@ -51,6 +53,8 @@ impl Step {
             second_up,
             inverse_batch: 1.0 / rows as f32,
             label_smoothing: rates.label_smoothing,
+            dropout_threshold: rates.anchor_dropout.threshold,
+            dropout_key: rates.anchor_dropout.key,
             ..Self::default()
         }
     }
@@ -117,7 +121,9 @@ mod tests {
             first_up,
             second_up,
             inverse_batch,
-            label_smoothing
+            label_smoothing,
+            dropout_threshold,
+            dropout_key
         );
         twin!(Group, first_anchor, end_anchor);
     }

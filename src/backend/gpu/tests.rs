@@ -5,7 +5,7 @@ use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
 use super::*;
-use crate::backend::TrainTargets;
+use crate::backend::{AnchorDropout, TrainTargets};
 use crate::config::defaults::{DataShape, resolve};
 use crate::data::{Csr, Task};
 use crate::error::Error;
@@ -83,11 +83,14 @@ impl Case {
 fn after_steps(trainer: &mut Trainer<'_>) -> (Parameters, Totals) {
     let order: Vec<u32> = (0..ROWS as u32).collect();
     for (step, rows) in (1..).zip(order.chunks(BATCH).cycle().take(10)) {
-        trainer
-            .step(rows, StepRates { step, rate: 0.01, anchor_rate: 0.02, label_smoothing: 0.0 })
-            .expect("a step");
+        trainer.step(rows, rates(step)).expect("a step");
     }
     (trainer.parameters().expect("parameters"), trainer.take_totals().expect("totals"))
+}
+
+fn rates(step: u64) -> StepRates {
+    let anchor_dropout = AnchorDropout::default();
+    StepRates { step, rate: 0.01, anchor_rate: 0.02, label_smoothing: 0.0, anchor_dropout }
 }
 
 fn limited(bytes: u64) -> Option<Arc<Gpu>> {
@@ -135,9 +138,7 @@ fn rows_beyond_a_binding_are_streamed_or_refused() {
 fn after(trainer: &mut Trainer<'_>) -> Parameters {
     for step in 1..=20 {
         let rows: Vec<u32> = (0..4).map(|r| (r * 31 + step as u32 * 7) % ROWS as u32).collect();
-        trainer
-            .step(&rows, StepRates { step, rate: 0.01, anchor_rate: 0.02, label_smoothing: 0.0 })
-            .expect("a step");
+        trainer.step(&rows, rates(step)).expect("a step");
     }
     trainer.parameters().expect("parameters")
 }

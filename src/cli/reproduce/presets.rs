@@ -118,7 +118,7 @@ mod tests {
             let config = resolve(&preset.settings, &shape(set)).expect("it resolves");
             assert_eq!((config.batch_size, config.optimizer), (1, Optimizer::Sgd), "{set}");
             assert_eq!((config.schedule, config.t0), (Schedule::Inverse, 1e5), "{set}");
-            assert_eq!(config.label_smoothing, 0.0, "{set}");
+            assert_eq!((config.label_smoothing, config.anchor_dropout), (0.0, 0.0), "{set}");
             let learn = config.learn;
             let more = learn.lipschitz || learn.metric || learn.scale;
             let anchors = matches!(method, Method::LlfmApl | Method::LlfmJo);

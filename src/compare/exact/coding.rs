@@ -29,7 +29,11 @@ pub(super) fn local_coding(view: &View<'_>) -> Vec<Checked> {
         let u: Vec<f64> = (0..m).map(|i| l(i) * d(i)).collect();
         let count = (codes[row].count as usize).min(view.trace.sizes.most_active);
         let found: Vec<&Active> = (0..count).map(|k| &active[k * capacity + row]).collect();
-        let (gamma, normalizer) = code(view, &u, &found);
+        // Which anchors are hidden is a choice, as the rows are, and not computed again.
+        let mut left = Vec::new();
+        view.trace.rates.anchor_dropout.leave(row as u32, m, &mut left);
+        let left = left.into_iter().map(|i| i as usize).collect();
+        let (gamma, normalizer) = code(view, &u, left, &found);
         let mut weights = vec![0.0; m];
         let mut places = vec![NO_SLOT; m];
         for (rank, it) in found.iter().enumerate() {
@@ -69,16 +73,17 @@ pub(super) fn local_coding(view: &View<'_>) -> Vec<Checked> {
     checks.map(|(name, (found, expected))| view.checked(name, found, expected)).collect()
 }
 
-/// γ of every anchor and S, from u.
-fn code(view: &View<'_>, u: &[f64], found: &[&Active]) -> (Vec<f64>, f64) {
+/// γ of every anchor and S, from u and the anchors that are left to the row.
+fn code(view: &View<'_>, u: &[f64], left: Vec<usize>, found: &[&Active]) -> (Vec<f64>, f64) {
     let mut gamma = vec![0.0; u.len()];
     if view.config.coding == Coding::Single {
         gamma[0] = 1.0;
         return (gamma, 1.0);
     }
-    let mut nearest: Vec<usize> = (0..u.len()).collect();
+    let mut nearest = left;
     nearest.sort_by(|&a, &b| u[a].total_cmp(&u[b]));
-    let t = |i: usize| u[i] - u[nearest[0]];
+    let least = u[nearest[0]];
+    let t = |i: usize| u[i] - least;
     if view.config.coding == Coding::Adaptive {
         // λ grows by one neighbour as long as it stays above the next one's t.
         let mut k = 1;
@@ -89,7 +94,7 @@ fn code(view: &View<'_>, u: &[f64], found: &[&Active]) -> (Vec<f64>, f64) {
             let k = k as f64;
             (sum + (k + sum * sum - k * squares).max(0.0).sqrt()) / k
         };
-        while k < u.len() && lambda(k) > t(nearest[k]) {
+        while k < nearest.len() && lambda(k) > t(nearest[k]) {
             k += 1;
         }
         let mu = lambda(k);
@@ -97,23 +102,19 @@ fn code(view: &View<'_>, u: &[f64], found: &[&Active]) -> (Vec<f64>, f64) {
         nearest[..k].iter().for_each(|&i| gamma[i] = (mu - t(i)) / sum);
         return (gamma, sum);
     }
-    let k = view.config.neighbors.min(u.len());
+    let k = view.config.neighbors.min(nearest.len());
     let edge = u[nearest[k - 1]];
     let is_tied = |i: usize| (u[i] - edge).abs() <= TIE * edge;
     let is_found = |i: usize| found.iter().any(|it| it.anchor as usize == i);
     // Of equals at the edge, those found come first.
     nearest.sort_by_key(|&i| (!is_tied(i) && u[i] > edge, is_tied(i), is_tied(i) && !is_found(i)));
     let weight = |i: usize| match view.config.coding {
-        Coding::Soft => (-t_of(u, i)).exp(),
+        Coding::Soft => (-t(i)).exp(),
         _ => 1.0 / (u[i] + 1e-6),
     };
     let sum: f64 = nearest[..k].iter().map(|&i| weight(i)).sum();
     nearest[..k].iter().for_each(|&i| gamma[i] = weight(i) / sum);
     (gamma, sum)
-}
-
-fn t_of(u: &[f64], i: usize) -> f64 {
-    u[i] - u.iter().copied().fold(f64::INFINITY, f64::min)
 }
 
 /// (anchor, row, rank) of every pair, in the order of the slots.

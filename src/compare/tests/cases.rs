@@ -103,6 +103,13 @@ pub(super) fn cases() -> Vec<(&'static str, Case)> {
                 config.anchors = 70;
             }),
         ),
+        (
+            "soft, dropout",
+            Case::new(false, Binary, |config| {
+                learns(Coding::Soft, Optimizer::Adam)(config);
+                config.anchor_dropout = 0.4;
+            }),
+        ),
         ("many factors", Case::new(false, Multiclass, |config| config.factors = 33)),
         ("sparse", Case::rings(true)),
         ("sparse, adam", sparse_adam()),
@@ -132,6 +139,7 @@ pub(super) fn dense_plain() -> Case {
         config.distance = Distance::Euclidean;
         config.weight_decay = 0.1;
         config.label_smoothing = 0.1;
+        config.anchor_dropout = 0.3;
     })
 }
 
@@ -143,6 +151,8 @@ pub(super) fn dense_inverse() -> Case {
     Case::new(false, Task::Multiclass, |config| {
         learns(Coding::Inverse, Optimizer::Sgd)(config);
         config.loss = Loss::Ovr;
+        // Most rows are left fewer anchors than neighbours; those left none keep them all.
+        config.anchor_dropout = 0.9;
         config.l2 = 0.0;
         config.learning_rate = 0.1;
     })
@@ -152,5 +162,6 @@ pub(super) fn sparse_adam() -> Case {
     Case::new(true, Task::Multiclass, |config| {
         learns(Coding::Adaptive, Optimizer::Adam)(config);
         config.anchors = 37;
+        config.anchor_dropout = 0.2;
     })
 }

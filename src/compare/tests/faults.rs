@@ -26,6 +26,8 @@ fn wrong_constants_of_dense_kernels_are_found() {
     is_found(&plain, "anchor_distance", "fma(x, scale.yyyy", "fma(x, scale.xxxx");
     is_found(&plain, "local_coding", "ADAPTIVE_LIMIT: f32 = 1.0", "ADAPTIVE_LIMIT: f32 = 0.3");
     is_found(&plain, "local_coding", "+ m2 >= 1.0", "+ m2 >= 0.8");
+    is_found(&plain, "local_coding", "0x846ca68bu", "0x846ca68du");
+    is_found(&plain, "local_coding", "< best.t && is_seen(i)", "< best.t");
     is_found(&plain, "local_coding", "l * (0.5 / max", "l * (0.51 / max");
     is_found(&soft, "local_coding", "exp_f32(-next.t)", "exp_f32(-1.001 * next.t)");
     is_found(&inverse, "local_coding", "INVERSE_FLOOR: f32 = 1e-6", "INVERSE_FLOOR: f32 = 1e-2");

@@ -1,6 +1,7 @@
 //! Twins of `local_coding`, `pair_count` and `pair_fill`.
 
 use super::view::{Active, NO_SLOT, RowCode, SlotPair, View, whole, wide};
+use crate::anchor_dropout::Left;
 use crate::compare::Checked;
 use crate::config::Coding;
 use crate::kernel::ROW_CHUNK;
@@ -29,12 +30,14 @@ struct Codes {
 pub(super) fn local_coding(view: &View<'_>) -> Vec<Checked> {
     let mut codes = Codes::default();
     let [_, _, multipliers] = view.heads(view.before("heads"));
-    let (mut keys, mut pairs) = (Vec::new(), Vec::new());
+    let (mut left, mut pairs) = (Left::default(), Vec::new());
+    let dropout = view.trace.rates.anchor_dropout;
     for row in 0..view.rows() {
         let distance = distances(view, row);
         let coder = Coder { coding: view.config.coding, neighbors: view.config.neighbors };
         pairs.clear();
-        let normalizer = coder.code(&distance, &multipliers, &mut keys, &mut pairs);
+        let normalizer =
+            dropout.code(&coder, row as u32, &distance, &multipliers, &mut left, &mut pairs);
         codes.add(view, row, &mut pairs, normalizer);
         if view.shape.anchors > 1 {
             codes.add_pulls(view, row, &pairs, &distance, &multipliers);

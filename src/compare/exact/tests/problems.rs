@@ -7,7 +7,7 @@ use rand::{RngExt, SeedableRng};
 
 use crate::backend::gpu::Trainer;
 use crate::backend::gpu::trace::Trace;
-use crate::backend::{Backend, Placement, StepRates, TrainRows, TrainTargets};
+use crate::backend::{AnchorDropout, Backend, Placement, StepRates, TrainRows, TrainTargets};
 use crate::config::defaults::{DataShape, resolve};
 use crate::config::{Coding, Distance, Learn, Loss, Optimizer, TrainConfig};
 use crate::data::{Csr, Features, Task};
@@ -37,7 +37,8 @@ pub(super) struct Spec {
     pub(super) neighbors: usize,
     /// L so small that all anchors of a row are active.
     pub(super) all_active: bool,
-    /// Cycles through losses, rules, distances, what is learned, penalties and placements.
+    /// Cycles through losses, rules, distances, what is learned, penalties, dropout and
+    /// placements.
     pub(super) number: usize,
 }
 
@@ -86,7 +87,13 @@ impl Problem {
             (0..self.rows).rev().map(|r| (3 * r + step) as u32).collect()
         };
         let label_smoothing = self.config.label_smoothing as f32;
-        let rates = |step| StepRates { step, rate: 0.05, anchor_rate: 0.1, label_smoothing };
+        let rates = |step: u64| StepRates {
+            step,
+            rate: 0.05,
+            anchor_rate: 0.1,
+            label_smoothing,
+            anchor_dropout: AnchorDropout::new(self.config.anchor_dropout, step as u32),
+        };
         for step in 0..2 {
             trainer.step(&batch(step), rates(step as u64 + 1)).unwrap();
         }
@@ -107,6 +114,8 @@ fn config(spec: &Spec) -> TrainConfig {
     let shape = DataShape { rows, features: p, nonzeros, sparse: spec.sparse, classes, task };
     let config = resolve(&Settings::default(), &shape).unwrap();
     let flag = |every: usize| number % every != 0;
+    // The lonely anchor is to stay one.
+    let dropped = [0.0, 0.3, 0.0, 0.8][number / 4 % 4];
     let learn = Learn { anchors: flag(7), lipschitz: flag(3), metric: flag(4), scale: flag(2) };
     TrainConfig {
         anchors: m,
@@ -120,6 +129,7 @@ fn config(spec: &Spec) -> TrainConfig {
         optimizer: [Optimizer::Adam, Optimizer::AdaGrad, Optimizer::Sgd][number / 3 % 3],
         l2: [0.01, 0.0][number / 3 % 2],
         label_smoothing: if loss.has_probabilities() { [0.0, 0.2][number / 5 % 2] } else { 0.0 },
+        anchor_dropout: if spec.rows == Rows::LonelyAnchor { 0.0 } else { dropped },
         weight_decay: [0.0, 0.1, 0.0][number % 3],
         // Sometimes the batch is not full.
         batch_size: b + 3 * (number % 2),
