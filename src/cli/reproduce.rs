@@ -119,7 +119,7 @@ impl Job<'_> {
         let contenders = self.contenders();
         if !self.args.talk.quiet {
             let names: Vec<&str> = found.iter().map(|one| one.set.name).collect();
-            let runs = self.args.runs;
+            let runs: u64 = names.iter().map(|name| self.args.runs.of(name)).sum();
             tell(&format!("{}: {runs} × {} models", names.join(", "), contenders.len()));
         }
         let path = self.args.output.join(JOURNAL);
@@ -168,7 +168,7 @@ impl Job<'_> {
         let is_done = |done: &[Record], contender: Contender, run: u64| {
             done.iter().any(|r| r.set == set.name && r.contender == contender && r.run == run)
         };
-        let runs = 0..self.args.runs;
+        let runs = 0..self.args.runs.of(set.name);
         if runs.clone().all(|run| contenders.iter().all(|&one| is_done(done, one, run))) {
             return Ok(());
         }
@@ -215,7 +215,7 @@ impl Job<'_> {
             record.set,
             record.contender.title(),
             record.run + 1,
-            self.args.runs,
+            self.args.runs.of(&record.set),
             record.test.loss,
             record.mean_active,
             duration(record.train_seconds)
@@ -230,7 +230,7 @@ impl Job<'_> {
         done: &[Record],
     ) -> Result<Option<Cell>> {
         let asked: Vec<Record> =
-            done.iter().filter(|record| record.run < self.args.runs).cloned().collect();
+            done.iter().filter(|r| r.run < self.args.runs.of(&r.set)).cloned().collect();
         let how = (self.args.preset, self.args.epochs);
         let cell = Cell::of(found.set, contender, &asked, how, self.published);
         if let (Some(cell), true) = (&cell, self.args.talk.json) {

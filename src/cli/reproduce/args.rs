@@ -6,6 +6,7 @@ use clap::{Args, ValueEnum, ValueHint};
 use llfm::config::Method;
 use serde::Serialize;
 
+use super::sets::Set;
 use crate::cli::args::{RunArgs, TalkArgs};
 
 /// Check the published results: train every method on the papers' sets, and compare.
@@ -32,10 +33,9 @@ pub(crate) struct ReproduceArgs {
     /// Settings to train with
     #[arg(long, value_enum, default_value = "best")]
     pub(super) preset: PresetName,
-    /// Runs of each method, seeded 0, 1, …
-    #[arg(long, value_name = "N", default_value = "5",
-        value_parser = clap::value_parser!(u64).range(1..=1000))]
-    pub(super) runs: u64,
+    /// Runs of each method, seeded 0, 1, …; SET=N for a set of its own, as in 5,mnist=2
+    #[arg(long, value_name = "N", default_value = "5", value_parser = parse_runs)]
+    pub(super) runs: Runs,
     /// Average E models of llfm-jo as well
     #[arg(long, value_name = "E", value_parser = clap::value_parser!(u16).range(2..=1024))]
     pub(super) ensemble: Option<u16>,
@@ -58,6 +58,45 @@ pub(crate) struct ReproduceArgs {
     pub(super) talk: TalkArgs,
 }
 
+/// How many runs: for all sets, and for some.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Runs {
+    all: u64,
+    of: Vec<(&'static str, u64)>,
+}
+
+impl Runs {
+    /// Runs of a set that has no number of its own.
+    pub(super) fn all(&self) -> u64 {
+        self.all
+    }
+
+    /// Runs of a set.
+    pub(super) fn of(&self, set: &str) -> u64 {
+        self.of.iter().find(|(name, _)| *name == set).map_or(self.all, |(_, runs)| *runs)
+    }
+}
+
+fn parse_runs(text: &str) -> Result<Runs, String> {
+    let mut runs = Runs { all: 5, of: Vec::new() };
+    for part in text.split(',') {
+        let (set, number) =
+            part.split_once('=').map_or((None, part), |(set, number)| (Some(set), number));
+        let number = number.parse().ok().filter(|n| (1..=1000).contains(n));
+        let number = number.ok_or_else(|| {
+            format!("expected a number from 1 to 1000, or SET=N as in mnist=2, found `{part}`")
+        })?;
+        match set {
+            None => runs.all = number,
+            Some(set) => {
+                let set = Set::named(set).map_err(|error| error.to_string())?;
+                runs.of.push((set.name, number));
+            }
+        }
+    }
+    Ok(runs)
+}
+
 /// Which settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -72,9 +111,36 @@ const EXAMPLES: &str = "\
 Examples:
   llfm reproduce banana magic04 letter
       the sets of a checkout, four methods, five runs
-  llfm reproduce --data sets --ensemble 4 > results.md
-      every set whose files are in sets/, with averages of four models
+  llfm reproduce --data sets --ensemble 4 --runs 5,mnist=2,covtype=2 > results.md
+      every set whose files are in sets/, with averages of four models; the large ones twice
   llfm reproduce letter --methods fm,llfm-jo --preset paper --runs 1 --json
       the paper's loop, once; JSON Lines
   llfm reproduce --data sets --resume
       go on after an interrupt";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_are_a_number_for_all_sets_and_numbers_for_some() {
+        let runs = parse_runs("3,MNIST=1,movielens-100k=2").expect("runs");
+        let of = ["banana", "mnist", "movielens"].map(|set| runs.of(set));
+        assert_eq!((runs.all(), of), (3, [3, 1, 2]));
+        assert_eq!(parse_runs("covtype=4").map(|runs| runs.of("letter")), Ok(5));
+    }
+
+    #[test]
+    fn runs_of_no_set_and_no_number_are_refused() {
+        for (text, part) in [
+            ("0", "`0`"),
+            ("1001", "1 to 1000"),
+            ("mnist", "`mnist`"),
+            ("mnst=2", "`mnst`"),
+            ("", "``"),
+        ] {
+            let message = parse_runs(text).expect_err(text);
+            assert!(message.contains(part), "{text}: {message}");
+        }
+    }
+}

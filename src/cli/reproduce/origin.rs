@@ -76,7 +76,7 @@ pub(super) fn check_recorded(
     let reused = done.iter().filter(|record| {
         record.set == found.set.name
             && contenders.contains(&record.contender)
-            && record.run < args.runs
+            && record.run < args.runs.of(found.set.name)
     });
     for record in reused {
         let Record { contender, run, .. } = *record;

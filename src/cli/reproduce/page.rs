@@ -66,7 +66,7 @@ impl<'a> Page<'a> {
             event: "result",
             command: "reproduce",
             preset: self.args.preset,
-            runs: self.args.runs,
+            runs: self.args.runs.all(),
             ensemble: self.args.ensemble,
             epochs: self.args.epochs,
             sets: self.sets.iter().map(|set| set.name).collect(),
@@ -106,16 +106,13 @@ impl<'a> Page<'a> {
     }
 
     fn introduction(&self) -> String {
-        let runs = match self.args.runs {
-            1 => "one run, seed 0".to_owned(),
-            n => format!("mean ± deviation over {n} runs, seeds 0 to {}", n - 1),
-        };
         let preset = match self.args.preset {
             PresetName::Paper => "the paper's own loop and settings (`--preset paper`)",
             PresetName::Best => "our settings (`--preset best`)",
         };
         let mut text = format!(
-            "Test accuracy in percent, RMSE of ratings: {runs}, with {preset}. FM is one global \
+            "Test accuracy in percent, RMSE of ratings, mean ± deviation over the runs (seeds 0, 1, …), with \
+             {preset}. FM is one global \
              factorization machine; DO, APL and JO are the methods of the paper; the last column is \
              the JO that the paper prints, or where it has none an earlier draft of it."
         );
@@ -154,8 +151,8 @@ impl<'a> Page<'a> {
                 titles.push(title);
             }
         }
-        let mut table = format!("| set | {} | paper, JO |\n", titles.join(" | "));
-        let _ = writeln!(table, "|---|{}", "---|".repeat(titles.len() + 1));
+        let mut table = format!("| set | runs | {} | paper, JO |\n", titles.join(" | "));
+        let _ = writeln!(table, "|---|{}", "---|".repeat(titles.len() + 2));
         for set in &self.sets {
             let cell = |title: &String| {
                 let mut cells = self.cells.iter();
@@ -166,7 +163,8 @@ impl<'a> Page<'a> {
             let published = self.published.of(set.name, Method::LlfmJo).into_iter().next();
             let published = published.map_or_else(dash, |found| published_score(set, &found));
             let unit = if set.ratings { ", RMSE" } else { "" };
-            let _ = writeln!(table, "| {}{unit} | {} | {published} |", set.title, row.join(" | "));
+            let (title, runs, row) = (set.title, self.args.runs.of(set.name), row.join(" | "));
+            let _ = writeln!(table, "| {title}{unit} | {runs} | {row} | {published} |");
         }
         table
     }
