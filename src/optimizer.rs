@@ -1,5 +1,7 @@
 //! Update rules on slices: SGD, AdaGrad, Adam, with coupled L2 and decoupled decay.
 
+use std::ops::Range;
+
 use crate::config::Optimizer;
 
 /// What one step's updates need beside the gradient.
@@ -68,7 +70,8 @@ impl Update {
                 }
             }
             Optimizer::AdaGrad => {
-                for ((t, g), sum) in theta.iter_mut().zip(gradient).zip(moments.second) {
+                let second = &mut moments.second[..theta.len()];
+                for ((t, g), sum) in theta.iter_mut().zip(gradient).zip(second) {
                     let g = l2.mul_add(*t, *g);
                     *sum = g.mul_add(g, *sum);
                     *t = rate.mul_add(-(g / (sum.sqrt() + EPSILON)), *t * keep);
@@ -76,7 +79,10 @@ impl Update {
             }
             Optimizer::Adam => {
                 let (first_up, second_up) = self.correction;
-                let state = moments.first.iter_mut().zip(moments.second);
+                // Of one length, which the compiler may know.
+                let n = theta.len();
+                let (first, second) = (&mut moments.first[..n], &mut moments.second[..n]);
+                let state = first.iter_mut().zip(second);
                 for ((t, g), (m, v)) in theta.iter_mut().zip(gradient).zip(state) {
                     let g = l2.mul_add(*t, *g);
                     *m = BETA1.mul_add(*m, (1.0 - BETA1) * g);
@@ -111,13 +117,6 @@ impl Moments {
         Self { first: vec![0.0; first], second: vec![0.0; second] }
     }
 
-    /// The moments of the chunks of `width` parameters at the given rising positions.
-    pub(crate) fn scattered(&mut self, width: usize, positions: &[u32]) -> Vec<MomentsMut<'_>> {
-        let first = scattered(&mut self.first, width, positions);
-        let second = scattered(&mut self.second, width, positions);
-        first.into_iter().zip(second).map(|(first, second)| MomentsMut { first, second }).collect()
-    }
-
     /// All of them.
     pub(crate) fn view(&mut self) -> MomentsMut<'_> {
         MomentsMut { first: &mut self.first, second: &mut self.second }
@@ -130,43 +129,30 @@ impl<'a> MomentsMut<'a> {
         MomentsMut { first: take(&mut self.first, len), second: take(&mut self.second, len) }
     }
 
-    /// The moments of the first `len` parameters alone.
-    pub(crate) fn shortened(mut self, len: usize) -> MomentsMut<'a> {
-        self.take(len)
+    /// The moments of some of the parameters.
+    #[inline(always)]
+    pub(crate) fn part(&mut self, span: Range<usize>) -> MomentsMut<'_> {
+        self.reborrow().into_part(span)
+    }
+
+    /// The same, for as long as these live.
+    #[inline(always)]
+    pub(crate) fn into_part(self, span: Range<usize>) -> MomentsMut<'a> {
+        // A rule without memory has no cells.
+        let cells = |moments: &[f32]| if moments.is_empty() { 0..0 } else { span.clone() };
+        let (first, second) = (cells(self.first), cells(self.second));
+        MomentsMut { first: &mut self.first[first], second: &mut self.second[second] }
     }
 
     /// The same moments for a shorter time.
+    #[inline(always)]
     pub(crate) fn reborrow(&mut self) -> MomentsMut<'_> {
         MomentsMut { first: self.first, second: self.second }
     }
 }
 
-/// The chunks of `width` elements at the given rising positions, each borrowed on its own.
-///
-/// An empty slice (a rule without memory) yields empty chunks.
-pub(crate) fn scattered<'a>(
-    mut slice: &'a mut [f32],
-    width: usize,
-    positions: &[u32],
-) -> Vec<&'a mut [f32]> {
-    let mut cut = 0;
-    let mut chunks = Vec::with_capacity(positions.len());
-    for &position in positions {
-        if slice.is_empty() {
-            chunks.push(Default::default());
-            continue;
-        }
-        let (_, rest) = std::mem::take(&mut slice).split_at_mut((position as usize - cut) * width);
-        let chunk;
-        (chunk, slice) = rest.split_at_mut(width);
-        cut = position as usize + 1;
-        chunks.push(chunk);
-    }
-    chunks
-}
-
 /// Cuts the first `len` elements off a slice that is either that long or empty.
-fn take<'a>(slice: &mut &'a mut [f32], len: usize) -> &'a mut [f32] {
+pub(crate) fn take<'a, T>(slice: &mut &'a mut [T], len: usize) -> &'a mut [T] {
     let whole = std::mem::take(slice);
     let (head, tail) = whole.split_at_mut(len.min(whole.len()));
     *slice = tail;

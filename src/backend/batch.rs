@@ -1,7 +1,9 @@
 //! The sparse gather: a mini-batch by row and by column.
 
+use std::ops::Range;
+
 use crate::data::Csr;
-use crate::kernel::fm_update_csr::Entry;
+use crate::kernel::fm_update_csr::{Columns, Entry};
 
 /// Rows of a batch, and the columns that occur in them.
 pub(crate) struct Batch {
@@ -11,10 +13,50 @@ pub(crate) struct Batch {
     /// `[columns + 1]`: entries of each column, rows rising.
     starts: Vec<u32>,
     entries: Vec<Entry>,
-    /// `[p]`: slot of each present column; stale elsewhere.
-    slots: Vec<u32>,
-    /// `[p]`: whether the column is present.
-    present: Vec<bool>,
+    /// `[p]`: entries of each column, then where its next one goes; 0 between batches.
+    cursors: Vec<u32>,
+    present: Present,
+}
+
+/// A set of columns, read in rising order without sorting: bits, and a bit for each word of them.
+struct Present {
+    words: Vec<u64>,
+    summary: Vec<u64>,
+}
+
+impl Present {
+    fn new(n_cols: usize) -> Self {
+        let words = n_cols.div_ceil(64);
+        Self { words: vec![0; words], summary: vec![0; words.div_ceil(64)] }
+    }
+
+    #[inline]
+    fn insert(&mut self, column: u32) {
+        let word = column as usize / 64;
+        self.words[word] |= 1 << (column % 64);
+        self.summary[word / 64] |= 1 << (word % 64);
+    }
+
+    /// Moves all columns to the end of `out`.
+    fn drain_into(&mut self, out: &mut Vec<u32>) {
+        for (s, summary) in self.summary.iter_mut().enumerate() {
+            for w in bits(std::mem::take(summary)) {
+                let word = s * 64 + w;
+                let columns = bits(std::mem::take(&mut self.words[word]));
+                out.extend(columns.map(|bit| (word * 64 + bit) as u32));
+            }
+        }
+    }
+}
+
+/// The places of the ones, rising.
+fn bits(mut word: u64) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let bit = word.trailing_zeros() as usize;
+        let more = word != 0;
+        word &= word.wrapping_sub(1);
+        more.then_some(bit)
+    })
 }
 
 impl Batch {
@@ -25,8 +67,8 @@ impl Batch {
             columns: Vec::new(),
             starts: Vec::new(),
             entries: Vec::new(),
-            slots: vec![0; n_cols],
-            present: vec![false; n_cols],
+            cursors: vec![0; n_cols],
+            present: Present::new(n_cols),
         }
     }
 
@@ -39,8 +81,9 @@ impl Batch {
         batch.values.clear();
         for &r in rows {
             let (columns, values) = all.row(r as usize);
-            batch.indices.extend_from_slice(columns);
-            batch.values.extend_from_slice(values);
+            // Rows may be of two or three entries: a copy would cost its call.
+            batch.indices.extend(columns);
+            batch.values.extend(values);
             batch.offsets.push(batch.indices.len());
         }
         if by_column {
@@ -49,36 +92,30 @@ impl Batch {
     }
 
     fn transpose(&mut self) {
-        for &j in &self.columns {
-            self.present[j as usize] = false;
+        for &j in &self.rows.indices {
+            self.cursors[j as usize] += 1;
+            self.present.insert(j);
         }
         self.columns.clear();
-        for &j in &self.rows.indices {
-            if !std::mem::replace(&mut self.present[j as usize], true) {
-                self.columns.push(j);
-            }
-        }
-        self.columns.sort_unstable();
-        for (slot, &j) in self.columns.iter().enumerate() {
-            self.slots[j as usize] = slot as u32;
-        }
+        self.present.drain_into(&mut self.columns);
         self.starts.clear();
-        self.starts.resize(self.columns.len() + 2, 0);
-        // Counted two places ahead, so that filling leaves every start in its own place.
-        for &j in &self.rows.indices {
-            self.starts[self.slots[j as usize] as usize + 2] += 1;
+        let mut start = 0;
+        for &j in &self.columns {
+            self.starts.push(start);
+            start += std::mem::replace(&mut self.cursors[j as usize], start);
         }
-        for slot in 2..self.starts.len() {
-            self.starts[slot] += self.starts[slot - 1];
-        }
+        self.starts.push(start);
         self.entries.resize(self.rows.indices.len(), Entry::default());
         for row in 0..self.rows.n_rows() {
             let (columns, values) = self.rows.row(row);
             for (&j, &value) in columns.iter().zip(values) {
-                let cursor = &mut self.starts[self.slots[j as usize] as usize + 1];
+                let cursor = &mut self.cursors[j as usize];
                 self.entries[*cursor as usize] = Entry { row: row as u32, value };
                 *cursor += 1;
             }
+        }
+        for &j in &self.columns {
+            self.cursors[j as usize] = 0;
         }
     }
 
@@ -95,6 +132,12 @@ impl Batch {
     /// Entries of the column in `slot`, rows rising.
     pub(crate) fn entries(&self, slot: usize) -> &[Entry] {
         &self.entries[self.starts[slot] as usize..self.starts[slot + 1] as usize]
+    }
+
+    /// The columns in some slots, whose cells lie from column `first` on.
+    pub(crate) fn part(&self, slots: Range<usize>, first: usize) -> Columns<'_> {
+        let starts = &self.starts[slots.start..=slots.end];
+        Columns { first, columns: &self.columns[slots], starts, entries: &self.entries }
     }
 }
 

@@ -41,10 +41,28 @@ pub(crate) struct FmScratch {
 /// Turns the sums q and w·x of one pair into a·q and a, channel by channel.
 #[inline(always)]
 pub(crate) fn weigh_sums(factors: usize, coefficients: &[f32], sums: &mut [f32]) {
-    for (a, sums) in coefficients.iter().zip(sums.chunks_exact_mut(factors + 1)) {
+    for (c, a) in coefficients.iter().enumerate() {
+        let sums = &mut sums[c * (factors + 1)..][..=factors];
         sums[..factors].iter_mut().for_each(|q| *q *= a);
         sums[factors] = *a;
     }
+}
+
+/// The same for a run of pairs, `[n, stride]`.
+pub(crate) fn weigh_all<'c>(
+    shape: Shape,
+    coefficients: impl Iterator<Item = &'c [f32]>,
+    sums: &mut [f32],
+) {
+    let d = shape.factors;
+    vectorized(
+        #[inline(always)]
+        || {
+            for (coefficients, sums) in coefficients.zip(sums.chunks_exact_mut(shape.stride)) {
+                weigh_sums(d, coefficients, sums);
+            }
+        },
+    );
 }
 
 /// Steps one block along the gradient of the anchor's pairs.

@@ -10,6 +10,9 @@ use crate::kernel::pair_list::PairList;
 /// Most pairs of one task.
 const RUN_PAIRS: usize = 128;
 
+/// Tasks on columns for each thread, so that one with long columns holds up no other.
+const TASKS_A_THREAD: usize = 4;
+
 /// Consecutive slots of one anchor, with their cells.
 pub(crate) struct Run<'a> {
     pub(crate) anchor: usize,
@@ -39,6 +42,28 @@ pub(crate) fn runs<'a>(
         }
     }
     runs
+}
+
+/// Some of the columns that occur in a batch, and their part of all columns.
+pub(crate) struct Span {
+    /// Which of the present columns.
+    pub(crate) slots: Range<usize>,
+    /// The columns, and those before them that are absent.
+    pub(crate) columns: Range<usize>,
+}
+
+/// Cuts the present columns into tasks; each column is stepped alone, so any cut gives the same bits.
+pub(crate) fn spans(columns: &[u32], parallel: bool) -> impl Iterator<Item = Span> {
+    let threads = if parallel { rayon::current_num_threads() } else { 1 };
+    let tasks = if threads > 1 { TASKS_A_THREAD * threads } else { 1 };
+    let at_once = columns.len().div_ceil(tasks).max(1);
+    let mut end = 0;
+    columns.chunks(at_once).enumerate().map(move |(task, chunk)| {
+        let first = end;
+        end = chunk[chunk.len() - 1] as usize + 1;
+        let slots = task * at_once..task * at_once + chunk.len();
+        Span { slots, columns: first..end }
+    })
 }
 
 /// Runs every task, over threads where that pays; each thread reuses its scratch.
