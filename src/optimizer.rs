@@ -61,38 +61,91 @@ impl Update {
     /// Moves `theta` by `gradient`, elementwise; `moments` are the rule's own memory.
     #[inline(always)]
     pub(crate) fn apply(&self, theta: &mut [f32], gradient: &[f32], moments: MomentsMut<'_>) {
-        let Self { rate, l2, keep, .. } = *self;
         match self.rule {
             Optimizer::Sgd => {
                 for (t, g) in theta.iter_mut().zip(gradient) {
-                    let g = l2.mul_add(*t, *g);
-                    *t = rate.mul_add(-g, *t * keep);
+                    self.sgd(t, *g);
                 }
             }
             Optimizer::AdaGrad => {
-                let second = &mut moments.second[..theta.len()];
-                for ((t, g), sum) in theta.iter_mut().zip(gradient).zip(second) {
-                    let g = l2.mul_add(*t, *g);
-                    *sum = g.mul_add(g, *sum);
-                    *t = rate.mul_add(-(g / (sum.sqrt() + EPSILON)), *t * keep);
+                for ((t, g), sum) in theta.iter_mut().zip(gradient).zip(moments.second) {
+                    self.adagrad(t, *g, sum);
                 }
             }
             Optimizer::Adam => {
-                let (first_up, second_up) = self.correction;
-                // Of one length, which the compiler may know.
-                let n = theta.len();
-                let (first, second) = (&mut moments.first[..n], &mut moments.second[..n]);
-                let state = first.iter_mut().zip(second);
+                let state = moments.first.iter_mut().zip(moments.second);
                 for ((t, g), (m, v)) in theta.iter_mut().zip(gradient).zip(state) {
-                    let g = l2.mul_add(*t, *g);
-                    *m = BETA1.mul_add(*m, (1.0 - BETA1) * g);
-                    *v = BETA2.mul_add(*v, (1.0 - BETA2) * (g * g));
-                    let step = (*m * first_up) / v.sqrt().mul_add(second_up, EPSILON);
-                    *t = rate.mul_add(-step, *t * keep);
+                    self.adam(t, *g, m, v);
                 }
             }
         }
     }
+
+    /// The same for a few lanes, as copies: the compiler then knows that they do not overlap, and
+    /// makes vectors of them.
+    #[inline(always)]
+    pub(crate) fn apply_lanes<const S: usize>(
+        &self,
+        theta: &mut [f32; S],
+        gradient: &[f32; S],
+        moments: MomentsMut<'_>,
+    ) {
+        let mut t = *theta;
+        match self.rule {
+            Optimizer::Sgd => {
+                for l in 0..S {
+                    self.sgd(&mut t[l], gradient[l]);
+                }
+            }
+            Optimizer::AdaGrad => {
+                let mut sum = lanes::<S>(moments.second);
+                for l in 0..S {
+                    self.adagrad(&mut t[l], gradient[l], &mut sum[l]);
+                }
+                moments.second.copy_from_slice(&sum);
+            }
+            Optimizer::Adam => {
+                let (mut m, mut v) = (lanes::<S>(moments.first), lanes::<S>(moments.second));
+                for l in 0..S {
+                    self.adam(&mut t[l], gradient[l], &mut m[l], &mut v[l]);
+                }
+                moments.first.copy_from_slice(&m);
+                moments.second.copy_from_slice(&v);
+            }
+        }
+        *theta = t;
+    }
+
+    #[inline(always)]
+    fn sgd(&self, t: &mut f32, g: f32) {
+        let g = self.l2.mul_add(*t, g);
+        *t = self.rate.mul_add(-g, *t * self.keep);
+    }
+
+    #[inline(always)]
+    fn adagrad(&self, t: &mut f32, g: f32, sum: &mut f32) {
+        let g = self.l2.mul_add(*t, g);
+        *sum = g.mul_add(g, *sum);
+        *t = self.rate.mul_add(-(g / (sum.sqrt() + EPSILON)), *t * self.keep);
+    }
+
+    #[inline(always)]
+    fn adam(&self, t: &mut f32, g: f32, m: &mut f32, v: &mut f32) {
+        let (first_up, second_up) = self.correction;
+        let g = self.l2.mul_add(*t, g);
+        *m = BETA1.mul_add(*m, (1.0 - BETA1) * g);
+        *v = BETA2.mul_add(*v, (1.0 - BETA2) * (g * g));
+        let step = (*m * first_up) / v.sqrt().mul_add(second_up, EPSILON);
+        *t = self.rate.mul_add(-step, *t * self.keep);
+    }
+}
+
+/// A copy of memory of that many lanes.
+#[inline(always)]
+fn lanes<const S: usize>(memory: &[f32]) -> [f32; S] {
+    let mut lanes = [0.0; S];
+    lanes.copy_from_slice(&memory[..S]);
+    lanes
 }
 
 /// An optimizer's memory beside a tensor, of the tensor's layout; empty where the rule keeps none.

@@ -8,6 +8,8 @@ use crate::kernel::fm_update_csr::{Columns, Entry};
 /// Rows of a batch, and the columns that occur in them.
 pub(crate) struct Batch {
     rows: Csr,
+    /// Where each row lies among all.
+    spans: Vec<Range<usize>>,
     /// Columns present, rising.
     columns: Vec<u32>,
     /// `[columns + 1]`: entries of each column, rows rising.
@@ -64,6 +66,7 @@ impl Batch {
     pub(crate) fn new(n_cols: usize) -> Self {
         Self {
             rows: Csr { n_cols, ..Csr::default() },
+            spans: Vec::new(),
             columns: Vec::new(),
             starts: Vec::new(),
             entries: Vec::new(),
@@ -75,27 +78,44 @@ impl Batch {
     /// Copies the given rows of `all`; `by_column` also transposes them.
     pub(crate) fn gather(&mut self, all: &Csr, rows: &[u32], by_column: bool) {
         let batch = &mut self.rows;
+        // Rows lie anywhere: a first look at all of them lets their reads wait for memory together.
+        self.spans.clear();
+        let mut seen = (0, 0.0);
+        for &r in rows {
+            let span = all.span(r as usize);
+            if !span.is_empty() {
+                seen = (seen.0 ^ all.indices[span.start], seen.1 + all.values[span.start]);
+            }
+            self.spans.push(span);
+        }
+        std::hint::black_box(seen);
+        let n = self.spans.iter().map(Range::len).sum();
         batch.offsets.clear();
         batch.offsets.push(0);
-        batch.indices.clear();
-        batch.values.clear();
-        for &r in rows {
-            let (columns, values) = all.row(r as usize);
-            // Rows may be of two or three entries: a copy would cost its call.
-            batch.indices.extend(columns);
-            batch.values.extend(values);
-            batch.offsets.push(batch.indices.len());
+        batch.indices.resize(n, 0);
+        batch.values.resize(n, 0.0);
+        let mut end = 0;
+        for span in &self.spans {
+            let cells = batch.indices[end..].iter_mut().zip(&mut batch.values[end..]);
+            let row = all.indices[span.clone()].iter().zip(&all.values[span.clone()]);
+            // Rows may have two or three entries: two calls to copy them would cost more.
+            for ((index, value), (&j, &x)) in cells.zip(row) {
+                (*index, *value) = (j, x);
+                if by_column {
+                    self.cursors[j as usize] += 1;
+                    self.present.insert(j);
+                }
+            }
+            end += span.len();
+            batch.offsets.push(end);
         }
         if by_column {
             self.transpose();
         }
     }
 
+    /// Entries by column, from the columns as they were counted.
     fn transpose(&mut self) {
-        for &j in &self.rows.indices {
-            self.cursors[j as usize] += 1;
-            self.present.insert(j);
-        }
         self.columns.clear();
         self.present.drain_into(&mut self.columns);
         self.starts.clear();
@@ -144,6 +164,22 @@ impl Batch {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn columns_far_apart_come_in_rising_order_and_are_forgotten_with_the_batch() {
+        let all = Csr {
+            n_cols: 70_000,
+            offsets: vec![0, 2, 5],
+            indices: vec![63, 69_999, 0, 4_096, 64_000],
+            values: vec![1.0; 5],
+        };
+        let mut batch = Batch::new(all.n_cols);
+        batch.gather(&all, &[1, 0], true);
+        assert_eq!(batch.columns(), [0, 63, 4_096, 64_000, 69_999]);
+        batch.gather(&all, &[0], true);
+        assert_eq!(batch.columns(), [63, 69_999]);
+        assert_eq!(batch.entries(1).len(), 1);
+    }
 
     #[test]
     fn a_batch_reads_the_same_by_row_and_by_column() {

@@ -24,7 +24,7 @@ use crate::data::Features;
 use crate::error::Result;
 use crate::kernel::anchor_update::Pull;
 use crate::kernel::blend::{BatchLabels, BatchTargets, Blend};
-use crate::kernel::fm_update::weigh_all;
+use crate::kernel::fm_update::weigh_run;
 use crate::kernel::local_coding::Coder;
 use crate::kernel::pair_list::{PairList, RowChunk};
 use crate::kernel::{ROW_CHUNK, Shape};
@@ -216,11 +216,16 @@ impl<'a, S: Store> Cpu<'a, S> {
         let (shape, pairs, chunks) = (self.store.shape(), &self.pairs, &self.chunks);
         let tasks = runs(shape, pairs, &mut self.sums, &mut self.scores);
         run_tasks(tasks, parallel, |(): &mut (), run: Run<'_>| {
-            let coefficients = run.slots.map(|slot| {
-                let (chunk, origin) = pairs.origin(slot);
-                &chunks[chunk].coefficients[origin * shape.outputs..][..shape.outputs]
-            });
-            weigh_all(shape, coefficients, run.sums);
+            let (c, first) = (shape.outputs, run.slots.start);
+            weigh_run(
+                shape,
+                #[inline(always)]
+                |n| {
+                    let (chunk, origin) = pairs.origin(first + n);
+                    &chunks[chunk].coefficients[origin * c..][..c]
+                },
+                run.sums,
+            );
         });
     }
 

@@ -61,8 +61,13 @@ fn one_output<'r, const S: usize>(
             }
         }
         *sums = sum;
-        let cross: [f32; S] = std::array::from_fn(|l| sum[l].mul_add(sum[l], -own[l]));
-        let cross = cross[..d].iter().fold(0.0_f32, |total, cross| total + cross);
+        for l in 0..S {
+            own[l] = sum[l].mul_add(sum[l], -own[l]);
+        }
+        let mut cross = 0.0_f32;
+        for own in &own[..d] {
+            cross += own;
+        }
         *score = bias + sum[d] + 0.5 * cross;
     }
 }

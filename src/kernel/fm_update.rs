@@ -11,7 +11,7 @@ use crate::gpu::shaders::{Shader, shader, workgroups};
 use crate::kernel::Shape;
 use crate::kernel::fm_score::{FEATURE_BLOCK, squared_norm};
 use crate::optimizer::{MomentsMut, Update};
-use crate::simd::{dispatch, vectorized};
+use crate::simd::{dispatch, vectorized, with_lanes};
 use pulp::{Simd, WithSimd};
 
 /// The shader, and its workgroups.
@@ -48,21 +48,41 @@ pub(crate) fn weigh_sums(factors: usize, coefficients: &[f32], sums: &mut [f32])
     }
 }
 
-/// The same for a run of pairs, `[n, stride]`.
-pub(crate) fn weigh_all<'c>(
+/// The same for a run of pairs, `[n, stride]`; `coefficients` are those of the nth, `[C]`.
+pub(crate) fn weigh_run<'c>(
     shape: Shape,
-    coefficients: impl Iterator<Item = &'c [f32]>,
+    coefficients: impl Fn(usize) -> &'c [f32],
     sums: &mut [f32],
 ) {
-    let d = shape.factors;
+    let lanes = if shape.outputs == 1 { shape.stride } else { 0 };
     vectorized(
         #[inline(always)]
         || {
-            for (coefficients, sums) in coefficients.zip(sums.chunks_exact_mut(shape.stride)) {
-                weigh_sums(d, coefficients, sums);
-            }
+            with_lanes!(
+                lanes,
+                weigh_lanes(shape.factors, coefficients, sums),
+                else for (n, sums) in sums.chunks_exact_mut(shape.stride).enumerate() {
+                    weigh_sums(shape.factors, coefficients(n), sums);
+                }
+            )
         },
     );
+}
+
+/// One output, S lanes.
+#[inline(always)]
+fn weigh_lanes<'c, const S: usize>(
+    factors: usize,
+    coefficients: impl Fn(usize) -> &'c [f32],
+    sums: &mut [f32],
+) {
+    for (n, sums) in sums.as_chunks_mut::<S>().0.iter_mut().enumerate() {
+        let a = coefficients(n)[0];
+        for q in &mut *sums {
+            *q *= a;
+        }
+        sums[factors] = a;
+    }
 }
 
 /// Steps one block along the gradient of the anchor's pairs.

@@ -182,7 +182,7 @@ fn step<const S: usize>(
         let less = record[l].mul_add(-own, gradient[l]);
         gradient[l] = if l < d { less } else { gradient[l] };
     }
-    update.apply(record, gradient, moments);
+    update.apply_lanes(record, gradient, moments);
 }
 
 /// Any number of outputs and lanes.
@@ -225,5 +225,52 @@ fn any(
             }
         }
         update.apply(records, gradient, moments.part(cells));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Optimizer;
+    use crate::kernel::local_coding::Pair;
+
+    #[test]
+    fn known_lanes_give_the_bits_of_any() {
+        for (m, rule) in [(1, Optimizer::Adam), (1, Optimizer::AdaGrad), (3, Optimizer::Sgd)] {
+            let shape = Shape { anchors: m, features: 2, outputs: 1, factors: 5, stride: 8 };
+            let mut chunk = RowChunk::default();
+            chunk.clear();
+            for row in 0..4_u32 {
+                let anchor = row % m as u32;
+                chunk.pairs.push(Pair { anchor, slot: row, ..Pair::default() });
+                chunk.ends.push(row + 1);
+                chunk.normalizers.push(1.0);
+            }
+            let number = |i: usize| (i as f32 * 0.7).sin();
+            let weighted: Vec<f32> = (0..4 * 8).map(number).collect();
+            let batch = ColumnBatch { shape, chunks: &[chunk], weighted: &weighted };
+            let entries: Vec<Entry> =
+                (0..4).map(|row| Entry { row, value: number(row as usize + 9) }).collect();
+            let columns =
+                Columns { first: 0, columns: &[0, 1], starts: &[0, 3, 4], entries: &entries };
+            let update = Update::new(rule, 3, 0.1).with_penalty(0.01, 0.02);
+            let start: Vec<f32> = (0..2 * m * 8).map(|i| number(i + 50)).collect();
+            let run = |known: bool| {
+                let (mut records, mut scratch) = (start.clone(), ColumnScratch::default());
+                let mut moments = crate::optimizer::Moments::new(rule, start.len());
+                if known {
+                    let moments = moments.view();
+                    fm_update_csr(batch, columns, &mut records, moments, update, &mut scratch);
+                } else {
+                    scratch.gradient.resize(m * 8, 0.0);
+                    scratch.own.resize(m, 0.0);
+                    let task = Task { batch, columns, update };
+                    any(task, &mut records, moments.view(), &mut scratch);
+                }
+                let live = records.chunks_exact(8).flat_map(|record| &record[..6]);
+                live.map(|v| v.to_bits()).collect::<Vec<_>>()
+            };
+            assert_eq!(run(true), run(false), "{m} anchors, {rule:?}");
+        }
     }
 }

@@ -79,3 +79,22 @@ pub(crate) fn run_tasks<T: Send, S: Default>(
         tasks.into_iter().for_each(|task| run(&mut scratch, task));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_hold_every_present_column_once_and_no_gap() {
+        let columns: Vec<u32> = (0..100).map(|slot| slot * slot).collect();
+        for parallel in [false, true] {
+            let (mut slot, mut column) = (0, 0);
+            for span in spans(&columns, parallel) {
+                assert_eq!((span.slots.start, span.columns.start), (slot, column));
+                (slot, column) = (span.slots.end, span.columns.end);
+                assert_eq!(columns[slot - 1] as usize, column - 1);
+            }
+            assert_eq!(slot, columns.len());
+        }
+    }
+}

@@ -134,7 +134,8 @@ impl Store for Sparse {
             tasks.push((part, take(&mut records, len), moments.take(len)));
         }
         let batch = ColumnBatch { shape, chunks: step.chunks, weighted: step.weighted };
-        let run = |scratch: &mut ColumnScratch, (columns, records, moments): (Columns<'_>, _, _)| {
+        let run = |scratch: &mut ColumnScratch,
+                   (columns, records, moments): (Columns<'_>, _, _)| {
             fm_update_csr(batch, columns, records, moments, update, scratch);
         };
         run_tasks(tasks, step.parallel, run);
