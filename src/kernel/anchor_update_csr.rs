@@ -1,11 +1,11 @@
-//! Gradient and optimizer step of anchors, metric and scales, sparse rows: some columns of the batch.
+//! Gradient and optimizer step of anchors, metric and scales, sparse rows: columns of the batch.
 //!
 //! Over an anchor's pairs κ sums to K, and over those of the rows that have column j, κx to M and
 //! κx² to N. Then Σ κ(z − x) = Kz − M and Σ κ(x − z)² = N − 2zM + Kz², whatever the zeros.
 //! Columns absent from the batch keep their values (lazy).
 //!
-//! One task a run of columns, the only writer of their z, t `[m]` and τ; it returns how much each moved
-//! an anchor's Σ et²z². O(entries·k + m).
+//! One task a run of columns, the only writer of their z, t `[m]` and τ; it returns how much each
+//! moved an anchor's Σ et²z². O(entries·k + m).
 
 use crate::gpu::shaders::{Shader, shader, workgroups};
 use crate::kernel::ROW_CHUNK;

@@ -27,7 +27,13 @@ pub(crate) fn fm_score_csr<'r>(
     let lanes = if shape.outputs == 1 { shape.stride } else { 0 };
     vectorized(
         #[inline(always)]
-        || with_lanes!(lanes, one_output(model, rows, sums, scores), else any(model, rows, sums, scores)),
+        || {
+            with_lanes!(
+                lanes,
+                one_output(model, rows, sums, scores),
+                else any(model, rows, sums, scores)
+            );
+        },
     );
 }
 

@@ -3,8 +3,8 @@
 //! ∂w = Σ a·xⱼ, ∂V = Σ a·xⱼ·q − V·Σ a·xⱼ² over the pairs of the rows that have the column.
 //! Columns absent from the batch keep their values and moments (lazy, as libFM and sparse Adam).
 //!
-//! One task a run of columns, with all anchors' records of them `[m, stride]`, their only writer; it
-//! sums the batch's rows in order. O(entries·k·C(d + 1)) and O(m·C(d + 1)) for the step.
+//! One task a run of columns, with all anchors' records of them `[m, stride]`, their only writer;
+//! it sums the batch's rows in order. O(entries·k·C(d + 1)) and O(m·C(d + 1)) for the step.
 
 use crate::gpu::shaders::{Shader, shader, workgroups};
 use crate::kernel::ROW_CHUNK;

@@ -52,7 +52,7 @@ pub(crate) struct Span {
     pub(crate) columns: Range<usize>,
 }
 
-/// Cuts the present columns into tasks; each column is stepped alone, so any cut gives the same bits.
+/// Cuts the present columns into tasks; each is stepped alone, so any cut gives the same bits.
 pub(crate) fn spans(columns: &[u32], parallel: bool) -> impl Iterator<Item = Span> {
     let threads = if parallel { rayon::current_num_threads() } else { 1 };
     let tasks = if threads > 1 { TASKS_A_THREAD * threads } else { 1 };
