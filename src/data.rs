@@ -97,9 +97,16 @@ impl Csr {
         self.offsets.len().saturating_sub(1)
     }
 
+    /// Where the entries of row `i` lie.
+    #[inline]
+    pub(crate) fn span(&self, i: usize) -> std::ops::Range<usize> {
+        self.offsets[i]..self.offsets[i + 1]
+    }
+
     /// Columns and values of row `i`.
+    #[inline]
     pub fn row(&self, i: usize) -> (&[u32], &[f32]) {
-        let span = self.offsets[i]..self.offsets[i + 1];
+        let span = self.span(i);
         (&self.indices[span.clone()], &self.values[span])
     }
 }

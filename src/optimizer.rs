@@ -1,5 +1,7 @@
 //! Update rules on slices: SGD, AdaGrad, Adam, with coupled L2 and decoupled decay.
 
+use std::ops::Range;
+
 use crate::anchor_dropout::AnchorDropout;
 use crate::config::Optimizer;
 
@@ -62,34 +64,91 @@ impl Update {
     /// Moves `theta` by `gradient`, elementwise; `moments` are the rule's own memory.
     #[inline(always)]
     pub(crate) fn apply(&self, theta: &mut [f32], gradient: &[f32], moments: MomentsMut<'_>) {
-        let Self { rate, l2, keep, .. } = *self;
         match self.rule {
             Optimizer::Sgd => {
                 for (t, g) in theta.iter_mut().zip(gradient) {
-                    let g = l2.mul_add(*t, *g);
-                    *t = rate.mul_add(-g, *t * keep);
+                    self.sgd(t, *g);
                 }
             }
             Optimizer::AdaGrad => {
                 for ((t, g), sum) in theta.iter_mut().zip(gradient).zip(moments.second) {
-                    let g = l2.mul_add(*t, *g);
-                    *sum = g.mul_add(g, *sum);
-                    *t = rate.mul_add(-(g / (sum.sqrt() + EPSILON)), *t * keep);
+                    self.adagrad(t, *g, sum);
                 }
             }
             Optimizer::Adam => {
-                let (first_up, second_up) = self.correction;
                 let state = moments.first.iter_mut().zip(moments.second);
                 for ((t, g), (m, v)) in theta.iter_mut().zip(gradient).zip(state) {
-                    let g = l2.mul_add(*t, *g);
-                    *m = BETA1.mul_add(*m, (1.0 - BETA1) * g);
-                    *v = BETA2.mul_add(*v, (1.0 - BETA2) * (g * g));
-                    let step = (*m * first_up) / v.sqrt().mul_add(second_up, EPSILON);
-                    *t = rate.mul_add(-step, *t * keep);
+                    self.adam(t, *g, m, v);
                 }
             }
         }
     }
+
+    /// The same for a few lanes, as copies: the compiler then knows that they do not overlap, and
+    /// makes vectors of them.
+    #[inline(always)]
+    pub(crate) fn apply_lanes<const S: usize>(
+        &self,
+        theta: &mut [f32; S],
+        gradient: &[f32; S],
+        moments: MomentsMut<'_>,
+    ) {
+        let mut t = *theta;
+        match self.rule {
+            Optimizer::Sgd => {
+                for l in 0..S {
+                    self.sgd(&mut t[l], gradient[l]);
+                }
+            }
+            Optimizer::AdaGrad => {
+                let mut sum = lanes::<S>(moments.second);
+                for l in 0..S {
+                    self.adagrad(&mut t[l], gradient[l], &mut sum[l]);
+                }
+                moments.second.copy_from_slice(&sum);
+            }
+            Optimizer::Adam => {
+                let (mut m, mut v) = (lanes::<S>(moments.first), lanes::<S>(moments.second));
+                for l in 0..S {
+                    self.adam(&mut t[l], gradient[l], &mut m[l], &mut v[l]);
+                }
+                moments.first.copy_from_slice(&m);
+                moments.second.copy_from_slice(&v);
+            }
+        }
+        *theta = t;
+    }
+
+    #[inline(always)]
+    fn sgd(&self, t: &mut f32, g: f32) {
+        let g = self.l2.mul_add(*t, g);
+        *t = self.rate.mul_add(-g, *t * self.keep);
+    }
+
+    #[inline(always)]
+    fn adagrad(&self, t: &mut f32, g: f32, sum: &mut f32) {
+        let g = self.l2.mul_add(*t, g);
+        *sum = g.mul_add(g, *sum);
+        *t = self.rate.mul_add(-(g / (sum.sqrt() + EPSILON)), *t * self.keep);
+    }
+
+    #[inline(always)]
+    fn adam(&self, t: &mut f32, g: f32, m: &mut f32, v: &mut f32) {
+        let (first_up, second_up) = self.correction;
+        let g = self.l2.mul_add(*t, g);
+        *m = BETA1.mul_add(*m, (1.0 - BETA1) * g);
+        *v = BETA2.mul_add(*v, (1.0 - BETA2) * (g * g));
+        let step = (*m * first_up) / v.sqrt().mul_add(second_up, EPSILON);
+        *t = self.rate.mul_add(-step, *t * self.keep);
+    }
+}
+
+/// A copy of memory of that many lanes.
+#[inline(always)]
+fn lanes<const S: usize>(memory: &[f32]) -> [f32; S] {
+    let mut lanes = [0.0; S];
+    lanes.copy_from_slice(&memory[..S]);
+    lanes
 }
 
 /// An optimizer's memory beside a tensor, of the tensor's layout; empty where the rule keeps none.
@@ -114,13 +173,6 @@ impl Moments {
         Self { first: vec![0.0; first], second: vec![0.0; second] }
     }
 
-    /// The moments of the chunks of `width` parameters at the given rising positions.
-    pub(crate) fn scattered(&mut self, width: usize, positions: &[u32]) -> Vec<MomentsMut<'_>> {
-        let first = scattered(&mut self.first, width, positions);
-        let second = scattered(&mut self.second, width, positions);
-        first.into_iter().zip(second).map(|(first, second)| MomentsMut { first, second }).collect()
-    }
-
     /// All of them.
     pub(crate) fn view(&mut self) -> MomentsMut<'_> {
         MomentsMut { first: &mut self.first, second: &mut self.second }
@@ -133,43 +185,30 @@ impl<'a> MomentsMut<'a> {
         MomentsMut { first: take(&mut self.first, len), second: take(&mut self.second, len) }
     }
 
-    /// The moments of the first `len` parameters alone.
-    pub(crate) fn shortened(mut self, len: usize) -> MomentsMut<'a> {
-        self.take(len)
+    /// The moments of some of the parameters.
+    #[inline(always)]
+    pub(crate) fn part(&mut self, span: Range<usize>) -> MomentsMut<'_> {
+        self.reborrow().into_part(span)
+    }
+
+    /// The same, for as long as these live.
+    #[inline(always)]
+    pub(crate) fn into_part(self, span: Range<usize>) -> MomentsMut<'a> {
+        // A rule without memory has no cells.
+        let cells = |moments: &[f32]| if moments.is_empty() { 0..0 } else { span.clone() };
+        let (first, second) = (cells(self.first), cells(self.second));
+        MomentsMut { first: &mut self.first[first], second: &mut self.second[second] }
     }
 
     /// The same moments for a shorter time.
+    #[inline(always)]
     pub(crate) fn reborrow(&mut self) -> MomentsMut<'_> {
         MomentsMut { first: self.first, second: self.second }
     }
 }
 
-/// The chunks of `width` elements at the given rising positions, each borrowed on its own.
-///
-/// An empty slice (a rule without memory) yields empty chunks.
-pub(crate) fn scattered<'a>(
-    mut slice: &'a mut [f32],
-    width: usize,
-    positions: &[u32],
-) -> Vec<&'a mut [f32]> {
-    let mut cut = 0;
-    let mut chunks = Vec::with_capacity(positions.len());
-    for &position in positions {
-        if slice.is_empty() {
-            chunks.push(Default::default());
-            continue;
-        }
-        let (_, rest) = std::mem::take(&mut slice).split_at_mut((position as usize - cut) * width);
-        let chunk;
-        (chunk, slice) = rest.split_at_mut(width);
-        cut = position as usize + 1;
-        chunks.push(chunk);
-    }
-    chunks
-}
-
 /// Cuts the first `len` elements off a slice that is either that long or empty.
-fn take<'a>(slice: &mut &'a mut [f32], len: usize) -> &'a mut [f32] {
+pub(crate) fn take<'a, T>(slice: &mut &'a mut [T], len: usize) -> &'a mut [T] {
     let whole = std::mem::take(slice);
     let (head, tail) = whole.split_at_mut(len.min(whole.len()));
     *slice = tail;

@@ -23,3 +23,22 @@ pub(crate) const LANES: usize = 16;
 pub(crate) const fn padded(n: usize) -> usize {
     n.next_multiple_of(LANES)
 }
+
+/// Calls a kernel with the number of lanes of a record known to the compiler, where there are few:
+/// its sums are then held in registers.
+macro_rules! with_lanes {
+    ($lanes:expr, $known:ident($($argument:expr),* $(,)?), else $other:expr) => {
+        match $lanes {
+            4 => $known::<4>($($argument),*),
+            8 => $known::<8>($($argument),*),
+            12 => $known::<12>($($argument),*),
+            16 => $known::<16>($($argument),*),
+            20 => $known::<20>($($argument),*),
+            24 => $known::<24>($($argument),*),
+            28 => $known::<28>($($argument),*),
+            32 => $known::<32>($($argument),*),
+            _ => $other,
+        }
+    };
+}
+pub(crate) use with_lanes;

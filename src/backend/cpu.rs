@@ -25,7 +25,7 @@ use crate::data::Features;
 use crate::error::Result;
 use crate::kernel::anchor_update::Pull;
 use crate::kernel::blend::{BatchLabels, BatchTargets, Blend};
-use crate::kernel::fm_update::weigh_sums;
+use crate::kernel::fm_update::weigh_run;
 use crate::kernel::local_coding::Coder;
 use crate::kernel::pair_list::{PairList, RowChunk};
 use crate::kernel::{ROW_CHUNK, Shape};
@@ -139,6 +139,16 @@ impl<'a, S: Store> Cpu<'a, S> {
         rows * shape.features.min(64) * (shape.anchors + shape.stride) > 1 << 15
     }
 
+    /// The pairs of the batch's rows, by row and by anchor, of the anchors that `dropout` leaves.
+    fn pair_up(&mut self, rows: usize, dropout: AnchorDropout, parallel: bool) {
+        let coded = self.chunks.iter().map(RowChunk::n_rows).sum::<usize>();
+        // Every row of a lone anchor is coded alike.
+        if self.store.shape().anchors > 1 || coded != rows {
+            self.code(rows, dropout, parallel);
+            self.pairs.fill(self.store.shape().anchors, &mut self.chunks);
+        }
+    }
+
     /// Distances of the batch's rows, and their coding with the anchors that `dropout` leaves.
     fn code(&mut self, rows: usize, dropout: AnchorDropout, parallel: bool) {
         self.chunks.resize_with(rows.div_ceil(ROW_CHUNK), RowChunk::default);
@@ -167,7 +177,6 @@ impl<'a, S: Store> Cpu<'a, S> {
     /// Scores of the local models of every pair.
     fn score_pairs(&mut self, parallel: bool) {
         let shape = self.store.shape();
-        self.pairs.fill(shape.anchors, &mut self.chunks);
         self.sums.resize(self.pairs.n_pairs() * shape.stride, 0.0);
         self.scores.resize(self.pairs.n_pairs() * shape.outputs, 0.0);
         let (store, pairs) = (&self.store, &self.pairs);
@@ -182,7 +191,7 @@ impl<'a, S: Store> Cpu<'a, S> {
         let rows: Vec<u32> = (rows.start as u32..rows.end as u32).collect();
         self.store.gather(features, &rows, false);
         let parallel = self.parallel(rows.len());
-        self.code(rows.len(), AnchorDropout::default(), parallel);
+        self.pair_up(rows.len(), AnchorDropout::default(), parallel);
         self.score_pairs(parallel);
         let (blend, pair_scores) = (self.blend, &self.scores);
         let tasks = self.chunks.iter_mut().collect();
@@ -210,12 +219,16 @@ impl<'a, S: Store> Cpu<'a, S> {
         let (shape, pairs, chunks) = (self.store.shape(), &self.pairs, &self.chunks);
         let tasks = runs(shape, pairs, &mut self.sums, &mut self.scores);
         run_tasks(tasks, parallel, |(): &mut (), run: Run<'_>| {
-            let sums = run.sums.chunks_exact_mut(shape.stride);
-            for (slot, sums) in run.slots.zip(sums) {
-                let (chunk, origin) = pairs.origin(slot);
-                let c = shape.outputs;
-                weigh_sums(shape.factors, &chunks[chunk].coefficients[origin * c..][..c], sums);
-            }
+            let (c, first) = (shape.outputs, run.slots.start);
+            weigh_run(
+                shape,
+                #[inline(always)]
+                |n| {
+                    let (chunk, origin) = pairs.origin(first + n);
+                    &chunks[chunk].coefficients[origin * c..][..c]
+                },
+                run.sums,
+            );
         });
     }
 
@@ -264,7 +277,7 @@ impl<S: Store> Backend for Cpu<'_, S> {
         if let Some(all) = train.weights {
             gather(all, rows, &mut self.weights);
         }
-        self.code(rows.len(), rates.anchor_dropout, parallel);
+        self.pair_up(rows.len(), rates.anchor_dropout, parallel);
         self.score_pairs(parallel);
         self.backward(rows.len(), rates.label_smoothing, parallel);
         self.update(rates, parallel);

@@ -7,7 +7,7 @@
 
 use crate::gpu::shaders::{self, Shader, shader};
 use crate::kernel::Shape;
-use crate::simd::vectorized;
+use crate::simd::{vectorized, with_lanes};
 
 /// The shader, and its workgroups.
 pub(crate) const SHADER: Shader =
@@ -23,33 +23,92 @@ pub(crate) fn fm_score_csr<'r>(
     sums: &mut [f32],
     scores: &mut [f32],
 ) {
-    let (stride, d) = (shape.stride, shape.factors);
-    let column = shape.anchors * stride;
-    let mut own = vec![0.0_f32; stride];
+    let model = Model { shape, anchor, bias, records };
+    let lanes = if shape.outputs == 1 { shape.stride } else { 0 };
     vectorized(
         #[inline(always)]
         || {
-            let cells = sums.chunks_exact_mut(stride).zip(scores.chunks_exact_mut(shape.outputs));
-            for ((columns, values), (sums, scores)) in rows.zip(cells) {
-                sums.fill(0.0);
-                own.fill(0.0);
-                for (&j, &x) in columns.iter().zip(values) {
-                    let record = &records[j as usize * column + anchor * stride..][..stride];
-                    for ((sum, own), r) in sums.iter_mut().zip(&mut own).zip(record) {
-                        let term = x * r;
-                        *sum += term;
-                        *own = term.mul_add(term, *own);
-                    }
-                }
-                let channels = sums.chunks_exact(d + 1).zip(own.chunks_exact(d + 1));
-                for ((score, bias), (q, own)) in scores.iter_mut().zip(bias).zip(channels) {
-                    let mut cross = 0.0_f32;
-                    for (q, own) in q[..d].iter().zip(own) {
-                        cross += q.mul_add(*q, -own);
-                    }
-                    *score = bias + q[d] + 0.5 * cross;
-                }
-            }
+            with_lanes!(
+                lanes,
+                one_output(model, rows, sums, scores),
+                else any(model, rows, sums, scores)
+            );
         },
     );
+}
+
+/// One anchor's local model among all of them.
+struct Model<'a> {
+    shape: Shape,
+    anchor: usize,
+    bias: &'a [f32],
+    records: &'a [f32],
+}
+
+/// One output, records of S lanes.
+#[inline(always)]
+fn one_output<'r, const S: usize>(
+    model: Model<'_>,
+    rows: impl Iterator<Item = (&'r [u32], &'r [f32])>,
+    sums: &mut [f32],
+    scores: &mut [f32],
+) {
+    let Shape { anchors: m, factors: d, .. } = model.shape;
+    let (records, bias) = (model.records.as_chunks::<S>().0, model.bias[0]);
+    let cells = sums.as_chunks_mut::<S>().0.iter_mut().zip(scores);
+    for ((columns, values), (sums, score)) in rows.zip(cells) {
+        let (mut sum, mut own) = ([0.0_f32; S], [0.0_f32; S]);
+        for (&j, &x) in columns.iter().zip(values) {
+            let record = &records[j as usize * m + model.anchor];
+            for l in 0..S {
+                let term = x * record[l];
+                sum[l] += term;
+                own[l] = term.mul_add(term, own[l]);
+            }
+        }
+        *sums = sum;
+        for l in 0..S {
+            own[l] = sum[l].mul_add(sum[l], -own[l]);
+        }
+        let mut cross = 0.0_f32;
+        for own in &own[..d] {
+            cross += own;
+        }
+        *score = bias + sum[d] + 0.5 * cross;
+    }
+}
+
+/// Any number of outputs and lanes.
+#[inline(always)]
+fn any<'r>(
+    model: Model<'_>,
+    rows: impl Iterator<Item = (&'r [u32], &'r [f32])>,
+    sums: &mut [f32],
+    scores: &mut [f32],
+) {
+    let Model { shape, anchor, bias, records } = model;
+    let (stride, d) = (shape.stride, shape.factors);
+    let column = shape.anchors * stride;
+    let mut own = vec![0.0_f32; stride];
+    let cells = sums.chunks_exact_mut(stride).zip(scores.chunks_exact_mut(shape.outputs));
+    for ((columns, values), (sums, scores)) in rows.zip(cells) {
+        sums.fill(0.0);
+        own.fill(0.0);
+        for (&j, &x) in columns.iter().zip(values) {
+            let record = &records[j as usize * column + anchor * stride..][..stride];
+            for ((sum, own), r) in sums.iter_mut().zip(&mut own).zip(record) {
+                let term = x * r;
+                *sum += term;
+                *own = term.mul_add(term, *own);
+            }
+        }
+        let channels = sums.chunks_exact(d + 1).zip(own.chunks_exact(d + 1));
+        for ((score, bias), (q, own)) in scores.iter_mut().zip(bias).zip(channels) {
+            let mut cross = 0.0_f32;
+            for (q, own) in q[..d].iter().zip(own) {
+                cross += q.mul_add(*q, -own);
+            }
+            *score = bias + q[d] + 0.5 * cross;
+        }
+    }
 }

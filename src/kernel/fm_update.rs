@@ -11,7 +11,7 @@ use crate::gpu::shaders::{Shader, shader, workgroups};
 use crate::kernel::Shape;
 use crate::kernel::fm_score::{FEATURE_BLOCK, squared_norm};
 use crate::optimizer::{MomentsMut, Update};
-use crate::simd::{dispatch, vectorized};
+use crate::simd::{dispatch, vectorized, with_lanes};
 use pulp::{Simd, WithSimd};
 
 /// The shader, and its workgroups.
@@ -41,9 +41,47 @@ pub(crate) struct FmScratch {
 /// Turns the sums q and w·x of one pair into a·q and a, channel by channel.
 #[inline(always)]
 pub(crate) fn weigh_sums(factors: usize, coefficients: &[f32], sums: &mut [f32]) {
-    for (a, sums) in coefficients.iter().zip(sums.chunks_exact_mut(factors + 1)) {
+    for (c, a) in coefficients.iter().enumerate() {
+        let sums = &mut sums[c * (factors + 1)..][..=factors];
         sums[..factors].iter_mut().for_each(|q| *q *= a);
         sums[factors] = *a;
+    }
+}
+
+/// The same for a run of pairs, `[n, stride]`; `coefficients` are those of the nth, `[C]`.
+pub(crate) fn weigh_run<'c>(
+    shape: Shape,
+    coefficients: impl Fn(usize) -> &'c [f32],
+    sums: &mut [f32],
+) {
+    let lanes = if shape.outputs == 1 { shape.stride } else { 0 };
+    vectorized(
+        #[inline(always)]
+        || {
+            with_lanes!(
+                lanes,
+                weigh_lanes(shape.factors, coefficients, sums),
+                else for (n, sums) in sums.chunks_exact_mut(shape.stride).enumerate() {
+                    weigh_sums(shape.factors, coefficients(n), sums);
+                }
+            )
+        },
+    );
+}
+
+/// One output, S lanes.
+#[inline(always)]
+fn weigh_lanes<'c, const S: usize>(
+    factors: usize,
+    coefficients: impl Fn(usize) -> &'c [f32],
+    sums: &mut [f32],
+) {
+    for (n, sums) in sums.as_chunks_mut::<S>().0.iter_mut().enumerate() {
+        let a = coefficients(n)[0];
+        for q in &mut *sums {
+            *q *= a;
+        }
+        sums[factors] = a;
     }
 }
 

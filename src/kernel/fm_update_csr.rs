@@ -1,17 +1,17 @@
-//! Gradient and optimizer step of the local models, sparse rows: one column of the batch.
+//! Gradient and optimizer step of the local models, sparse rows: some columns of the batch.
 //!
 //! ∂w = Σ a·xⱼ, ∂V = Σ a·xⱼ·q − V·Σ a·xⱼ² over the pairs of the rows that have the column.
 //! Columns absent from the batch keep their values and moments (lazy, as libFM and sparse Adam).
 //!
-//! One task a column, with all anchors' records of it `[m, stride]`, their only writer; it sums
-//! the batch's rows in order. O(entries·k·C(d + 1)) and O(m·C(d + 1)) for the step.
+//! One task a run of columns, with all anchors' records of them `[m, stride]`, their only writer;
+//! it sums the batch's rows in order. O(entries·k·C(d + 1)) and O(m·C(d + 1)) for the step.
 
 use crate::gpu::shaders::{Shader, shader, workgroups};
 use crate::kernel::ROW_CHUNK;
 use crate::kernel::Shape;
 use crate::kernel::pair_list::RowChunk;
 use crate::optimizer::{MomentsMut, Update};
-use crate::simd::vectorized;
+use crate::simd::{vectorized, with_lanes};
 
 /// The shader, and its workgroups.
 pub(crate) const SHADER: Shader = shader!(
@@ -21,7 +21,7 @@ pub(crate) const SHADER: Shader = shader!(
     |sizes, step, group| { workgroups(step.n_columns as usize * group.len() * sizes.outputs) }
 );
 
-/// What a column's task reads of the batch.
+/// What a task on some columns reads of the batch.
 #[derive(Clone, Copy)]
 pub(crate) struct ColumnBatch<'a> {
     pub(crate) shape: Shape,
@@ -29,6 +29,28 @@ pub(crate) struct ColumnBatch<'a> {
     pub(crate) chunks: &'a [RowChunk],
     /// Per slot and channel a·q and a, `[n_pairs, stride]`.
     pub(crate) weighted: &'a [f32],
+}
+
+/// Some columns of a batch, and where their cells lie.
+#[derive(Clone, Copy)]
+pub(crate) struct Columns<'a> {
+    /// Column that the task's cells begin with.
+    pub(crate) first: usize,
+    /// Columns, rising.
+    pub(crate) columns: &'a [u32],
+    /// `[columns + 1]`: entries of each column, rows rising.
+    pub(crate) starts: &'a [u32],
+    pub(crate) entries: &'a [Entry],
+}
+
+impl<'a> Columns<'a> {
+    /// Place of each column among the task's cells, and its entries.
+    #[inline(always)]
+    pub(crate) fn iter(self) -> impl Iterator<Item = (usize, &'a [Entry])> {
+        self.columns.iter().zip(self.starts.windows(2)).map(move |(&j, span)| {
+            (j as usize - self.first, &self.entries[span[0] as usize..span[1] as usize])
+        })
+    }
 }
 
 /// One (row, value) of a column, as the device has it too.
@@ -46,48 +68,209 @@ pub(crate) struct ColumnScratch {
     pub(crate) own: Vec<f32>,
 }
 
-/// Steps the records of one column, `[m, stride]`.
+/// Steps the records of some columns; `records` and `moments` are `[columns, m, stride]`.
 pub(crate) fn fm_update_csr(
     batch: ColumnBatch<'_>,
-    entries: &[Entry],
+    columns: Columns<'_>,
     records: &mut [f32],
     moments: MomentsMut<'_>,
     update: Update,
     scratch: &mut ColumnScratch,
 ) {
-    let Shape { anchors: m, outputs, factors: d, stride, .. } = batch.shape;
-    let ColumnScratch { gradient, own } = scratch;
+    let Shape { anchors: m, outputs, stride, .. } = batch.shape;
+    scratch.gradient.resize(m * stride, 0.0);
+    scratch.own.resize(m * outputs, 0.0);
+    let task = Task { batch, columns, update };
+    let lanes = if outputs == 1 { stride } else { 0 };
     vectorized(
         #[inline(always)]
-        || {
-            gradient.clear();
-            gradient.resize(m * stride, 0.0);
-            own.clear();
-            own.resize(m * outputs, 0.0);
-            for entry in entries {
-                let chunk = &batch.chunks[entry.row as usize / ROW_CHUNK];
-                let squared = entry.value * entry.value;
-                for pair in &chunk.pairs[chunk.span(entry.row as usize % ROW_CHUNK)] {
-                    let weighted = &batch.weighted[pair.slot as usize * stride..][..stride];
-                    let i = pair.anchor as usize;
-                    for (g, a) in gradient[i * stride..][..stride].iter_mut().zip(weighted) {
-                        *g = entry.value.mul_add(*a, *g);
-                    }
-                    for (c, own) in own[i * outputs..][..outputs].iter_mut().enumerate() {
-                        *own = squared.mul_add(weighted[c * (d + 1) + d], *own);
-                    }
-                }
-            }
-            let anchors = gradient.chunks_exact_mut(stride).zip(records.chunks_exact(stride));
-            for ((gradient, record), own) in anchors.zip(own.chunks_exact(outputs)) {
-                let channels = gradient.chunks_exact_mut(d + 1).zip(record.chunks_exact(d + 1));
-                for ((g, v), own) in channels.zip(own) {
-                    for (g, v) in g[..d].iter_mut().zip(v) {
-                        *g = v.mul_add(-own, *g);
-                    }
-                }
-            }
-            update.apply(records, gradient, moments);
+        || match m {
+            1 => with_lanes!(
+                lanes,
+                lone(task, records, moments),
+                else any(task, records, moments, scratch)
+            ),
+            _ => with_lanes!(
+                lanes,
+                one_output(task, records, moments, scratch),
+                else any(task, records, moments, scratch)
+            ),
         },
     );
+}
+
+#[derive(Clone, Copy)]
+struct Task<'a> {
+    batch: ColumnBatch<'a>,
+    columns: Columns<'a>,
+    update: Update,
+}
+
+/// One anchor with one output, records of S lanes: the slot of a row's pair is the row.
+#[inline(always)]
+fn lone<const S: usize>(task: Task<'_>, records: &mut [f32], mut moments: MomentsMut<'_>) {
+    let Task { batch, columns, update } = task;
+    let d = batch.shape.factors;
+    let (weighted, records) = (batch.weighted.as_chunks::<S>().0, records.as_chunks_mut::<S>().0);
+    for (at, entries) in columns.iter() {
+        let (mut gradient, mut own) = ([0.0_f32; S], 0.0_f32);
+        for entry in entries {
+            add(entry.value, d, &weighted[entry.row as usize], &mut gradient, &mut own);
+        }
+        let moments = moments.part(at * S..(at + 1) * S);
+        step(d, update, &mut gradient, own, &mut records[at], moments);
+    }
+}
+
+/// Many anchors with one output each, records of S lanes.
+#[inline(always)]
+fn one_output<const S: usize>(
+    task: Task<'_>,
+    records: &mut [f32],
+    mut moments: MomentsMut<'_>,
+    scratch: &mut ColumnScratch,
+) {
+    let Task { batch, columns, update } = task;
+    let Shape { anchors: m, factors: d, .. } = batch.shape;
+    let (weighted, records) = (batch.weighted.as_chunks::<S>().0, records.as_chunks_mut::<S>().0);
+    let (gradient, own) = (scratch.gradient.as_chunks_mut::<S>().0, &mut scratch.own[..m]);
+    for (at, entries) in columns.iter() {
+        gradient.fill([0.0; S]);
+        own.fill(0.0);
+        for entry in entries {
+            let chunk = &batch.chunks[entry.row as usize / ROW_CHUNK];
+            for pair in &chunk.pairs[chunk.span(entry.row as usize % ROW_CHUNK)] {
+                let (i, weighted) = (pair.anchor as usize, &weighted[pair.slot as usize]);
+                add(entry.value, d, weighted, &mut gradient[i], &mut own[i]);
+            }
+        }
+        let cells = at * m..(at + 1) * m;
+        let mut moments = moments.part(cells.start * S..cells.end * S);
+        let anchors = gradient.iter_mut().zip(&*own).zip(&mut records[cells]);
+        for (i, ((gradient, own), record)) in anchors.enumerate() {
+            step(d, update, gradient, *own, record, moments.part(i * S..(i + 1) * S));
+        }
+    }
+}
+
+/// Adds an entry's part of Σ a·xⱼ·q, Σ a·xⱼ and Σ a·xⱼ².
+#[inline(always)]
+fn add<const S: usize>(
+    value: f32,
+    d: usize,
+    weighted: &[f32; S],
+    gradient: &mut [f32; S],
+    own: &mut f32,
+) {
+    for l in 0..S {
+        gradient[l] = value.mul_add(weighted[l], gradient[l]);
+    }
+    *own = (value * value).mul_add(weighted[d], *own);
+}
+
+/// Steps a record along the gradient that its sums make.
+#[inline(always)]
+fn step<const S: usize>(
+    d: usize,
+    update: Update,
+    gradient: &mut [f32; S],
+    own: f32,
+    record: &mut [f32; S],
+    moments: MomentsMut<'_>,
+) {
+    for l in 0..S {
+        let less = record[l].mul_add(-own, gradient[l]);
+        gradient[l] = if l < d { less } else { gradient[l] };
+    }
+    update.apply_lanes(record, gradient, moments);
+}
+
+/// Any number of outputs and lanes.
+#[inline(always)]
+fn any(
+    task: Task<'_>,
+    records: &mut [f32],
+    mut moments: MomentsMut<'_>,
+    scratch: &mut ColumnScratch,
+) {
+    let Task { batch, columns, update } = task;
+    let Shape { anchors: m, outputs, factors: d, stride, .. } = batch.shape;
+    let ColumnScratch { gradient, own } = scratch;
+    for (at, entries) in columns.iter() {
+        gradient.fill(0.0);
+        own.fill(0.0);
+        for entry in entries {
+            let chunk = &batch.chunks[entry.row as usize / ROW_CHUNK];
+            let squared = entry.value * entry.value;
+            for pair in &chunk.pairs[chunk.span(entry.row as usize % ROW_CHUNK)] {
+                let weighted = &batch.weighted[pair.slot as usize * stride..][..stride];
+                let i = pair.anchor as usize;
+                for (g, a) in gradient[i * stride..][..stride].iter_mut().zip(weighted) {
+                    *g = entry.value.mul_add(*a, *g);
+                }
+                for (c, own) in own[i * outputs..][..outputs].iter_mut().enumerate() {
+                    *own = squared.mul_add(weighted[c * (d + 1) + d], *own);
+                }
+            }
+        }
+        let cells = at * m * stride..(at + 1) * m * stride;
+        let records = &mut records[cells.clone()];
+        let anchors = gradient.chunks_exact_mut(stride).zip(records.chunks_exact(stride));
+        for ((gradient, record), own) in anchors.zip(own.chunks_exact(outputs)) {
+            let channels = gradient.chunks_exact_mut(d + 1).zip(record.chunks_exact(d + 1));
+            for ((g, v), own) in channels.zip(own) {
+                for (g, v) in g[..d].iter_mut().zip(v) {
+                    *g = v.mul_add(-own, *g);
+                }
+            }
+        }
+        update.apply(records, gradient, moments.part(cells));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Optimizer;
+    use crate::kernel::local_coding::Pair;
+
+    #[test]
+    fn known_lanes_give_the_bits_of_any() {
+        for (m, rule) in [(1, Optimizer::Adam), (1, Optimizer::AdaGrad), (3, Optimizer::Sgd)] {
+            let shape = Shape { anchors: m, features: 2, outputs: 1, factors: 5, stride: 8 };
+            let mut chunk = RowChunk::default();
+            chunk.clear();
+            for row in 0..4_u32 {
+                let anchor = row % m as u32;
+                chunk.pairs.push(Pair { anchor, slot: row, ..Pair::default() });
+                chunk.ends.push(row + 1);
+                chunk.normalizers.push(1.0);
+            }
+            let number = |i: usize| (i as f32 * 0.7).sin();
+            let weighted: Vec<f32> = (0..4 * 8).map(number).collect();
+            let batch = ColumnBatch { shape, chunks: &[chunk], weighted: &weighted };
+            let entries: Vec<Entry> =
+                (0..4).map(|row| Entry { row, value: number(row as usize + 9) }).collect();
+            let columns =
+                Columns { first: 0, columns: &[0, 1], starts: &[0, 3, 4], entries: &entries };
+            let update = Update::new(rule, 3, 0.1).with_penalty(0.01, 0.02);
+            let start: Vec<f32> = (0..2 * m * 8).map(|i| number(i + 50)).collect();
+            let run = |known: bool| {
+                let (mut records, mut scratch) = (start.clone(), ColumnScratch::default());
+                let mut moments = crate::optimizer::Moments::new(rule, start.len());
+                if known {
+                    let moments = moments.view();
+                    fm_update_csr(batch, columns, &mut records, moments, update, &mut scratch);
+                } else {
+                    scratch.gradient.resize(m * 8, 0.0);
+                    scratch.own.resize(m, 0.0);
+                    let task = Task { batch, columns, update };
+                    any(task, &mut records, moments.view(), &mut scratch);
+                }
+                let live = records.chunks_exact(8).flat_map(|record| &record[..6]);
+                live.map(|v| v.to_bits()).collect::<Vec<_>>()
+            };
+            assert_eq!(run(true), run(false), "{m} anchors, {rule:?}");
+        }
+    }
 }

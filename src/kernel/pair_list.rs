@@ -61,6 +61,7 @@ impl RowChunk {
     }
 
     /// Indices of the pairs of row `r`.
+    #[inline(always)]
     pub(crate) fn span(&self, r: usize) -> std::ops::Range<usize> {
         self.ends[r] as usize..self.ends[r + 1] as usize
     }
@@ -108,6 +109,7 @@ impl PairList {
     }
 
     /// The chunk of a slot's row, and the pair's index in it.
+    #[inline(always)]
     pub(crate) fn origin(&self, slot: usize) -> (usize, usize) {
         (self.rows[slot] as usize / ROW_CHUNK, self.origins[slot] as usize)
     }

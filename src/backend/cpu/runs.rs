@@ -10,6 +10,9 @@ use crate::kernel::pair_list::PairList;
 /// Most pairs of one task.
 const RUN_PAIRS: usize = 128;
 
+/// Tasks on columns for each thread, so that one with long columns holds up no other.
+const TASKS_A_THREAD: usize = 4;
+
 /// Consecutive slots of one anchor, with their cells.
 pub(crate) struct Run<'a> {
     pub(crate) anchor: usize,
@@ -41,6 +44,28 @@ pub(crate) fn runs<'a>(
     runs
 }
 
+/// Some of the columns that occur in a batch, and their part of all columns.
+pub(crate) struct Span {
+    /// Which of the present columns.
+    pub(crate) slots: Range<usize>,
+    /// The columns, and those before them that are absent.
+    pub(crate) columns: Range<usize>,
+}
+
+/// Cuts the present columns into tasks; each is stepped alone, so any cut gives the same bits.
+pub(crate) fn spans(columns: &[u32], parallel: bool) -> impl Iterator<Item = Span> {
+    let threads = if parallel { rayon::current_num_threads() } else { 1 };
+    let tasks = if threads > 1 { TASKS_A_THREAD * threads } else { 1 };
+    let at_once = columns.len().div_ceil(tasks).max(1);
+    let mut end = 0;
+    columns.chunks(at_once).enumerate().map(move |(task, chunk)| {
+        let first = end;
+        end = chunk[chunk.len() - 1] as usize + 1;
+        let slots = task * at_once..task * at_once + chunk.len();
+        Span { slots, columns: first..end }
+    })
+}
+
 /// Runs every task, over threads where that pays; each thread reuses its scratch.
 pub(crate) fn run_tasks<T: Send, S: Default>(
     tasks: Vec<T>,
@@ -52,5 +77,24 @@ pub(crate) fn run_tasks<T: Send, S: Default>(
     } else {
         let mut scratch = S::default();
         tasks.into_iter().for_each(|task| run(&mut scratch, task));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_hold_every_present_column_once_and_no_gap() {
+        let columns: Vec<u32> = (0..100).map(|slot| slot * slot).collect();
+        for parallel in [false, true] {
+            let (mut slot, mut column) = (0, 0);
+            for span in spans(&columns, parallel) {
+                assert_eq!((span.slots.start, span.columns.start), (slot, column));
+                (slot, column) = (span.slots.end, span.columns.end);
+                assert_eq!(columns[slot - 1] as usize, column - 1);
+            }
+            assert_eq!(slot, columns.len());
+        }
     }
 }

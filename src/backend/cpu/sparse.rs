@@ -7,22 +7,20 @@ use crate::config::TrainConfig;
 use crate::data::Features;
 use crate::kernel::Shape;
 use crate::kernel::anchor_distance_csr::{ColumnAnchors, anchor_distance_csr};
-use crate::kernel::anchor_update_csr::{AnchorColumn, anchor_update_csr};
+use crate::kernel::anchor_update_csr::{AnchorColumns, Pulled, anchor_update_csr};
 use crate::kernel::fm_score_csr::fm_score_csr;
-use crate::kernel::fm_update_csr::{ColumnBatch, ColumnScratch, fm_update_csr};
+use crate::kernel::fm_update_csr::{ColumnBatch, ColumnScratch, Columns, fm_update_csr};
 use crate::math::exp;
 use crate::model::Parameters;
-use crate::optimizer::{Moments, scattered};
+use crate::optimizer::{Moments, take};
 
 use super::heads::Heads;
 use super::records::{self, Logical};
-use super::runs::{Run, run_tasks};
+use super::runs::{Run, Span, run_tasks, spans};
 use super::{Step, Store};
 
 /// Records are many and read one at a time: they are padded less than those of dense rows.
 const RECORD_LANES: usize = 4;
-/// Columns of one task.
-const COLUMNS: usize = 16;
 
 /// See the module.
 pub(crate) struct Sparse {
@@ -44,6 +42,8 @@ pub(crate) struct Sparse {
     metric_moments: Moments,
     /// Σⱼ eⱼtᵢⱼ²zᵢⱼ² `[m]`.
     base: Vec<f64>,
+    /// What each present column moved of it `[present, m]`.
+    base_changes: Vec<f64>,
 }
 
 impl Sparse {
@@ -55,16 +55,6 @@ impl Sparse {
             base: &self.base,
         }
     }
-}
-
-/// Tasks bundled so that a thread takes several at a time.
-fn in_groups<T>(tasks: Vec<T>) -> Vec<Vec<T>> {
-    let mut groups = Vec::with_capacity(tasks.len() / COLUMNS + 1);
-    let mut tasks = tasks.into_iter().peekable();
-    while tasks.peek().is_some() {
-        groups.push(tasks.by_ref().take(COLUMNS).collect());
-    }
-    groups
 }
 
 impl Store for Sparse {
@@ -93,6 +83,7 @@ impl Store for Sparse {
             metric_moments: moments(p, learn.metric),
             log_metric,
             base: Vec::new(),
+            base_changes: Vec::new(),
         };
         store.refresh();
         store
@@ -134,64 +125,55 @@ impl Store for Sparse {
     fn update_models(&mut self, step: &Step<'_>) {
         let shape = self.shape;
         let update = self.heads.fm_rates(step.rates);
-        let columns = self.batch.columns();
         let width = shape.anchors * shape.stride;
-        let moments = self.record_moments.scattered(width, columns);
-        let tasks: Vec<_> = scattered(&mut self.records, width, columns)
-            .into_iter()
-            .zip(moments)
-            .enumerate()
-            .collect();
+        let (mut records, mut moments) = (self.records.as_mut_slice(), self.record_moments.view());
+        let mut tasks = Vec::new();
+        for Span { slots, columns } in spans(self.batch.columns(), step.parallel) {
+            let len = columns.len() * width;
+            let part = self.batch.part(slots, columns.start);
+            tasks.push((part, take(&mut records, len), moments.take(len)));
+        }
         let batch = ColumnBatch { shape, chunks: step.chunks, weighted: step.weighted };
-        run_tasks(in_groups(tasks), step.parallel, |scratch: &mut ColumnScratch, group| {
-            for (slot, (records, moments)) in group {
-                let entries = self.batch.entries(slot);
-                fm_update_csr(batch, entries, records, moments, update, scratch);
-            }
-        });
+        let run = |scratch: &mut ColumnScratch,
+                   (columns, records, moments): (Columns<'_>, _, _)| {
+            fm_update_csr(batch, columns, records, moments, update, scratch);
+        };
+        run_tasks(tasks, step.parallel, run);
     }
 
     fn update_anchors(&mut self, step: &Step<'_>) {
         let (shape, rates) = (self.shape, self.heads.anchor_rates(step.rates));
-        let (m, width, columns) = (shape.anchors, shape.anchor_stride(), self.batch.columns());
+        let (m, width) = (shape.anchors, shape.anchor_stride());
         let kappas: Vec<f32> = step.pulls.iter().map(|pull| pull.kappa).collect();
         let totals: Vec<f32> = (0..m).map(|i| kappas[step.pairs.span(i)].iter().sum()).collect();
-        let mut base_changes = vec![0.0; columns.len() * m];
-        let mut scales = self.scales.as_mut().map(|t| scattered(t, width, columns).into_iter());
-        let mut tasks = Vec::with_capacity(columns.len());
-        let chunks = scattered(&mut self.anchors, width, columns)
-            .into_iter()
-            .zip(self.anchor_moments.scattered(width, columns))
-            .zip(self.scale_moments.scattered(width, columns))
-            .zip(scattered(&mut self.log_metric, 1, columns))
-            .zip(scattered(&mut self.metric, 1, columns))
-            .zip(self.metric_moments.scattered(1, columns))
-            .zip(base_changes.chunks_exact_mut(m));
-        for (
-            slot,
-            ((((((anchors, anchor_moments), scale_moments), tau), e), metric_moments), base),
-        ) in chunks.enumerate()
-        {
-            let column = AnchorColumn {
-                anchors,
-                anchor_moments: anchor_moments.shortened(m),
-                scales: scales.as_mut().and_then(Iterator::next),
-                scale_moments: scale_moments.shortened(m),
-                log_metric: &mut tau[0],
-                metric: &mut e[0],
-                metric_moments,
-                base,
+        self.base_changes.resize(self.batch.columns().len() * m, 0.0);
+        let mut base_changes = self.base_changes.as_mut_slice();
+        let (mut anchors, mut scales) = (self.anchors.as_mut_slice(), self.scales.as_deref_mut());
+        let (mut log_metric, mut metric) = (&mut self.log_metric[..], &mut self.metric[..]);
+        let mut anchor_moments = self.anchor_moments.view();
+        let mut scale_moments = self.scale_moments.view();
+        let mut metric_moments = self.metric_moments.view();
+        let mut tasks = Vec::new();
+        for Span { slots, columns } in spans(self.batch.columns(), step.parallel) {
+            let (n, len) = (columns.len(), columns.len() * width);
+            let cells = AnchorColumns {
+                anchors: take(&mut anchors, len),
+                anchor_moments: anchor_moments.take(len),
+                scales: scales.as_mut().map(|t| take(t, len)),
+                scale_moments: scale_moments.take(len),
+                log_metric: take(&mut log_metric, n),
+                metric: take(&mut metric, n),
+                metric_moments: metric_moments.take(n),
+                base: take(&mut base_changes, slots.len() * m),
             };
-            tasks.push((slot, column));
+            tasks.push((self.batch.part(slots, columns.start), cells));
         }
         let batch = ColumnBatch { shape, chunks: step.chunks, weighted: step.weighted };
-        run_tasks(in_groups(tasks), step.parallel, |scratch: &mut ColumnScratch, group| {
-            for (slot, column) in group {
-                let entries = self.batch.entries(slot);
-                anchor_update_csr(batch, entries, &kappas, &totals, column, rates, scratch);
-            }
+        let pulled = Pulled { kappas: &kappas, totals: &totals };
+        run_tasks(tasks, step.parallel, |scratch: &mut ColumnScratch, (columns, cells)| {
+            anchor_update_csr(batch, columns, pulled, cells, rates, scratch);
         });
-        for changes in base_changes.chunks_exact(m) {
+        for changes in self.base_changes.chunks_exact(m) {
             self.base.iter_mut().zip(changes).for_each(|(base, change)| *base += change);
         }
     }

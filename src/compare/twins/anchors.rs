@@ -1,14 +1,14 @@
 //! Twins of `anchor_update`, `anchor_update_csr`, `metric_update` and `metric_update_csr`.
 
 use super::heads::pulls;
-use super::models::{column_entries, slotted_rows};
+use super::models::{OneColumn, slotted_rows};
 use super::rule::{State, stepped};
 use super::view::{View, wide};
 use crate::compare::Checked;
 use crate::config::Learn;
 use crate::kernel::ROW_CHUNK;
 use crate::kernel::anchor_update::{AnchorRates, AnchorRow, AnchorScratch, anchor_update};
-use crate::kernel::anchor_update_csr::{AnchorColumn, anchor_update_csr};
+use crate::kernel::anchor_update_csr::{AnchorColumns, Pulled, anchor_update_csr};
 use crate::kernel::fm_update_csr::{ColumnBatch, ColumnScratch, Entry};
 use crate::kernel::metric_update::metric_update;
 use crate::math::exp;
@@ -118,6 +118,7 @@ pub(super) fn sparse(view: &View<'_>) -> Vec<Checked> {
         pulls(view, view.trace.sizes.most_pairs()).iter().map(|pull| pull.kappa).collect();
     let totals = &view.before::<f32>("kappa_totals")[..m];
     let batch = ColumnBatch { shape, chunks: &chunks, weighted: &[] };
+    let pulled = Pulled { kappas: &kappas, totals };
     let before = Sides::new(view, false, m, width);
     let mut expected = Sides::new(view, false, m, width);
     // The metric is stepped by a kernel of its own here.
@@ -127,23 +128,23 @@ pub(super) fn sparse(view: &View<'_>) -> Vec<Checked> {
     let mut parts = Vec::new();
     for (column, entries) in view.columns() {
         present[column] = true;
-        let entries = column_entries(entries);
+        let one = OneColumn::new(column, entries);
         let mut e = view.before::<f32>("metric")[p + column];
         let (z, z_moments) = chunk(&mut expected.z, column, width);
         let (t, t_moments) = chunk(&mut expected.t, column, width);
-        let cells = AnchorColumn {
+        let cells = AnchorColumns {
             anchors: z,
-            anchor_moments: z_moments.shortened(m),
+            anchor_moments: z_moments,
             scales: view.trace.sizes.has_scales.then_some(t),
-            scale_moments: t_moments.shortened(m),
-            log_metric: &mut 0.0,
-            metric: &mut e,
+            scale_moments: t_moments,
+            log_metric: &mut [0.0],
+            metric: std::slice::from_mut(&mut e),
             metric_moments: MomentsMut::default(),
             base: &mut vec![0.0; m],
         };
         let rates = rates(view, learn);
-        anchor_update_csr(batch, &entries, &kappas, totals, cells, rates, &mut scratch);
-        parts.extend(metric_parts(view, column, &before, &batch, &entries, &kappas));
+        anchor_update_csr(batch, one.columns(), pulled, cells, rates, &mut scratch);
+        parts.extend(metric_parts(view, column, &before, &batch, &one.entries, &kappas));
     }
     let found = Sides::new(view, true, m, width);
     let live = |at: usize| at % width < m && present[at / width];
@@ -159,12 +160,10 @@ pub(super) fn sparse(view: &View<'_>) -> Vec<Checked> {
 /// The cells of one column.
 fn chunk(state: &mut State, column: usize, width: usize) -> (&mut [f32], MomentsMut<'_>) {
     let (theta, moments) = state.parts();
-    let of = |cells: usize| if cells == 0 { 0..0 } else { column * width..(column + 1) * width };
-    let (first, second) = (of(moments.first.len()), of(moments.second.len()));
-    let span = of(theta.len());
-    let moments =
-        MomentsMut { first: &mut moments.first[first], second: &mut moments.second[second] };
-    (&mut theta[span], moments)
+    let span = column * width..(column + 1) * width;
+    // No scales, no cells.
+    let cells = if theta.is_empty() { 0..0 } else { span.clone() };
+    (&mut theta[cells], moments.into_part(span))
 }
 
 /// et²B of each anchor, B = Σ κ(x − z)², in f64: the CPU kernel keeps only their sum.

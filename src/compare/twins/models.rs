@@ -6,11 +6,10 @@ use crate::compare::Checked;
 use crate::config::Optimizer;
 use crate::kernel::fm_score::{FEATURE_BLOCK, squares_len};
 use crate::kernel::fm_update::{FmBlock, FmScratch, fm_update, weigh_sums};
-use crate::kernel::fm_update_csr::{ColumnBatch, ColumnScratch, Entry, fm_update_csr};
+use crate::kernel::fm_update_csr::{ColumnBatch, ColumnScratch, Columns, Entry, fm_update_csr};
 use crate::kernel::local_coding::Pair;
 use crate::kernel::pair_list::RowChunk;
 use crate::kernel::{ROW_CHUNK, Shape};
-use crate::optimizer::MomentsMut;
 
 /// How records and sums lie on the device and on the CPU: the same but for the lanes of a channel.
 #[derive(Clone, Copy)]
@@ -111,7 +110,7 @@ pub(super) fn sparse(view: &View<'_>) -> Vec<Checked> {
     let (chunks, weighted) = (slotted_rows(view, view.group_slots().start as u32), weighted(view));
     let before = state(view, false);
     let mut expected = before.clone();
-    let (records, moments) = expected.parts();
+    let (records, mut moments) = expected.parts();
     let width = m * shape.stride;
     let mut present = vec![false; shape.features];
     let mut scratch = ColumnScratch::default();
@@ -119,24 +118,36 @@ pub(super) fn sparse(view: &View<'_>) -> Vec<Checked> {
     for (column, entries) in view.columns() {
         present[column] = true;
         let span = column * width..(column + 1) * width;
-        let part = |moments: &mut [f32]| match moments.is_empty() {
-            true => 0..0,
-            false => span.clone(),
-        };
-        let (first, second) = (part(moments.first), part(moments.second));
-        let moments =
-            MomentsMut { first: &mut moments.first[first], second: &mut moments.second[second] };
-        let records = &mut records[span.clone()];
-        let entries = column_entries(entries);
-        fm_update_csr(batch, &entries, records, moments, view.model_rule(), &mut scratch);
+        let (records, moments) = (&mut records[span.clone()], moments.part(span));
+        let column = OneColumn::new(column, entries);
+        let columns = column.columns();
+        fm_update_csr(batch, columns, records, moments, view.model_rule(), &mut scratch);
     }
     checked(view, &before, &expected, |record| present[record / m] && in_group(view, record % m))
 }
 
-/// A column's entries, as the CPU reads them.
-pub(super) fn column_entries(entries: &[[u32; 2]]) -> Vec<Entry> {
-    let entry = |&[row, bits]: &[u32; 2]| Entry { row, value: f32::from_bits(bits) };
-    entries.iter().map(entry).collect()
+/// A column as the CPU's tasks read it.
+pub(super) struct OneColumn {
+    column: [u32; 1],
+    starts: [u32; 2],
+    pub(super) entries: Vec<Entry>,
+}
+
+impl OneColumn {
+    pub(super) fn new(column: usize, entries: &[[u32; 2]]) -> Self {
+        let entry = |&[row, bits]: &[u32; 2]| Entry { row, value: f32::from_bits(bits) };
+        Self {
+            column: [column as u32],
+            starts: [0, entries.len() as u32],
+            entries: entries.iter().map(entry).collect(),
+        }
+    }
+
+    /// The column, its cells alone.
+    pub(super) fn columns(&self) -> Columns<'_> {
+        let Self { column, starts, entries } = self;
+        Columns { first: column[0] as usize, columns: column, starts, entries }
+    }
 }
 
 fn in_group(view: &View<'_>, anchor: usize) -> bool {
