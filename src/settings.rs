@@ -98,7 +98,8 @@ pub struct Settings {
     #[arg(long, value_name = "X", help_heading = "Training", value_parser = number)]
     pub label_smoothing: Option<f64>,
     /// Probability of each anchor to be hidden from a row in a training step, 0 to below 1: dropout
-    /// (Srivastava et al. 2014) on the anchors. Scoring sees them all [default: 0]
+    /// (Srivastava et al. 2014) on the anchors. A row that would lose all keeps all; scoring and the
+    /// losses of validation see all, the training loss of an epoch does not [default: 0]
     #[arg(long, value_name = "Q", help_heading = "Training", value_parser = number)]
     pub anchor_dropout: Option<f64>,
     /// Decay of linear weights and factors beside the gradient, as AdamW's, 0 or more [default: 0]

@@ -1,7 +1,7 @@
 //! The CPU backend: the kernels in order, spread over threads by rayon.
 //!
-//! Work is cut into tasks by the data alone, each the only writer of its outputs, so the bits do
-//! not depend on the number of threads.
+//! Work is cut into tasks by the data alone, or where no sum crosses the cut (the columns of sparse
+//! rows), each the only writer of its outputs: the bits do not depend on the number of threads.
 
 pub(crate) mod coded;
 mod dense;
@@ -143,7 +143,7 @@ impl<'a, S: Store> Cpu<'a, S> {
     fn pair_up(&mut self, rows: usize, dropout: AnchorDropout, parallel: bool) {
         let coded = self.chunks.iter().map(RowChunk::n_rows).sum::<usize>();
         // Every row of a lone anchor is coded alike.
-        if self.store.shape().anchors > 1 || coded != rows {
+        if self.store.shape().anchors > 1 || coded != rows || rows == 0 {
             self.code(rows, dropout, parallel);
             self.pairs.fill(self.store.shape().anchors, &mut self.chunks);
         }

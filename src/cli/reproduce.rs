@@ -53,6 +53,7 @@ struct Header {
 /// Runs the command.
 pub(crate) fn run(args: &ReproduceArgs) -> Result<()> {
     let mut found = Folders::new(args.data.as_deref()).find(&args.sets)?;
+    check_runs(args, &found)?;
     check_output(args)?;
     let compute = args.run.start(llfm::backend::Placement::Auto, args.talk.quiet)?;
     let signals = Signals::install()?;
@@ -72,6 +73,14 @@ pub(crate) fn run(args: &ReproduceArgs) -> Result<()> {
     let console = Console::new(true);
     let job = Job { args, compute, signals, machine: &machine, published: &published, console };
     job.run(&found, journal, records)
+}
+
+/// Refuses a number of runs for a set that is not trained on.
+fn check_runs(args: &ReproduceArgs, found: &[Found]) -> Result<()> {
+    let stray = args.runs.named().find(|name| found.iter().all(|one| one.set.name != *name));
+    stray.map_or(Ok(()), |name| {
+        Err(Error::Usage(format!("--runs: {name} is not among the sets to train on")))
+    })
 }
 
 /// Refuses to mix results with others, or to replace them unasked.

@@ -51,7 +51,8 @@ pub(crate) fn run(args: &SearchArgs) -> Result<()> {
         }),
     );
     let total = plan.points.len();
-    let again = |trial: &Trial| record::is_tried_again(trial, total);
+    // A trial that comes back would change who survived the rungs that are done.
+    let again = |trial: &Trial| halving.is_none() && record::is_tried_again(trial, total);
     let (journal, done) = open_journal(journal.as_deref(), &header, &args.tuning, again)?;
     let mut record = Record::new(args, journal, done, total);
     record.take_shards(&header)?;

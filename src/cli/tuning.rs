@@ -53,8 +53,8 @@ pub(crate) struct TuningArgs {
     /// Name of the files to write: NAME.jsonl, which --resume reads, and NAME.csv
     #[arg(long, value_name = "NAME", help_heading = "Tuning", value_hint = ValueHint::FilePath)]
     pub(crate) output: Option<PathBuf>,
-    /// Go on with a run that ended early: what NAME.jsonl has is not done again, but for trials that
-    /// failed, as for lack of memory
+    /// Go on with a run that ended early: what NAME.jsonl has is not done again, but for trials of a
+    /// search that failed, as for lack of memory
     #[arg(long, requires = "output", conflicts_with = "force", help_heading = "Tuning")]
     pub(crate) resume: bool,
     /// Replace output files that exist

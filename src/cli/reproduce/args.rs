@@ -66,9 +66,9 @@ pub(super) struct Runs {
 }
 
 impl Runs {
-    /// Runs of a set that has no number of its own.
-    pub(super) fn all(&self) -> u64 {
-        self.all
+    /// The sets that have a number of their own.
+    pub(super) fn named(&self) -> impl Iterator<Item = &'static str> {
+        self.of.iter().map(|(name, _)| *name)
     }
 
     /// Runs of a set.
@@ -78,7 +78,8 @@ impl Runs {
 }
 
 fn parse_runs(text: &str) -> Result<Runs, String> {
-    let mut runs = Runs { all: 5, of: Vec::new() };
+    let (mut runs, mut all_told) = (Runs { all: 5, of: Vec::new() }, false);
+    let twice = |what: &str| format!("two numbers for {what}: leave one out");
     for part in text.split(',') {
         let (set, number) =
             part.split_once('=').map_or((None, part), |(set, number)| (Some(set), number));
@@ -87,9 +88,13 @@ fn parse_runs(text: &str) -> Result<Runs, String> {
             format!("expected a number from 1 to 1000, or SET=N as in mnist=2, found `{part}`")
         })?;
         match set {
+            None if std::mem::replace(&mut all_told, true) => return Err(twice("all sets")),
             None => runs.all = number,
             Some(set) => {
                 let set = Set::named(set).map_err(|error| error.to_string())?;
+                if runs.of.iter().any(|(name, _)| *name == set.name) {
+                    return Err(twice(set.name));
+                }
                 runs.of.push((set.name, number));
             }
         }
@@ -126,7 +131,7 @@ mod tests {
     fn runs_are_a_number_for_all_sets_and_numbers_for_some() {
         let runs = parse_runs("3,MNIST=1,movielens-100k=2").expect("runs");
         let of = ["banana", "mnist", "movielens"].map(|set| runs.of(set));
-        assert_eq!((runs.all(), of), (3, [3, 1, 2]));
+        assert_eq!(of, [3, 1, 2]);
         assert_eq!(parse_runs("covtype=4").map(|runs| runs.of("letter")), Ok(5));
     }
 
@@ -137,6 +142,8 @@ mod tests {
             ("1001", "1 to 1000"),
             ("mnist", "`mnist`"),
             ("mnst=2", "`mnst`"),
+            ("5,3", "all sets"),
+            ("mnist=1,mnist=2", "for mnist"),
             ("", "``"),
         ] {
             let message = parse_runs(text).expect_err(text);
