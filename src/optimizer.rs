@@ -93,6 +93,7 @@ impl Update {
         gradient: &[f32; S],
         moments: MomentsMut<'_>,
     ) {
+        let MomentsMut { first, second } = moments;
         let mut t = *theta;
         match self.rule {
             Optimizer::Sgd => {
@@ -101,19 +102,19 @@ impl Update {
                 }
             }
             Optimizer::AdaGrad => {
-                let mut sum = lanes::<S>(moments.second);
+                let mut sum = lanes::<S>(second);
                 for l in 0..S {
                     self.adagrad(&mut t[l], gradient[l], &mut sum[l]);
                 }
-                moments.second.copy_from_slice(&sum);
+                second.copy_from_slice(&sum);
             }
             Optimizer::Adam => {
-                let (mut m, mut v) = (lanes::<S>(moments.first), lanes::<S>(moments.second));
+                let (mut m, mut v) = (lanes::<S>(first), lanes::<S>(second));
                 for l in 0..S {
                     self.adam(&mut t[l], gradient[l], &mut m[l], &mut v[l]);
                 }
-                moments.first.copy_from_slice(&m);
-                moments.second.copy_from_slice(&v);
+                first.copy_from_slice(&m);
+                second.copy_from_slice(&v);
             }
         }
         *theta = t;

@@ -38,6 +38,7 @@ pub(crate) fn fm_score_csr<'r>(
 }
 
 /// One anchor's local model among all of them.
+#[derive(Clone, Copy)]
 struct Model<'a> {
     shape: Shape,
     anchor: usize,

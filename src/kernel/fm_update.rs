@@ -64,7 +64,7 @@ pub(crate) fn weigh_run<'c>(
                 else for (n, sums) in sums.chunks_exact_mut(shape.stride).enumerate() {
                     weigh_sums(shape.factors, coefficients(n), sums);
                 }
-            )
+            );
         },
     );
 }
