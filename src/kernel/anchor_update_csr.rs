@@ -67,8 +67,8 @@ pub(crate) fn anchor_update_csr(
     vectorized(
         #[inline(always)]
         || {
-            let mut bases = std::mem::take(&mut cells.base).chunks_exact_mut(m);
-            for (at, entries) in columns.iter() {
+            let bases = std::mem::take(&mut cells.base).chunks_exact_mut(m);
+            for ((at, entries), base) in columns.iter().zip(bases) {
                 column_moments(batch, entries, pulled.kappas, scratch);
                 let span = at * width..at * width + m;
                 let column = Column {
@@ -79,7 +79,7 @@ pub(crate) fn anchor_update_csr(
                     log_metric: &mut cells.log_metric[at],
                     metric: &mut cells.metric[at],
                     metric_moments: cells.metric_moments.part(at..at + 1),
-                    base: bases.next().unwrap_or_default(),
+                    base,
                 };
                 step_column(column, pulled.totals, rates, scratch);
             }

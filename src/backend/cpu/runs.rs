@@ -55,7 +55,10 @@ pub(crate) struct Span {
 /// Cuts the present columns into tasks; each is stepped alone, so any cut gives the same bits.
 pub(crate) fn spans(columns: &[u32], parallel: bool) -> impl Iterator<Item = Span> {
     let threads = if parallel { rayon::current_num_threads() } else { 1 };
-    let tasks = if threads > 1 { TASKS_A_THREAD * threads } else { 1 };
+    cut(columns, if threads > 1 { TASKS_A_THREAD * threads } else { 1 })
+}
+
+fn cut(columns: &[u32], tasks: usize) -> impl Iterator<Item = Span> {
     let at_once = columns.len().div_ceil(tasks).max(1);
     let mut end = 0;
     columns.chunks(at_once).enumerate().map(move |(task, chunk)| {
@@ -87,9 +90,11 @@ mod tests {
     #[test]
     fn spans_hold_every_present_column_once_and_no_gap() {
         let columns: Vec<u32> = (0..100).map(|slot| slot * slot).collect();
-        for parallel in [false, true] {
+        assert_eq!(cut(&[], 3).count(), 0);
+        for (tasks, found) in [(1, 1), (3, 3), (8, 8), (200, 100)] {
+            assert_eq!(cut(&columns, tasks).count(), found);
             let (mut slot, mut column) = (0, 0);
-            for span in spans(&columns, parallel) {
+            for span in cut(&columns, tasks) {
                 assert_eq!((span.slots.start, span.columns.start), (slot, column));
                 (slot, column) = (span.slots.end, span.columns.end);
                 assert_eq!(columns[slot - 1] as usize, column - 1);
