@@ -6,6 +6,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::Csr;
+use super::chunks::Chunks;
 use super::fill::Fills;
 use super::hash::{self, RowBuilder};
 use super::raw::{Cells, RawRows};
@@ -28,16 +29,18 @@ pub(crate) struct Encoder {
 impl Encoder {
     /// Takes the levels from the training rows, and what to put in missing numeric cells from
     /// `fills`.
-    pub(crate) fn fit(train: &RawRows, fills: Fills) -> Self {
-        if let Some(bits) = train.schema.hash_bits() {
-            return Self::hashing(train.schema.clone(), bits, fills);
+    pub(crate) fn fit(train: &dyn Chunks, fills: Fills) -> Result<Self> {
+        let schema = train.schema();
+        if let Some(bits) = schema.hash_bits() {
+            return Ok(Self::hashing(schema.clone(), bits, fills));
         }
-        let (Schema::Table(table), Cells::Table(cells)) = (&train.schema, &train.cells) else {
-            let n_features = train.n_columns();
+        let Schema::Table(table) = schema else {
+            let n_features = schema.n_columns();
             let (first, missing_level) = (Vec::new(), Vec::new());
-            let schema = train.schema.clone();
-            return Self { schema, first, missing_level, fills, n_features };
+            let schema = schema.clone();
+            return Ok(Self { schema, first, missing_level, fills, n_features });
         };
+        let mut used = used_levels(train, table)?.into_iter();
         let mut encoder = Self {
             schema: Schema::Table(TableSchema::default()),
             first: Vec::with_capacity(table.columns.len()),
@@ -46,16 +49,17 @@ impl Encoder {
             n_features: 0,
         };
         let mut columns = Vec::with_capacity(table.columns.len());
-        for (j, column) in table.columns.iter().enumerate() {
+        for column in &table.columns {
             encoder.first.push(encoder.n_features);
             let mut missing_level = false;
             let (kind, width) = match &column.kind {
                 ColumnKind::Numeric => (ColumnKind::Numeric, 1),
                 ColumnKind::Categorical { levels } => {
-                    let (levels, missing) = used_levels(levels, cells.column(j).iter().copied());
-                    missing_level = missing;
+                    let used = used.next().unwrap_or_default();
+                    missing_level = used.missing;
+                    let levels = used.levels(levels);
                     // One more for words training does not have.
-                    let width = levels.len() + usize::from(missing) + 1;
+                    let width = levels.len() + usize::from(missing_level) + 1;
                     (ColumnKind::Categorical { levels }, width)
                 }
             };
@@ -64,7 +68,7 @@ impl Encoder {
             columns.push(Column { name: column.name.clone(), kind });
         }
         encoder.schema = Schema::Table(TableSchema { columns, ..table.clone() });
-        encoder
+        Ok(encoder)
     }
 
     /// What hashes needs no levels.
@@ -80,19 +84,13 @@ impl Encoder {
         Self { schema, first, missing_level, fills, n_features: 1 << bits }
     }
 
-    /// The rows with their features hashed, and how many missing cells were filled; `None` where
-    /// nothing is hashed.
-    ///
-    /// # Errors
-    /// Rows whose columns are not those of training.
-    pub(crate) fn hash(&self, rows: &RawRows, place: &Path) -> Result<Option<(RawRows, u64)>> {
-        let Some(bits) = self.schema.hash_bits() else {
-            return Ok(None);
-        };
-        let steps = self.steps(rows, place)?;
+    /// The rows with their features hashed by [`Encoder::steps`], and how many missing cells were
+    /// filled; `None` where nothing is hashed.
+    pub(crate) fn hash(&self, rows: &RawRows, steps: &[Step]) -> Option<(RawRows, u64)> {
+        let bits = self.schema.hash_bits()?;
         let numbered = matches!(rows.cells, Cells::Sparse(_));
         let mut builder = RowBuilder::new(bits);
-        let met = visit(rows, &steps, |i, j, value| {
+        let met = visit(rows, steps, |i, j, value| {
             #[expect(clippy::cast_possible_truncation, reason = "at most 2^30 features")]
             let column = if numbered { hash::index(j, bits) } else { j as u32 };
             builder.push(i, column, value);
@@ -104,7 +102,7 @@ impl Encoder {
             weights: None,
             first_missing: None,
         };
-        Ok(Some((hashed, met.missing)))
+        Some((hashed, met.missing))
     }
 
     /// Whether the parts fit each other, as they may not in a forged model file.
@@ -314,28 +312,62 @@ pub(crate) fn visit(
     met
 }
 
-/// The levels that occur, by size if all are numbers, else as text; and whether a cell is missing.
-fn used_levels(levels: &Levels, cells: impl Iterator<Item = f32>) -> (Levels, bool) {
-    let mut used = vec![false; levels.len()];
-    let mut missing = false;
-    for cell in cells {
+/// What occurs in a categorical column.
+#[derive(Debug, Default, Clone)]
+struct Used {
+    /// Per code.
+    codes: Vec<bool>,
+    missing: bool,
+}
+
+impl Used {
+    fn add(&mut self, cell: f32) {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a code")]
-        match used.get_mut(cell as usize) {
-            _ if cell.is_nan() => missing = true,
+        match self.codes.get_mut(cell as usize) {
+            _ if cell.is_nan() => self.missing = true,
             Some(used) => *used = true,
             None => {}
         }
     }
-    let occurring = levels.as_slice().iter().zip(used).filter(|(_, used)| *used);
-    let mut words: Vec<(f64, String)> =
-        occurring.map(|(word, _)| (word.parse().unwrap_or(f64::NAN), word.clone())).collect();
-    if words.iter().all(|(value, _)| value.is_finite()) {
-        words.sort_by(|a, b| a.0.total_cmp(&b.0).then_with(|| a.1.cmp(&b.1)));
-    } else {
-        words.sort_by(|a, b| a.1.cmp(&b.1));
+
+    /// The levels that occur, by size if all are numbers, else as text.
+    fn levels(self, levels: &Levels) -> Levels {
+        let occurring = levels.as_slice().iter().zip(self.codes).filter(|(_, used)| *used);
+        let mut words: Vec<(f64, String)> =
+            occurring.map(|(word, _)| (word.parse().unwrap_or(f64::NAN), word.clone())).collect();
+        if words.iter().all(|(value, _)| value.is_finite()) {
+            words.sort_by(|a, b| a.0.total_cmp(&b.0).then_with(|| a.1.cmp(&b.1)));
+        } else {
+            words.sort_by(|a, b| a.1.cmp(&b.1));
+        }
+        Levels::from(words.into_iter().map(|(_, word)| word).collect::<Vec<_>>())
     }
-    let words: Vec<String> = words.into_iter().map(|(_, word)| word).collect();
-    (Levels::from(words), missing)
+}
+
+/// What occurs in each categorical column.
+fn used_levels(train: &dyn Chunks, table: &TableSchema) -> Result<Vec<Used>> {
+    let mut used = Vec::new();
+    let mut columns = Vec::new();
+    for (j, column) in table.columns.iter().enumerate() {
+        if let ColumnKind::Categorical { levels } = &column.kind {
+            used.push(Used { codes: vec![false; levels.len()], missing: false });
+            columns.push(j);
+        }
+    }
+    if columns.is_empty() {
+        return Ok(used);
+    }
+    train.visit(&mut |chunk| {
+        if let Cells::Table(cells) = &chunk.cells {
+            for row in cells.outer_iter() {
+                for (used, &j) in used.iter_mut().zip(&columns) {
+                    used.add(row[j]);
+                }
+            }
+        }
+        Ok(())
+    })?;
+    Ok(used)
 }
 
 /// Drops the entries of columns from `n_cols` on; returns how many there were.

@@ -4,10 +4,11 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::chunks::Chunks;
 use super::notes::Notes;
-use super::raw::{Cells, RawRows};
+use super::raw::Cells;
 use super::schema::{ColumnKind, Schema};
-use crate::error::{Error, Result};
+use crate::error::{Error, Place, Result};
 
 /// What to do about missing numeric cells.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
@@ -38,29 +39,37 @@ impl Fills {
     }
 
     /// Takes the means of the numeric columns.
-    pub(crate) fn fit(train: &RawRows, missing: Missing, place: &Path, notes: &mut Notes) -> Self {
-        let (Missing::Mean, Cells::Table(cells), Schema::Table(table)) =
-            (missing, &train.cells, &train.schema)
-        else {
-            return Self { missing, values: Vec::new() };
+    pub(crate) fn fit(
+        train: &dyn Chunks,
+        missing: Missing,
+        place: &Path,
+        notes: &mut Notes,
+    ) -> Result<Self> {
+        let (Missing::Mean, Schema::Table(table)) = (missing, train.schema()) else {
+            return Ok(Self { missing, values: Vec::new() });
         };
         let mut columns = vec![Sum::default(); table.columns.len()];
-        for row in cells.outer_iter() {
-            for (column, &cell) in columns.iter_mut().zip(row) {
-                column.add(cell);
+        train.visit(&mut |chunk| {
+            if let Cells::Table(cells) = &chunk.cells {
+                for row in cells.outer_iter() {
+                    for (column, &cell) in columns.iter_mut().zip(row) {
+                        column.add(cell);
+                    }
+                }
             }
-        }
+            Ok(())
+        })?;
         let mut values = Vec::with_capacity(columns.len());
         for (j, column) in table.columns.iter().enumerate() {
             let numeric = column.kind == ColumnKind::Numeric;
             if numeric && columns[j].count == 0 {
-                let name = train.schema.shown_name(j);
+                let name = train.schema().shown_name(j);
                 let file = place.display();
                 notes.warn(format!("{file}: column `{name}` is missing in every training row"));
             }
             values.push(if numeric { columns[j].mean() } else { 0.0 });
         }
-        Self { missing, values }
+        Ok(Self { missing, values })
     }
 
     /// What column `j` gets.
@@ -68,19 +77,13 @@ impl Fills {
         self.values.get(j).copied().unwrap_or(0.0)
     }
 
-    /// Fails or warns, as asked for, where `count` cells of `rows` are missing.
-    pub(crate) fn judge(
-        &self,
-        count: u64,
-        rows: &RawRows,
-        place: &Path,
-        notes: &mut Notes,
-    ) -> Result<()> {
-        let file = place.display();
+    /// Fails or warns, as asked for, where `count` cells are missing, the first of them at `first`.
+    pub(crate) fn judge(&self, count: u64, first: &Place, notes: &mut Notes) -> Result<()> {
+        let file = first.file.display();
         let put = match self.missing {
             Missing::Error if count > 0 => {
                 let message = format!("{count} missing cells; --missing mean or zero fills them");
-                return Err(Error::data(rows.missing_place(place), message));
+                return Err(Error::data(first.clone(), message));
             }
             Missing::Error => return Ok(()),
             Missing::Mean => "the column's training mean",

@@ -1,6 +1,6 @@
 //! Which different labels there are.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use super::number;
 use super::raw::RawLabels;
@@ -16,16 +16,9 @@ pub(crate) struct Summary {
 
 impl Summary {
     pub(crate) fn of(labels: &RawLabels) -> Self {
-        match labels {
-            RawLabels::Numbers(values) | RawLabels::Ratings(values) => Self::of_numbers(values),
-            RawLabels::Words { names, codes, .. } => Self::of_words(names, codes),
-        }
-    }
-
-    fn of_numbers(values: &[f64]) -> Self {
-        let present = values.iter().filter(|value| !value.is_nan());
-        let bits: HashSet<u64> = present.map(|&value| (value + 0.0).to_bits()).collect();
-        Self::sorted(bits.into_iter().map(f64::from_bits).collect())
+        let mut seen = Seen::default();
+        seen.add(labels);
+        seen.summary()
     }
 
     fn sorted(mut numbers: Vec<f64>) -> Self {
@@ -35,21 +28,51 @@ impl Summary {
         Self { names, numbers: Some(numbers) }
     }
 
-    fn of_words(words: &[String], codes: &[u32]) -> Self {
-        let mut used = vec![false; words.len()];
-        for &code in codes {
-            used[code as usize] = true;
+}
+
+/// The different labels of rows that come in chunks, some of which may have numbers alone.
+#[derive(Debug, Default)]
+pub(crate) struct Seen {
+    /// Bits of the numbers.
+    numbers: HashSet<u64>,
+    /// Canonical spellings, of numbers too, where a label of the chunk is a word.
+    words: BTreeSet<String>,
+    /// Whether the rows are ratings.
+    pub(crate) ratings: bool,
+}
+
+impl Seen {
+    pub(crate) fn add(&mut self, labels: &RawLabels) {
+        match labels {
+            RawLabels::Numbers(values) | RawLabels::Ratings(values) => {
+                self.ratings |= matches!(labels, RawLabels::Ratings(_));
+                let present = values.iter().filter(|value| !value.is_nan());
+                self.numbers.extend(present.map(|&value| (value + 0.0).to_bits()));
+            }
+            RawLabels::Words { names, codes, .. } => {
+                let mut used = vec![false; names.len()];
+                for &code in codes {
+                    used[code as usize] = true;
+                }
+                let used = names.iter().zip(used).filter(|(_, used)| *used);
+                self.words.extend(used.map(|(word, _)| number::canonical(word)));
+            }
         }
-        let words = words.iter().zip(used).filter(|(_, used)| *used);
-        let mut names: Vec<String> = words.map(|(word, _)| number::canonical(word)).collect();
+    }
+
+    pub(crate) fn summary(self) -> Summary {
+        let mut numbers: Vec<f64> = self.numbers.into_iter().map(f64::from_bits).collect();
         // After a split no word may be left, only numbers.
-        let numbers: Result<Vec<f64>, _> = names.iter().map(|name| name.parse()).collect();
-        match numbers {
-            Ok(numbers) if numbers.iter().all(|value| value.is_finite()) => Self::sorted(numbers),
+        let words: Result<Vec<f64>, _> = self.words.iter().map(|name| name.parse()).collect();
+        match words {
+            Ok(words) if words.iter().all(|value| value.is_finite()) => {
+                numbers.extend(words);
+                Summary::sorted(numbers)
+            }
             _ => {
-                names.sort_unstable();
-                names.dedup();
-                Self { names, numbers: None }
+                let mut names = self.words;
+                names.extend(numbers.into_iter().map(number::shortest));
+                Summary { names: names.into_iter().collect(), numbers: None }
             }
         }
     }

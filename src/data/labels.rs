@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::label_summary::Summary;
+use super::label_summary::{Seen, Summary};
 use super::notes::Notes;
 use super::number;
 use super::raw::RawLabels;
@@ -45,6 +45,10 @@ pub enum LabelMap {
     },
 }
 
+/// Labels in one chunk or several: calls what it is given with each, in file order.
+pub(crate) type LabelChunks<'a> =
+    &'a dyn Fn(&mut dyn FnMut(&RawLabels) -> Result<()>) -> Result<()>;
+
 /// The name of the negative class where one of many was called positive and none is called so.
 const REST: &str = "rest";
 
@@ -71,8 +75,24 @@ impl LabelMap {
         place: &Path,
         notes: &mut Notes,
     ) -> Result<(Task, Self)> {
-        let summary = Summary::of(labels);
-        let ratings = matches!(labels, RawLabels::Ratings(_));
+        Self::fit_chunks(&|each| each(labels), task, positive, place, notes)
+    }
+
+    /// [`LabelMap::fit`] to labels that come in chunks.
+    pub(crate) fn fit_chunks(
+        labels: LabelChunks<'_>,
+        task: Option<Task>,
+        positive: Option<&str>,
+        place: &Path,
+        notes: &mut Notes,
+    ) -> Result<(Task, Self)> {
+        let mut seen = Seen::default();
+        labels(&mut |chunk| {
+            seen.add(chunk);
+            Ok(())
+        })?;
+        let ratings = seen.ratings;
+        let summary = seen.summary();
         let chosen = match task {
             Some(task) => task,
             None if positive.is_some() => Task::Binary,
@@ -98,10 +118,14 @@ impl LabelMap {
         Ok((chosen, map))
     }
 
-    fn values(labels: &RawLabels, place: &Path) -> Result<Self> {
-        let values = numbers(labels, place)?;
-        let least = values.iter().copied().fold(f32::INFINITY, f32::min);
-        let greatest = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    fn values(labels: LabelChunks<'_>, place: &Path) -> Result<Self> {
+        let (mut least, mut greatest) = (f32::INFINITY, f32::NEG_INFINITY);
+        labels(&mut |chunk| {
+            for value in numbers(chunk, place)? {
+                (least, greatest) = (least.min(value), greatest.max(value));
+            }
+            Ok(())
+        })?;
         if least > greatest {
             return Err(Error::data(Place::file(place), "no rows"));
         }
@@ -264,21 +288,29 @@ fn automatic(summary: &Summary) -> Task {
 }
 
 /// Refuses numbers with a few words among them: as classes, each number would become one.
-fn check_stray_words(summary: &Summary, labels: &RawLabels, place: &Path) -> Result<()> {
-    let RawLabels::Words { names, lines, codes } = labels else { return Ok(()) };
+fn check_stray_words(summary: &Summary, labels: LabelChunks<'_>, place: &Path) -> Result<()> {
     if summary.numbers.is_some() || summary.names.len() <= MAX_AUTO_CLASSES {
         return Ok(());
     }
-    let word: Vec<bool> = names.iter().map(|name| name.parse::<f64>().is_err()).collect();
-    let rows = codes.iter().filter(|&&code| word[code as usize]).count();
-    let first = codes.iter().map(|&code| code as usize).find(|&code| word[code]);
-    let Some(first) = first.filter(|_| 2 * rows < codes.len()) else { return Ok(()) };
-    let (n, name) = (summary.names.len(), number::shown(names[first].as_bytes()));
+    let (mut stray, mut rows, mut first) = (0, 0, None);
+    labels(&mut |chunk| {
+        rows += chunk.len();
+        let RawLabels::Words { names, lines, codes } = chunk else { return Ok(()) };
+        let word: Vec<bool> = names.iter().map(|name| name.parse::<f64>().is_err()).collect();
+        stray += codes.iter().filter(|&&code| word[code as usize]).count();
+        let found = codes.iter().map(|&code| code as usize).find(|&code| word[code]);
+        if let (None, Some(code)) = (&first, found) {
+            first = Some((names[code].clone(), lines.get(code).copied().unwrap_or(0)));
+        }
+        Ok(())
+    })?;
+    let Some((name, line)) = first.filter(|_| 2 * stray < rows) else { return Ok(()) };
+    let (n, name) = (summary.names.len(), number::shown(name.as_bytes()));
     let message = format!(
         "most labels are numbers, but `{name}` is a word; mend it for a regression, or say \
          --task multiclass for {n} classes"
     );
-    Err(Error::data(Place::line(place, lines.get(first).copied().unwrap_or(0)), message))
+    Err(Error::data(Place::line(place, line), message))
 }
 
 /// Up to twenty names.

@@ -1,11 +1,13 @@
 //! Encoding, filling and scaling, fitted on the training rows and kept in the model.
 
+use std::cell::OnceCell;
 use std::path::Path;
 
 use ndarray::Array2;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use super::chunks::Chunks;
 use super::encode::{self, Encoder, Met, Step};
 use super::fill::{Fills, Missing};
 use super::notes::Notes;
@@ -61,7 +63,7 @@ impl Preprocess {
     /// # Errors
     /// No rows; missing cells where they are refused; features beyond `max_memory`.
     pub fn fit(
-        train: &RawRows,
+        train: &dyn Chunks,
         options: &PreprocessOptions,
         place: &Path,
         notes: &mut Notes,
@@ -70,31 +72,26 @@ impl Preprocess {
             return Err(Error::data(Place::file(place), "no rows"));
         }
         check_options(options)?;
-        let fills = Fills::fit(train, options.missing, place, notes);
-        let encoder = Encoder::fit(train, fills);
-        let hashed = encoder.hash(train, place)?;
+        let fills = Fills::fit(train, options.missing, place, notes)?;
+        let encoder = Encoder::fit(train, fills)?;
         let p = encoder.n_features;
         if p == 0 {
             return Err(Error::data(Place::file(place), "the rows have no features"));
         }
         check_memory(p as u64 * BYTES_PER_FEATURE, options.max_memory, place)?;
-        if let (Some((_, missing)), Missing::Error) = (&hashed, options.missing) {
-            encoder.fills.judge(*missing, train, place, notes)?;
-        }
-        let train = hashed.as_ref().map_or(train, |(rows, _)| rows);
-        let steps = encoder.steps(train, place)?;
+        let encoded = Encoded::new(train, &encoder, place);
         let mut stats = Stats::new(train.n_rows(), p);
-        let met = encode::visit(train, &steps, |_, j, value| stats.add(j, value));
+        let (missing, first) = encoded.visit(|j, value| stats.add(j, value))?;
         stats.finish();
         if options.missing == Missing::Error {
-            encoder.fills.judge(met.missing, train, place, notes)?;
+            encoder.fills.judge(missing, &first, notes)?;
         }
         let (sparse, scale) = storage(&stats, train, options, place, notes)?;
         let scaling = match scale {
             Scale::None => Scaling::none(options.clip),
             Scale::Maxabs => Scaling::maxabs(&stats, options.clip),
             Scale::Standard => {
-                let squares = squares(train, &steps, &stats);
+                let squares = squares(&encoded, &stats)?;
                 Scaling::standard(&stats, &squares, options.clip)
             }
         };
@@ -108,26 +105,43 @@ impl Preprocess {
     /// # Errors
     /// Rows whose columns are not those of training; missing cells where they are refused;
     /// features beyond the bound on memory.
-    pub fn apply(&self, mut rows: RawRows, place: &Path, notes: &mut Notes) -> Result<Features> {
-        if let Some((hashed, missing)) = self.encoder.hash(&rows, place)? {
-            self.encoder.fills.judge(missing, &rows, place, notes)?;
-            rows = hashed;
+    pub fn apply(&self, rows: RawRows, place: &Path, notes: &mut Notes) -> Result<Features> {
+        let steps = self.steps(&rows, place)?;
+        self.apply_steps(rows, &steps, place, notes)
+    }
+
+    /// How rows with the columns and levels of `rows` are encoded, for [`Preprocess::apply_steps`].
+    pub(crate) fn steps(&self, rows: &RawRows, place: &Path) -> Result<Vec<Step>> {
+        self.encoder.steps(rows, place)
+    }
+
+    /// [`Preprocess::apply`] with the steps made before: with many levels they cost more than a chunk.
+    pub(crate) fn apply_steps(
+        &self,
+        mut rows: RawRows,
+        mut steps: &[Step],
+        place: &Path,
+        notes: &mut Notes,
+    ) -> Result<Features> {
+        if let Some((hashed, missing)) = self.encoder.hash(&rows, steps) {
+            self.encoder.fills.judge(missing, &rows.missing_place(place), notes)?;
+            // Its columns are features.
+            (rows, steps) = (hashed, &[]);
         } else if let Cells::Sparse(cells) = &mut rows.cells {
             let ignored = encode::drop_beyond(cells, self.n_features());
             let file = place.display();
             let text = format!("values of features unknown to the model ignored in {file}");
             notes.warn_count(ignored, text);
         }
-        let steps = self.encoder.steps(&rows, place)?;
         if rows.first_missing.is_some() && self.encoder.fills.missing == Missing::Error {
-            let met = encode::visit(&rows, &steps, |_, _, _| {});
-            self.encoder.fills.judge(met.missing, &rows, place, notes)?;
+            let met = encode::visit(&rows, steps, |_, _, _| {});
+            self.encoder.fills.judge(met.missing, &rows.missing_place(place), notes)?;
         }
         let plain = steps.len() == self.n_features();
         let numeric = plain && steps.iter().all(|step| matches!(step, Step::Number(..)));
         let (met, features) = match (rows.cells, self.sparse) {
             (Cells::Table(cells), false) if numeric => {
-                let (missing, cells) = self.in_place(cells, &steps);
+                let (missing, cells) = self.in_place(cells, steps);
                 rows.cells = Cells::Sparse(Csr::default());
                 (Met { missing, unseen: Vec::new() }, Features::Dense(cells))
             }
@@ -137,16 +151,16 @@ impl Preprocess {
             }
             (cells, false) => {
                 rows.cells = cells;
-                let (met, cells) = self.dense(&rows, &steps, place)?;
+                let (met, cells) = self.dense(&rows, steps, place)?;
                 (met, Features::Dense(cells))
             }
             (cells, true) => {
                 rows.cells = cells;
-                let (met, cells) = self.compressed(&rows, &steps);
+                let (met, cells) = self.compressed(&rows, steps);
                 (met, Features::Sparse(cells))
             }
         };
-        self.encoder.fills.judge(met.missing, &rows, place, notes)?;
+        self.encoder.fills.judge(met.missing, &rows.missing_place(place), notes)?;
         for (j, &count) in met.unseen.iter().enumerate() {
             let column = self.encoder.schema.shown_name(j);
             let text = format!("rows of {} with a `{column}` unseen in training", place.display());
@@ -291,6 +305,46 @@ impl Preprocess {
     }
 }
 
+/// Training rows, encoded chunk by chunk.
+struct Encoded<'a> {
+    rows: &'a dyn Chunks,
+    encoder: &'a Encoder,
+    place: &'a Path,
+    /// The same for all chunks, made for the first.
+    steps: OnceCell<Vec<Step>>,
+}
+
+impl<'a> Encoded<'a> {
+    fn new(rows: &'a dyn Chunks, encoder: &'a Encoder, place: &'a Path) -> Self {
+        Self { rows, encoder, place, steps: OnceCell::new() }
+    }
+
+    /// Calls `each` with feature and value of everything that is not zero, in order; returns how many
+    /// cells were missing, and where the first one stands.
+    fn visit(&self, mut each: impl FnMut(usize, f32)) -> Result<(u64, Place)> {
+        let (mut missing, mut first) = (0, Place::file(self.place));
+        self.rows.visit(&mut |chunk| {
+            if self.steps.get().is_none() {
+                let _ = self.steps.set(self.encoder.steps(chunk, self.place)?);
+            }
+            let steps = self.steps.get().map_or(&[][..], Vec::as_slice);
+            let found = match self.encoder.hash(chunk, steps) {
+                None => encode::visit(chunk, steps, |_, j, value| each(j, value)).missing,
+                Some((hashed, missing)) => {
+                    encode::visit(&hashed, &[], |_, j, value| each(j, value));
+                    missing
+                }
+            };
+            if missing == 0 && found > 0 {
+                first = chunk.missing_place(self.place);
+            }
+            missing += found;
+            Ok(())
+        })?;
+        Ok((missing, first))
+    }
+}
+
 fn check_options(options: &PreprocessOptions) -> Result<()> {
     match options.clip {
         Some(clip) if !(clip > 0.0 && clip.is_finite()) => {
@@ -307,7 +361,7 @@ const MOST_DENSE: usize = 256;
 /// Whether rows are stored sparse, and how they are scaled.
 fn storage(
     stats: &Stats,
-    train: &RawRows,
+    train: &dyn Chunks,
     options: &PreprocessOptions,
     place: &Path,
     notes: &mut Notes,
@@ -315,8 +369,8 @@ fn storage(
     let p = stats.nonzeros.len();
     let nonzeros: u64 = stats.nonzeros.iter().map(|&count| u64::from(count)).sum();
     let cells = train.n_rows() as u128 * p as u128;
-    let wide = p > MOST_DENSE || train.schema.is_ratings();
-    let hashed = train.schema.hash_bits().is_some();
+    let wide = p > MOST_DENSE || train.schema().is_ratings();
+    let hashed = train.schema().hash_bits().is_some();
     let sparse = hashed || (wide && u128::from(nonzeros) * 10 < cells);
     let scale = options.scale.unwrap_or(if sparse { Scale::Maxabs } else { Scale::Standard });
     if !sparse || scale != Scale::Standard {
@@ -340,12 +394,12 @@ fn storage(
 }
 
 /// Squared deviations from the mean, summed over the non-zeros of each feature.
-fn squares(train: &RawRows, steps: &[Step], stats: &Stats) -> Vec<f64> {
+fn squares(encoded: &Encoded<'_>, stats: &Stats) -> Result<Vec<f64>> {
     let means: Vec<f64> = (0..stats.nonzeros.len()).map(|j| stats.mean(j)).collect();
     let mut squares = vec![0.0; means.len()];
-    encode::visit(train, steps, |_, j, value| {
+    encoded.visit(|j, value| {
         let deviation = f64::from(value) - means[j];
         squares[j] += deviation * deviation;
-    });
-    squares
+    })?;
+    Ok(squares)
 }
