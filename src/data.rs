@@ -2,6 +2,7 @@
 
 mod array;
 mod build;
+pub mod chunk_file;
 mod csv;
 mod encode;
 mod fill;
@@ -29,6 +30,7 @@ pub(crate) mod weights;
 
 use ndarray::Array2;
 
+pub use chunk_file::{ChunkFile, ChunkWriter};
 pub use fill::Missing;
 pub use format::Format;
 pub use labels::{LabelMap, Task};
