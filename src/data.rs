@@ -2,6 +2,7 @@
 
 mod array;
 mod build;
+pub mod chunk_file;
 pub mod chunks;
 mod csv;
 mod encode;
@@ -30,6 +31,7 @@ pub(crate) mod weights;
 
 use ndarray::Array2;
 
+pub use chunk_file::{ChunkFile, ChunkWriter};
 pub use chunks::Chunks;
 pub use fill::Missing;
 pub use format::Format;

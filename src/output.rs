@@ -24,6 +24,8 @@ pub struct AtomicFile {
 enum Sink {
     Replaced(BufWriter<NamedTempFile>),
     Straight(BufWriter<File>),
+    /// Nothing is to appear.
+    Unnamed(BufWriter<File>),
 }
 
 impl AtomicFile {
@@ -49,6 +51,27 @@ impl AtomicFile {
         Ok(Self { named, path, sink })
     }
 
+    /// A file in `folder` that never appears, and is gone when it is closed.
+    pub(crate) fn unnamed(folder: &Path) -> Result<Self> {
+        let file = tempfile::tempfile_in(folder).map_err(Error::io("create a file in", folder))?;
+        let (named, path) = (folder.to_owned(), folder.to_owned());
+        Ok(Self { named, path, sink: Sink::Unnamed(BufWriter::new(file)) })
+    }
+
+    /// The open file, with everything written to it.
+    pub(crate) fn into_file(self) -> Result<File> {
+        let fail = Error::io("write", &self.named);
+        match self.sink {
+            Sink::Replaced(file) => match file.into_inner() {
+                Ok(file) => Ok(file.into_file()),
+                Err(e) => Err(fail(e.into_error())),
+            },
+            Sink::Straight(file) | Sink::Unnamed(file) => {
+                file.into_inner().map_err(|e| fail(e.into_error()))
+            }
+        }
+    }
+
     /// Brings everything to the disk and puts the file in place.
     ///
     /// # Errors
@@ -56,7 +79,7 @@ impl AtomicFile {
     pub fn finish(self) -> Result<()> {
         let fail = || Error::io("write", &self.named);
         match self.sink {
-            Sink::Straight(mut file) => file.flush().map_err(fail()),
+            Sink::Straight(mut file) | Sink::Unnamed(mut file) => file.flush().map_err(fail()),
             Sink::Replaced(file) => {
                 let file = file.into_inner().map_err(|e| fail()(e.into_error()))?;
                 file.as_file().sync_all().map_err(fail())?;
@@ -72,14 +95,14 @@ impl Write for AtomicFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match &mut self.sink {
             Sink::Replaced(file) => file.write(bytes),
-            Sink::Straight(file) => file.write(bytes),
+            Sink::Straight(file) | Sink::Unnamed(file) => file.write(bytes),
         }
     }
 
     fn flush(&mut self) -> io::Result<()> {
         match &mut self.sink {
             Sink::Replaced(file) => file.flush(),
-            Sink::Straight(file) => file.flush(),
+            Sink::Straight(file) | Sink::Unnamed(file) => file.flush(),
         }
     }
 }

@@ -3,9 +3,11 @@
 use std::fmt;
 
 use indexmap::IndexMap;
+use serde::{Deserialize, Serialize};
 
 /// How much a note matters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum NoteLevel {
     /// A decision taken for the user.
     Info,
@@ -14,7 +16,7 @@ pub enum NoteLevel {
 }
 
 /// One thing worth saying.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Note {
     /// Decision or warning.
     pub level: NoteLevel,
@@ -38,7 +40,8 @@ impl fmt::Display for Note {
 /// Decisions and warnings in the order they first came up, each once.
 ///
 /// The library prints nothing itself: a program drains the notes and shows them as it likes.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(from = "Vec<Note>", into = "Vec<Note>")]
 pub struct Notes {
     seen: IndexMap<(NoteLevel, String), Option<u64>>,
 }
@@ -99,5 +102,18 @@ impl Notes {
                 }
             }
         }
+    }
+}
+
+impl From<Vec<Note>> for Notes {
+    fn from(notes: Vec<Note>) -> Self {
+        let seen = notes.into_iter().map(|note| ((note.level, note.text), note.count));
+        Self { seen: seen.collect() }
+    }
+}
+
+impl From<Notes> for Vec<Note> {
+    fn from(notes: Notes) -> Self {
+        notes.iter().collect()
     }
 }
