@@ -14,7 +14,7 @@ pub use crate::anchor_dropout::AnchorDropout;
 use crate::config::TrainConfig;
 use crate::config::defaults::DataShape;
 use crate::data::Features;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::gpu::Gpu;
 use crate::model::Parameters;
 pub use crate::optimizer::StepRates;
@@ -51,6 +51,15 @@ pub enum Placement {
 pub trait Backend {
     /// One step on the training rows `rows`: forward, gradient, update.
     fn step(&mut self, rows: &[u32], rates: StepRates) -> Result<()>;
+
+    /// The same on rows other than those the backend was made for, in training units too: a window
+    /// of rows that do not fit memory.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] on a GPU, whose buffers are made for certain rows.
+    fn step_in(&mut self, _train: TrainRows<'_>, _rows: &[u32], _rates: StepRates) -> Result<()> {
+        Err(Error::Usage("rows that are streamed are trained on by the CPU only".into()))
+    }
 
     /// What the steps since the last call measured; forces the device to finish them.
     fn take_totals(&mut self) -> Result<Totals>;

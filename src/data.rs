@@ -26,6 +26,7 @@ pub mod schema;
 mod side_labels;
 mod source;
 pub mod split;
+pub mod stored;
 mod weight_column;
 pub(crate) mod weights;
 
@@ -45,6 +46,7 @@ pub use scale::Scale;
 pub use schema::Schema;
 pub use source::content_sha256;
 pub use split::{SplitOptions, split_rows};
+pub use stored::StoredRows;
 pub use weights::ClassWeight;
 
 /// The rows of a data set after encoding and scaling.
@@ -93,6 +95,63 @@ pub struct Dataset {
     /// them to a mean of 1, so that only their ratios matter; whatever is measured takes every row
     /// alike.
     pub weights: Option<Vec<f32>>,
+}
+
+impl Dataset {
+    /// No rows yet, but room for `rows` with `stored` entries of features.
+    pub(crate) fn with_room(
+        preprocess: &Preprocess,
+        labels: &LabelMap,
+        rows: usize,
+        stored: usize,
+    ) -> Self {
+        let p = preprocess.n_features();
+        let features = if preprocess.is_sparse() {
+            let mut offsets = Vec::with_capacity(rows + 1);
+            offsets.push(0);
+            let (indices, values) = (Vec::with_capacity(stored), Vec::with_capacity(stored));
+            Features::Sparse(Csr { n_cols: p, offsets, indices, values })
+        } else {
+            Features::Dense(raw::table(Vec::with_capacity(stored), 0, p))
+        };
+        let targets = if labels.n_classes() == 0 {
+            Targets::Values(Vec::with_capacity(rows))
+        } else {
+            Targets::Classes(Vec::with_capacity(rows))
+        };
+        Self { features, targets, weights: None }
+    }
+
+    /// The given rows, in the given order.
+    pub(crate) fn select(&self, rows: &[u32]) -> Self {
+        fn pick<T: Copy>(all: &[T], rows: &[u32]) -> Vec<T> {
+            rows.iter().map(|&r| all[r as usize]).collect()
+        }
+        Self {
+            features: self.features.select(rows),
+            targets: match &self.targets {
+                Targets::Classes(all) => Targets::Classes(pick(all, rows)),
+                Targets::Values(all) => Targets::Values(pick(all, rows)),
+            },
+            weights: self.weights.as_ref().map(|all| pick(all, rows)),
+        }
+    }
+
+    /// The given rows behind these, which have weights where those have.
+    pub(crate) fn append(&mut self, other: Self) {
+        let first = self.features.n_rows() == 0;
+        self.features.append(other.features);
+        match (&mut self.targets, other.targets) {
+            (Targets::Classes(all), Targets::Classes(more)) => all.extend(more),
+            (Targets::Values(all), Targets::Values(more)) => all.extend(more),
+            _ => unreachable!("targets of one task"),
+        }
+        match (&mut self.weights, other.weights) {
+            (Some(all), Some(more)) => all.extend(more),
+            (None, more) if first => self.weights = more,
+            _ => {}
+        }
+    }
 }
 
 impl Csr {
@@ -149,6 +208,25 @@ impl Features {
                 }
                 Self::Sparse(picked)
             }
+        }
+    }
+
+    /// The given rows behind these.
+    pub(crate) fn append(&mut self, other: Self) {
+        match (self, other) {
+            (Self::Dense(rows), Self::Dense(more)) => {
+                let (n, p) = (rows.nrows() + more.nrows(), rows.ncols());
+                let mut cells = raw::row_major(std::mem::take(rows));
+                cells.extend_from_slice(&raw::row_major(more));
+                *rows = raw::table(cells, n, p);
+            }
+            (Self::Sparse(rows), Self::Sparse(more)) => {
+                let start = rows.values.len();
+                rows.offsets.extend(more.offsets.iter().skip(1).map(|end| start + end));
+                rows.indices.extend_from_slice(&more.indices);
+                rows.values.extend_from_slice(&more.values);
+            }
+            _ => unreachable!("rows of one preparation are stored alike"),
         }
     }
 

@@ -1,6 +1,9 @@
 //! From raw rows to a measured model: encode, decide, train, measure.
 
+mod streamed;
+
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
 
 use crate::backend::Device;
@@ -12,11 +15,14 @@ use crate::data::{
 };
 use crate::error::{Error, Place, Result};
 use crate::event::{Event, Flow};
-use crate::metrics;
+use crate::metrics::{self, Metrics, Tally};
 use crate::model::{Model, Summary, fingerprint};
 use crate::outcome::Outcome;
 use crate::predict::Scorer;
+use crate::stream::Stream;
 use crate::train::{Start, TrainData, Trained, train};
+
+pub use streamed::{Apart, StreamedParts};
 
 /// Raw rows, and the file that errors about them name.
 #[derive(Debug, Clone)]
@@ -33,7 +39,7 @@ impl Part {
     /// # Errors
     /// [`Error::Data`] where there are none.
     pub fn labels(&self) -> Result<&RawLabels> {
-        self.rows.labels.as_ref().ok_or_else(|| unlabelled(&self.place))
+        labels_of(&self.rows, &self.place)
     }
 }
 
@@ -94,6 +100,15 @@ impl Preparation {
         }
         LabelMap::fit(train.labels()?, self.task, self.positive.as_deref(), &train.place, notes)
     }
+
+    fn options(&self, task: Task) -> PreprocessOptions {
+        PreprocessOptions {
+            scale: self.scale,
+            clip: self.clip.or_else(|| default_clip(self.scale, task)),
+            missing: self.missing,
+            max_memory: self.max_memory,
+        }
+    }
 }
 
 /// Rows ready for training: encoded and scaled by what the training rows alone say.
@@ -101,6 +116,8 @@ impl Preparation {
 pub struct Prepared {
     /// Rows to train on.
     pub train: Dataset,
+    /// Rows to train on that stay on the disk; `train` is then empty.
+    pub stream: Option<Arc<Stream>>,
     /// Rows that choose the best epoch.
     pub valid: Option<Dataset>,
     /// Rows that are measured, and chosen by never.
@@ -135,13 +152,7 @@ impl Prepared {
         let (task, mut labels) = how.labels(train, notes)?;
         // Nobody can rate beyond the scale.
         labels.set_clamp(train.rows.schema.is_ratings());
-        let options = PreprocessOptions {
-            scale: how.scale,
-            clip: how.clip.or_else(|| default_clip(how.scale, task)),
-            missing: how.missing,
-            max_memory: how.max_memory,
-        };
-        let preprocess = Preprocess::fit(&train.rows, &options, &train.place, notes)?;
+        let preprocess = Preprocess::fit(&train.rows, &how.options(task), &train.place, notes)?;
         Self::apply(parts, task, labels, preprocess, how.class_weight, notes)
     }
 
@@ -177,6 +188,7 @@ impl Prepared {
         class_weight.weigh(&mut train)?;
         Ok(Self {
             train,
+            stream: None,
             valid: valid.map(&mut prepare).transpose()?,
             test: test.map(&mut prepare).transpose()?,
             task,
@@ -189,13 +201,23 @@ impl Prepared {
     /// What the defaults look at.
     pub fn shape(&self) -> DataShape {
         DataShape {
-            rows: self.train.features.n_rows(),
+            rows: self.n_rows(),
             features: self.train.features.n_cols(),
-            nonzeros: self.train.features.n_stored(),
+            nonzeros: self.n_stored(),
             sparse: self.preprocess.is_sparse(),
             classes: self.labels.n_classes().max(1),
             task: self.task,
         }
+    }
+
+    /// Number of training rows.
+    fn n_rows(&self) -> usize {
+        self.stream.as_ref().map_or_else(|| self.train.features.n_rows(), |rows| rows.n_rows())
+    }
+
+    /// Stored entries of the training rows.
+    fn n_stored(&self) -> usize {
+        self.stream.as_ref().map_or_else(|| self.train.features.n_stored(), |rows| rows.n_stored())
     }
 
     /// Trains on the training rows.
@@ -209,6 +231,7 @@ impl Prepared {
         on_event: &mut dyn FnMut(&Event<'_>) -> Flow,
     ) -> Result<Trained> {
         let data = TrainData {
+            stream: self.stream.as_deref(),
             valid: self.valid.as_ref(),
             test: self.test.as_ref(),
             never_seen: &self.preprocess.never_seen(),
@@ -237,33 +260,69 @@ impl Prepared {
             target_scale: trained.target_scale,
             members: trained.members.clone(),
             summary: Summary {
-                rows: self.train.features.n_rows(),
-                nonzeros: self.train.features.n_stored(),
-                data_fingerprint: fingerprint(&self.train),
+                rows: self.n_rows(),
+                nonzeros: self.n_stored(),
+                data_fingerprint: self.stream.as_ref().map_or_else(
+                    || fingerprint(&self.train),
+                    |rows| rows.fingerprint().to_owned(),
+                ),
                 best_epochs: trained.best_epochs.clone(),
                 ..Summary::default()
             },
         };
         let outcome = Outcome::of(&model);
         let mut scorer = Scorer::new(&model.members, config, self.preprocess.is_sparse(), device)?;
-        let parts = [
-            ("train", Some(&self.train)),
-            ("valid", self.valid.as_ref()),
-            ("test", self.test.as_ref()),
-        ];
-        for (name, set) in parts {
+        let train = self.measure_train(&outcome, &mut scorer, &mut model.summary)?;
+        model.summary.metrics.insert("train".to_owned(), train);
+        for (name, set) in [("valid", &self.valid), ("test", &self.test)] {
             let Some(set) = set else { continue };
             let scores = scorer.score(&set.features)?;
-            if name == "train" {
-                let rows = model.summary.rows as f64;
-                model.summary.mean_active = scores.pairs as f64 / rows;
-                model.summary.anchor_share = scores.gamma.iter().map(|sum| sum / rows).collect();
-            }
             let found = metrics::compute(&outcome, &scores.outputs, &set.targets);
             model.summary.metrics.insert(name.to_owned(), found);
         }
         drop(scorer);
         Ok(Measured { model, seconds: start.elapsed().as_secs_f64() })
+    }
+}
+
+impl Prepared {
+    /// Metrics of the training rows, and how many anchors score them.
+    fn measure_train(
+        &self,
+        outcome: &Outcome,
+        scorer: &mut Scorer,
+        summary: &mut Summary,
+    ) -> Result<Metrics> {
+        let mut tally = Tally::new(outcome, self.train_mean());
+        let (mut pairs, mut gamma) = (0, Vec::new());
+        let mut add = |set: &Dataset| -> Result<()> {
+            let scores = scorer.score(&set.features)?;
+            pairs += scores.pairs;
+            gamma.resize(scores.gamma.len(), 0.0);
+            gamma.iter_mut().zip(&scores.gamma).for_each(|(all, more)| *all += more);
+            tally.add(&scores.outputs, &set.targets);
+            Ok(())
+        };
+        match &self.stream {
+            None => add(&self.train)?,
+            Some(rows) => {
+                for window in rows.in_order() {
+                    add(&rows.window(&window)?)?;
+                }
+            }
+        }
+        let rows = self.n_rows() as f64;
+        summary.mean_active = pairs as f64 / rows;
+        summary.anchor_share = gamma.iter().map(|sum: &f64| sum / rows).collect();
+        Ok(tally.metrics())
+    }
+
+    /// Mean of the values of a regression.
+    fn train_mean(&self) -> f64 {
+        match &self.stream {
+            None => metrics::mean(&self.train.targets),
+            Some(rows) => rows.mean(),
+        }
     }
 }
 
@@ -283,12 +342,14 @@ pub fn dataset(
     place: &Path,
     notes: &mut Notes,
 ) -> Result<Dataset> {
-    let raw_labels = rows.labels.as_ref().ok_or_else(|| unlabelled(place))?;
-    let targets = labels.targets(raw_labels, place, notes)?;
+    let targets = labels.targets(labels_of(&rows, place)?, place, notes)?;
     let weights = rows.weights.take();
     Ok(Dataset { features: preprocess.apply(rows, place, notes)?, targets, weights })
 }
 
-fn unlabelled(place: &Path) -> Error {
-    Error::data(Place::file(place), "the rows have no labels")
+/// The labels of some rows.
+pub(crate) fn labels_of<'a>(rows: &'a RawRows, place: &Path) -> Result<&'a RawLabels> {
+    rows.labels
+        .as_ref()
+        .ok_or_else(|| Error::data(Place::file(place), "the rows have no labels"))
 }

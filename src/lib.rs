@@ -133,6 +133,7 @@ mod schedule;
 mod seed;
 pub mod settings;
 mod simd;
+pub mod stream;
 pub mod train;
 pub mod tune;
 

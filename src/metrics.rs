@@ -47,71 +47,176 @@ pub struct Metrics {
 /// that training never saw counts as wrong; losses and AUC are over the other rows, and NaN
 /// where there is none.
 pub fn compute(outcome: &Outcome, scores: &Array2<f32>, targets: &Targets) -> Metrics {
+    let mut tally = Tally::new(outcome, mean(targets));
+    tally.add(scores, targets);
+    tally.metrics()
+}
+
+/// Mean of the values of a regression; 0 for classes.
+pub(crate) fn mean(targets: &Targets) -> f64 {
     match targets {
-        Targets::Classes(classes) => of_classes(outcome, scores, classes),
-        Targets::Values(values) => of_values(outcome, scores, values),
+        Targets::Classes(_) => 0.0,
+        Targets::Values(values) => {
+            values.iter().map(|&y| f64::from(y)).sum::<f64>() / values.len() as f64
+        }
     }
 }
 
-fn of_values(outcome: &Outcome, scores: &Array2<f32>, values: &[f32]) -> Metrics {
-    let scores = scores.as_standard_layout();
-    let n = values.len() as f64;
-    let mean = values.iter().map(|&y| f64::from(y)).sum::<f64>() / n;
-    let (mut loss, mut squares, mut absolutes, mut spread) = (0.0, 0.0, 0.0, 0.0);
-    for (row, &y) in rows_of(&scores).zip(values) {
-        let y = f64::from(y);
-        loss += 0.5 * (f64::from(outcome.unclamped(row)) - y).powi(2);
-        let error = f64::from(outcome.value(row)) - y;
-        squares += error * error;
-        absolutes += error.abs();
-        spread += (y - mean).powi(2);
+/// The metrics of rows that come in parts; the same bits as those of all at once.
+pub(crate) struct Tally<'a> {
+    outcome: &'a Outcome,
+    /// Mean of the values of all rows.
+    mean: f64,
+    rows: u64,
+    loss: f64,
+    of: Sums,
+}
+
+/// What is summed beside the loss.
+enum Sums {
+    Nothing,
+    Values(ValueSums),
+    Classes(ClassSums),
+}
+
+#[derive(Default)]
+struct ValueSums {
+    squares: f64,
+    absolutes: f64,
+    spread: f64,
+}
+
+#[derive(Default)]
+struct ClassSums {
+    counts: Vec<Counts>,
+    log_loss: f64,
+    known: u64,
+    right: u64,
+    /// Score of each row of a known class, and whether it is positive; binary only, for the AUC.
+    scored: Option<Vec<(f32, bool)>>,
+}
+
+impl<'a> Tally<'a> {
+    /// Of no rows so far; `mean` is that of the values of all rows, for a regression.
+    pub(crate) fn new(outcome: &'a Outcome, mean: f64) -> Self {
+        Self { outcome, mean, rows: 0, loss: 0.0, of: Sums::Nothing }
     }
-    // As scikit-learn: a constant target is explained either wholly or not at all.
-    let r2 = match (spread > 0.0, squares > 0.0) {
-        (true, _) => 1.0 - squares / spread,
-        (false, false) => 1.0,
-        (false, true) => 0.0,
-    };
-    Metrics {
-        loss: loss / n,
-        rmse: Some((squares / n).sqrt()),
-        mae: Some(absolutes / n),
-        r2: Some(r2),
-        ..Metrics::default()
+
+    /// Adds the next rows: their scores `[n, C]` and targets `[n]`.
+    pub(crate) fn add(&mut self, scores: &Array2<f32>, targets: &Targets) {
+        let scores = scores.as_standard_layout();
+        if let Sums::Nothing = self.of {
+            self.of = match targets {
+                Targets::Values(_) => Sums::Values(ValueSums::default()),
+                Targets::Classes(_) => Sums::Classes(ClassSums {
+                    counts: vec![Counts::default(); scores.ncols().max(2)],
+                    scored: (scores.ncols() == 1).then(Vec::new),
+                    ..ClassSums::default()
+                }),
+            };
+        }
+        self.rows += scores.nrows() as u64;
+        let (outcome, loss) = (self.outcome, &mut self.loss);
+        match (&mut self.of, targets) {
+            (Sums::Values(sums), Targets::Values(values)) => {
+                sums.add(outcome, self.mean, &scores, values, loss);
+            }
+            (Sums::Classes(sums), Targets::Classes(classes)) => {
+                sums.add(outcome, &scores, classes, loss);
+            }
+            _ => {}
+        }
+    }
+
+    /// The metrics of all rows that were added.
+    pub(crate) fn metrics(self) -> Metrics {
+        let n = self.rows as f64;
+        match self.of {
+            Sums::Nothing => Metrics { loss: f64::NAN, ..Metrics::default() },
+            Sums::Values(sums) => sums.metrics(self.loss, n),
+            Sums::Classes(sums) => sums.metrics(self.outcome, self.loss, n),
+        }
     }
 }
 
-fn of_classes(outcome: &Outcome, scores: &Array2<f32>, classes: &[u32]) -> Metrics {
-    let scores = scores.as_standard_layout();
-    let n_classes = scores.ncols().max(2);
-    let mut counts = vec![Counts::default(); n_classes];
-    let mut logs = Vec::with_capacity(n_classes);
-    let (mut loss, mut log_loss, mut known, mut right) = (0.0, 0.0, 0_u64, 0_u64);
-    for (row, &class) in rows_of(&scores).zip(classes) {
-        let predicted = outcome.class(row);
-        counts[predicted as usize].predicted += 1;
-        if class == UNKNOWN_CLASS {
-            continue;
+impl ValueSums {
+    fn add(
+        &mut self,
+        outcome: &Outcome,
+        mean: f64,
+        scores: &CowArray<f32, Ix2>,
+        values: &[f32],
+        loss: &mut f64,
+    ) {
+        for (row, &y) in rows_of(scores).zip(values) {
+            let y = f64::from(y);
+            *loss += 0.5 * (f64::from(outcome.unclamped(row)) - y).powi(2);
+            let error = f64::from(outcome.value(row)) - y;
+            self.squares += error * error;
+            self.absolutes += error.abs();
+            self.spread += (y - mean).powi(2);
         }
-        known += 1;
-        let count = &mut counts[class as usize];
-        count.actual += 1;
-        if predicted == class {
-            count.right += 1;
-            right += 1;
-        }
-        let log = outcome.log_probabilities(row, &mut logs).map_or(0.0, |l| l[class as usize]);
-        loss += outcome.class_loss(row, class, log);
-        log_loss -= log;
     }
-    let binary = scores.ncols() == 1;
-    Metrics {
-        loss: loss / known as f64,
-        log_loss: (outcome.loss != Loss::Hinge).then_some(log_loss / known as f64),
-        accuracy: Some(right as f64 / classes.len() as f64),
-        macro_f1: Some(macro_f1(&counts)),
-        auc: if binary { auc(&scores, classes) } else { None },
-        ..Metrics::default()
+
+    fn metrics(&self, loss: f64, n: f64) -> Metrics {
+        let Self { squares, absolutes, spread } = *self;
+        // As scikit-learn: a constant target is explained either wholly or not at all.
+        let r2 = match (spread > 0.0, squares > 0.0) {
+            (true, _) => 1.0 - squares / spread,
+            (false, false) => 1.0,
+            (false, true) => 0.0,
+        };
+        Metrics {
+            loss: loss / n,
+            rmse: Some((squares / n).sqrt()),
+            mae: Some(absolutes / n),
+            r2: Some(r2),
+            ..Metrics::default()
+        }
+    }
+}
+
+impl ClassSums {
+    fn add(
+        &mut self,
+        outcome: &Outcome,
+        scores: &CowArray<f32, Ix2>,
+        classes: &[u32],
+        loss: &mut f64,
+    ) {
+        let mut logs = Vec::with_capacity(self.counts.len());
+        for (row, &class) in rows_of(scores).zip(classes) {
+            let predicted = outcome.class(row);
+            self.counts[predicted as usize].predicted += 1;
+            if class == UNKNOWN_CLASS {
+                continue;
+            }
+            self.known += 1;
+            let count = &mut self.counts[class as usize];
+            count.actual += 1;
+            if predicted == class {
+                count.right += 1;
+                self.right += 1;
+            }
+            let log = outcome.log_probabilities(row, &mut logs).map_or(0.0, |l| l[class as usize]);
+            *loss += outcome.class_loss(row, class, log);
+            self.log_loss -= log;
+            if let Some(scored) = &mut self.scored {
+                scored.push((row[0], class == 1));
+            }
+        }
+    }
+
+    fn metrics(self, outcome: &Outcome, loss: f64, n: f64) -> Metrics {
+        let known = self.known as f64;
+        Metrics {
+            loss: loss / known,
+            log_loss: (outcome.loss != Loss::Hinge).then_some(self.log_loss / known),
+            accuracy: Some(self.right as f64 / n),
+            macro_f1: Some(macro_f1(&self.counts)),
+            auc: self.scored.and_then(auc),
+            ..Metrics::default()
+        }
     }
 }
 
@@ -140,14 +245,7 @@ fn macro_f1(counts: &[Counts]) -> f64 {
 
 /// Chance that a positive row scores above a negative one, ties counting half (Mann-Whitney).
 /// `None` unless there are rows of both classes.
-fn auc(scores: &CowArray<f32, Ix2>, classes: &[u32]) -> Option<f64> {
-    let mut rows: Vec<(f32, bool)> = scores
-        .column(0)
-        .iter()
-        .zip(classes)
-        .filter(|&(_, &class)| class != UNKNOWN_CLASS)
-        .map(|(&score, &class)| (score, class == 1))
-        .collect();
+fn auc(mut rows: Vec<(f32, bool)>) -> Option<f64> {
     rows.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
     let positives = rows.iter().filter(|row| row.1).count() as f64;
     let negatives = rows.len() as f64 - positives;

@@ -19,6 +19,8 @@ pub(crate) enum Purpose {
     Search = 5,
     /// Which anchors each step hides.
     Dropout = 6,
+    /// Order of the chunks of a stream.
+    Chunks = 7,
 }
 
 /// The generator of a seed alone. Only the split of the rows uses it: another program can draw the

@@ -9,6 +9,7 @@ use rand_distr::{Distribution, Normal};
 
 use crate::config::{Coding, TrainConfig};
 use crate::data::Features;
+use crate::error::Result;
 use crate::model::Parameters;
 use crate::random::{Purpose, stream};
 
@@ -17,21 +18,45 @@ const SEEDING_ROWS: usize = 20_000;
 /// Rows that L is calibrated on.
 const CALIBRATION_ROWS: usize = 1_000;
 
+/// Rows that a few are picked from.
+pub(crate) trait Pool {
+    /// Number of rows n.
+    fn n_rows(&self) -> usize;
+    /// Number of features p.
+    fn n_cols(&self) -> usize;
+    /// The given rows, whose numbers rise.
+    fn pick(&self, rows: &[u32]) -> Result<Features>;
+}
+
+impl Pool for Features {
+    fn n_rows(&self) -> usize {
+        self.n_rows()
+    }
+
+    fn n_cols(&self) -> usize {
+        self.n_cols()
+    }
+
+    fn pick(&self, rows: &[u32]) -> Result<Features> {
+        Ok(self.select(rows))
+    }
+}
+
 /// Starting parameters of member `member`.
 ///
 /// Anchors by k-means++ and Lloyd on at most 20,000 rows (fewer anchors where rows repeat);
 /// w = b = 0; V ~ N(0, init_scale), because V = 0 is a saddle. Features in `never_seen` have no
 /// non-zero in training and get V = 0, so that no local model scores them when one turns up later.
 pub(crate) fn initial_parameters(
-    features: &Features,
+    features: &dyn Pool,
     n_outputs: usize,
     never_seen: &[u32],
     config: &TrainConfig,
     member: usize,
-) -> Parameters {
-    let anchors = seed_anchors(features, config, member);
+) -> Result<Parameters> {
+    let anchors = seed_anchors(features, config, member)?;
     let (m, p) = anchors.dim();
-    let lipschitz = initial_lipschitz(features, &anchors, config, member);
+    let lipschitz = initial_lipschitz(features, &anchors, config, member)?;
     let normal = Normal::new(0.0, config.init_scale as f32).expect("init_scale is checked");
     let mut generator = stream(config.seed, member, Purpose::Factors);
     let mut factors = Array4::from_shape_simple_fn((m, n_outputs, p, config.factors), || {
@@ -40,7 +65,7 @@ pub(crate) fn initial_parameters(
     for &j in never_seen {
         factors.index_axis_mut(ndarray::Axis(2), j as usize).fill(0.0);
     }
-    Parameters {
+    Ok(Parameters {
         anchors,
         log_lipschitz: Array1::from_elem(m, lipschitz.ln() as f32),
         log_metric: Array1::zeros(p),
@@ -48,44 +73,44 @@ pub(crate) fn initial_parameters(
         bias: Array2::zeros((m, n_outputs)),
         linear: Array3::zeros((m, n_outputs, p)),
         factors,
-    }
+    })
 }
 
-fn seed_anchors(features: &Features, config: &TrainConfig, member: usize) -> Array2<f32> {
+fn seed_anchors(features: &dyn Pool, config: &TrainConfig, member: usize) -> Result<Array2<f32>> {
     if config.coding == Coding::Single {
-        return Array2::zeros((1, features.n_cols()));
+        return Ok(Array2::zeros((1, features.n_cols())));
     }
     let mut generator = stream(config.seed, member, Purpose::Anchors);
-    let rows = some_rows(features, SEEDING_ROWS, &mut generator);
-    kmeans::kmeans(&rows, config, &mut generator)
+    let rows = some_rows(features, SEEDING_ROWS, &mut generator)?;
+    Ok(kmeans::kmeans(&rows, config, &mut generator))
 }
 
 fn initial_lipschitz(
-    features: &Features,
+    features: &dyn Pool,
     anchors: &Array2<f32>,
     config: &TrainConfig,
     member: usize,
-) -> f64 {
+) -> Result<f64> {
     if let Some(lipschitz) = config.lipschitz {
-        return lipschitz;
+        return Ok(lipschitz);
     }
     if matches!(config.coding, Coding::Single | Coding::Inverse) {
-        return 1.0;
+        return Ok(1.0);
     }
     let mut generator = stream(config.seed, member, Purpose::Calibration);
-    let rows = some_rows(features, CALIBRATION_ROWS, &mut generator);
-    calibrate::calibrate(&rows, anchors, config)
+    let rows = some_rows(features, CALIBRATION_ROWS, &mut generator)?;
+    Ok(calibrate::calibrate(&rows, anchors, config))
 }
 
 /// At most `count` rows, without replacement, in file order.
 fn some_rows(
-    features: &Features,
+    features: &dyn Pool,
     count: usize,
     generator: &mut crate::random::Generator,
-) -> Features {
+) -> Result<Features> {
     let n = features.n_rows();
     let mut rows: Vec<u32> =
         sample(generator, n, count.min(n)).into_iter().map(|r| r as u32).collect();
     rows.sort_unstable();
-    features.select(&rows)
+    features.pick(&rows)
 }

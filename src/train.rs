@@ -3,7 +3,9 @@
 mod start;
 #[cfg(test)]
 mod tests;
+mod units;
 mod watch;
+mod windows;
 
 use std::time::{Duration, Instant};
 
@@ -16,11 +18,13 @@ use crate::metrics::EvalMetric;
 use crate::model::{Parameters, TargetScale};
 use crate::outcome::Outcome;
 use crate::predict::mean_loss;
-use crate::random::{Purpose, stream};
-use crate::schedule::{Scheduler, shuffle};
-use crate::seed::initial_parameters;
+use crate::schedule::Scheduler;
+use crate::seed::{Pool, initial_parameters};
+use crate::stream::Stream;
 pub use start::Start;
+pub(crate) use units::Units;
 use watch::Watch;
+use windows::{Order, Windows, train_rows};
 
 /// What a run trains on, and watches.
 #[derive(Debug, Clone, Copy)]
@@ -28,6 +32,9 @@ pub struct TrainData<'a> {
     /// Training rows; their weights count in the gradient, in the reported training loss and in how
     /// values are standardised. Seeding and calibration look at every row alike.
     pub train: &'a Dataset,
+    /// Training rows that stay on the disk; `train` is then empty, and shows how they are stored. The
+    /// CPU only.
+    pub stream: Option<&'a Stream>,
     /// Rows that choose the best epoch and stop the run; their weights are left out.
     pub valid: Option<&'a Dataset>,
     /// Rows whose loss is reported, and never selected on; their weights are left out.
@@ -45,8 +52,20 @@ pub struct TrainData<'a> {
 impl<'a> TrainData<'a> {
     /// Training rows alone, of so many classes (1 for a regression), to be seeded from.
     pub fn new(train: &'a Dataset, n_classes: usize) -> Self {
-        let (valid, test, range, start) = (None, None, None, None);
-        Self { train, valid, test, n_classes, never_seen: &[], range, start }
+        let (stream, valid, test, range, start) = (None, None, None, None, None);
+        Self { train, stream, valid, test, n_classes, never_seen: &[], range, start }
+    }
+
+    fn n_rows(&self) -> usize {
+        self.stream.map_or_else(|| self.train.features.n_rows(), Stream::n_rows)
+    }
+
+    /// The training rows, to be seeded from.
+    fn pool(&self) -> &dyn Pool {
+        match self.stream {
+            Some(stream) => stream,
+            None => &self.train.features,
+        }
     }
 }
 
@@ -116,10 +135,13 @@ fn train_on(
     on_event: &mut dyn FnMut(&Event<'_>) -> Flow,
 ) -> Result<Trained> {
     let weights = weights::mean_one(data.train)?;
-    let (target_scale, values) = match data.start {
-        Some(start) => (start.target_scale, in_units_of(start.target_scale, &data.train.targets)),
-        None => standardise(&data.train.targets, weights.as_deref()),
+    let units = match (data.start, data.stream) {
+        (Some(start), _) => Units::from(start.target_scale),
+        (None, Some(stream)) => stream.units(),
+        (None, None) => Units::of(&data.train.targets, weights.as_deref()),
     };
+    let target_scale = units.scale();
+    let values = units.standardise(&data.train.targets);
     let targets = match &data.train.targets {
         Targets::Classes(classes) => TrainTargets::Classes(classes),
         Targets::Values(_) => TrainTargets::Values(&values),
@@ -141,7 +163,7 @@ fn train_on(
     data.start.map_or(Ok(()), |start| start.check(data, config, n_outputs))?;
     data.valid.map_or(Ok(()), |rows| config.eval_metric.check_rows(&outcome, n_outputs, rows))?;
     for member in 0..config.ensemble {
-        let run = Run { data, config, device, member, outcome };
+        let run = Run { data, config, device, member, outcome, units };
         match run.fit(rows, &mut trained, on_event) {
             // A later member that cannot begin leaves those before it.
             Err(Error::Device(message)) if member > 0 => trained.failed = Some(message),
@@ -161,6 +183,7 @@ struct Run<'a> {
     device: &'a dyn Trainers,
     member: usize,
     outcome: Outcome,
+    units: Units,
 }
 
 /// How far a member's training is.
@@ -178,9 +201,9 @@ impl<'a> Run<'a> {
         trained: &mut Trained,
         on_event: &mut dyn FnMut(&Event<'_>) -> Flow,
     ) -> Result<()> {
-        let (config, n) = (self.config, self.data.train.features.n_rows());
+        let (config, n) = (self.config, self.data.n_rows());
         let start = Instant::now();
-        let initial = self.initial_parameters(on_event);
+        let initial = self.initial_parameters(on_event)?;
         trained.seed_seconds += start.elapsed().as_secs_f64();
         let mut backend = self.device.trainer(&initial, config, rows)?;
         if let Some(device_use) = backend.device_use() {
@@ -191,7 +214,13 @@ impl<'a> Run<'a> {
             scheduler: Scheduler::new(config, n, self.member),
             clock: Duration::ZERO,
         };
-        let ended = self.run_epochs(&mut course, backend.as_mut(), on_event);
+        let ended = match self.data.stream {
+            None => self.run_epochs(&mut course, None, backend.as_mut(), on_event),
+            Some(stream) => std::thread::scope(|scope| {
+                let windows = Windows::start(scope, stream, self.units, config, self.member);
+                self.run_epochs(&mut course, Some(windows), backend.as_mut(), on_event)
+            }),
+        };
         let Course { watch, scheduler, clock } = course;
         trained.epochs_run += scheduler.step() as f64 / n.div_ceil(config.batch_size) as f64;
         trained.train_seconds += clock.as_secs_f64();
@@ -213,11 +242,11 @@ impl<'a> Run<'a> {
     fn run_epochs(
         &self,
         course: &mut Course,
+        mut windows: Option<Windows>,
         backend: &mut dyn Backend,
         on_event: &mut dyn FnMut(&Event<'_>) -> Flow,
     ) -> Result<Flow> {
-        let mut order: Vec<u32> = (0..self.data.train.features.n_rows() as u32).collect();
-        let mut generator = stream(self.config.seed, self.member, Purpose::Order);
+        let mut order = Order::new(self.config, self.member);
         if self.data.start.is_some() {
             let (loss, metric) = self.measure(self.data.valid, self.config.eval_metric, backend)?;
             course.watch.begin(loss, metric);
@@ -225,10 +254,9 @@ impl<'a> Run<'a> {
         on_event(&self.kept(course));
         while course.watch.goes_on(self.config) {
             let start = Instant::now();
-            shuffle(&mut order, &mut generator);
             // A device may be behind: its steps are done when their totals are there.
             let done = self
-                .run_epoch(&order, &mut course.scheduler, backend, on_event)
+                .run_epoch(&mut order, windows.as_mut(), &mut course.scheduler, backend, on_event)
                 .and_then(|flow| Ok((flow, backend.take_totals()?)));
             course.clock += start.elapsed();
             let (flow, totals) = done?;
@@ -250,13 +278,15 @@ impl<'a> Run<'a> {
         Event::Kept { member: self.member, epoch: *epoch, parameters }
     }
 
-    fn initial_parameters(&self, on_event: &mut dyn FnMut(&Event<'_>) -> Flow) -> Parameters {
+    fn initial_parameters(
+        &self,
+        on_event: &mut dyn FnMut(&Event<'_>) -> Flow,
+    ) -> Result<Parameters> {
         let Self { data, config, member, .. } = *self;
         let n_outputs = config.loss.n_outputs(data.n_classes);
-        let features = &data.train.features;
         let initial = match data.start {
             Some(start) => start.members[member].clone(),
-            None => initial_parameters(features, n_outputs, data.never_seen, config, member),
+            None => initial_parameters(data.pool(), n_outputs, data.never_seen, config, member)?,
         };
         let anchors = initial.n_anchors();
         if anchors < config.anchors && data.start.is_none() {
@@ -268,23 +298,31 @@ impl<'a> Run<'a> {
         }
         let lipschitz = f64::from(initial.log_lipschitz[0]).exp();
         on_event(&Event::MemberStart { member, lipschitz, anchors });
-        initial
+        Ok(initial)
     }
 
-    /// One pass over the rows in the given order.
+    /// One pass over the rows, shuffled.
     fn run_epoch(
         &self,
-        order: &[u32],
+        order: &mut Order,
+        windows: Option<&mut Windows>,
         scheduler: &mut Scheduler,
         backend: &mut dyn Backend,
         on_event: &mut dyn FnMut(&Event<'_>) -> Flow,
     ) -> Result<Flow> {
         let all_members = scheduler.total_steps() * self.config.ensemble as u64;
         let earlier = scheduler.total_steps() * self.member as u64;
-        for rows in order.chunks(self.config.batch_size) {
+        let mut tell = |done| on_event(&Event::Step { done: earlier + done, total: all_members });
+        let batch_size = self.config.batch_size;
+        if let Some(windows) = windows {
+            return windows.epoch(batch_size, order, &mut |window, rows| {
+                backend.step_in(train_rows(window), rows, scheduler.next(rows.len()))?;
+                Ok(tell(scheduler.step()))
+            });
+        }
+        for rows in order.shuffled(self.data.n_rows()).chunks(batch_size) {
             backend.step(rows, scheduler.next(rows.len()))?;
-            let done = earlier + scheduler.step();
-            if on_event(&Event::Step { done, total: all_members }) == Flow::Stop {
+            if tell(scheduler.step()) == Flow::Stop {
                 return Ok(Flow::Stop);
             }
         }
@@ -349,40 +387,4 @@ impl<'a> Run<'a> {
         let squares: f64 = weights.map(|&w| f64::from(w).powi(2)).sum();
         Ok(0.5 * self.config.l2 * squares)
     }
-}
-
-/// Weighted mean and deviation of regression targets, and the targets in those units.
-pub(crate) fn standardise(targets: &Targets, weights: Option<&[f32]>) -> (TargetScale, Vec<f32>) {
-    let Targets::Values(values) = targets else {
-        return (TargetScale::default(), Vec::new());
-    };
-    let mean_of = |of: &dyn Fn(f64) -> f64| {
-        let (mut sum, mut total) = (0.0, 0.0);
-        for (i, &y) in values.iter().enumerate() {
-            let weight = weights.map_or(1.0, |weights| f64::from(weights[i]));
-            sum += weight * of(f64::from(y));
-            total += weight;
-        }
-        // A sample of the rows may weigh nothing.
-        if total > 0.0 { sum / total } else { 0.0 }
-    };
-    let mean = mean_of(&|y| y);
-    let variance = mean_of(&|y| (y - mean).powi(2));
-    let deviation = if variance > 0.0 { variance.sqrt() } else { 1.0 };
-    let scale = TargetScale { mean: mean as f32, deviation: deviation as f32 };
-    (scale, scaled(values, mean, deviation))
-}
-
-/// Regression targets in the units of a model.
-fn in_units_of(scale: TargetScale, targets: &Targets) -> Vec<f32> {
-    match targets {
-        Targets::Classes(_) => Vec::new(),
-        Targets::Values(values) => {
-            scaled(values, f64::from(scale.mean), f64::from(scale.deviation))
-        }
-    }
-}
-
-fn scaled(values: &[f32], mean: f64, deviation: f64) -> Vec<f32> {
-    values.iter().map(|&y| ((f64::from(y) - mean) / deviation) as f32).collect()
 }

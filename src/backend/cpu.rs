@@ -268,6 +268,10 @@ impl<'a, S: Store> Cpu<'a, S> {
 impl<S: Store> Backend for Cpu<'_, S> {
     fn step(&mut self, rows: &[u32], rates: StepRates) -> Result<()> {
         let train = self.train.expect("a scoring backend is never stepped");
+        self.step_in(train, rows, rates)
+    }
+
+    fn step_in(&mut self, train: TrainRows<'_>, rows: &[u32], rates: StepRates) -> Result<()> {
         let parallel = self.parallel(rows.len());
         self.store.gather(train.features, rows, true);
         match train.targets {

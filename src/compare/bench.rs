@@ -8,7 +8,7 @@ use crate::model::Parameters;
 use crate::random::{Purpose, stream};
 use crate::schedule::shuffle;
 use crate::seed::initial_parameters;
-use crate::train::{TrainData, standardise};
+use crate::train::{TrainData, Units};
 
 /// Most rows that kernels and steps are compared on.
 const MOST_ROWS: usize = 8192;
@@ -45,8 +45,8 @@ impl Bench {
         let batch_size = config.batch_size.min(most_batch).min(rows.len());
         let config = TrainConfig { batch_size, ..config.clone() };
         let n_outputs = config.loss.n_outputs(data.n_classes);
-        let initial = initial_parameters(&features, n_outputs, data.never_seen, &config, 0);
-        let (_, values) = standardise(&targets, weights.as_deref());
+        let initial = initial_parameters(&features, n_outputs, data.never_seen, &config, 0)?;
+        let values = Units::of(&targets, weights.as_deref()).standardise(&targets);
         Ok(Self { config, initial, features, targets, values, weights })
     }
 

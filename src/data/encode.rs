@@ -161,24 +161,25 @@ impl Encoder {
         }
     }
 
-    /// Prepares to encode rows, which have to have the columns of the training rows.
-    pub(crate) fn steps(&self, rows: &RawRows, place: &Path) -> Result<Vec<Step>> {
+    /// Prepares to encode rows as a reader made them, which have to have the columns of the training
+    /// rows.
+    pub(crate) fn steps(&self, rows: &Schema, place: &Path) -> Result<Vec<Step>> {
         let fail = |message: String| Err(Error::data(Place::file(place), message));
-        let (table, given) = match (&self.schema, &rows.cells, &rows.schema) {
-            (schema, Cells::Sparse(_), _)
+        let (table, given) = match (&self.schema, rows) {
+            (schema, Schema::Sparse { .. })
                 if schema.is_numeric() || schema.hash_bits().is_some() =>
             {
                 return Ok(Vec::new());
             }
-            (_, Cells::Sparse(_), _) => {
+            (_, Schema::Sparse { .. }) => {
                 return fail("the model has categorical columns, sparse rows have none".to_owned());
             }
-            (_, Cells::Table(cells), _) if cells.ncols() != self.schema.n_columns() => {
-                let (expected, found) = (self.schema.n_columns(), cells.ncols());
+            (schema, given) if given.n_columns() != schema.n_columns() => {
+                let (expected, found) = (schema.n_columns(), given.n_columns());
                 return fail(format!("expected {expected} columns, as in training, found {found}"));
             }
-            (Schema::Table(table), _, Schema::Table(given)) => (table, given),
-            (schema, _, given) if given.is_numeric() && schema.hash_bits().is_none() => {
+            (Schema::Table(table), Schema::Table(given)) => (table, given),
+            (schema, given) if given.is_numeric() && schema.hash_bits().is_none() => {
                 return Ok((0..self.n_features).map(|j| Step::Number(j, 0.0)).collect());
             }
             _ => return fail("the model has numeric columns only".to_owned()),
@@ -232,6 +233,7 @@ impl Encoder {
 }
 
 /// What happens to one cell of every row.
+#[derive(Debug)]
 pub(crate) enum Step {
     /// The value of this feature, or the second number where it is missing.
     Number(usize, f32),
@@ -240,6 +242,7 @@ pub(crate) enum Step {
 }
 
 /// The features of a categorical column.
+#[derive(Debug)]
 pub(crate) struct Category {
     /// Feature of each code.
     features: Vec<usize>,

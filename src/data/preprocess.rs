@@ -1,6 +1,5 @@
 //! Encoding, filling and scaling, fitted on the training rows and kept in the model.
 
-use std::cell::OnceCell;
 use std::path::Path;
 
 use ndarray::Array2;
@@ -37,6 +36,9 @@ impl Default for PreprocessOptions {
         Self { scale, clip, missing, max_memory: u64::MAX / 2 }
     }
 }
+
+/// How the cells of a row are encoded.
+pub(crate) type Steps = Vec<Step>;
 
 /// The way from raw rows to features, the same for every file a model meets.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -79,7 +81,7 @@ impl Preprocess {
             return Err(Error::data(Place::file(place), "the rows have no features"));
         }
         check_memory(p as u64 * BYTES_PER_FEATURE, options.max_memory, place)?;
-        let encoded = Encoded::new(train, &encoder, place);
+        let encoded = Encoded::new(train, &encoder, place)?;
         let mut stats = Stats::new(train.n_rows(), p);
         let (missing, first) = encoded.visit(|j, value| stats.add(j, value))?;
         stats.finish();
@@ -106,12 +108,12 @@ impl Preprocess {
     /// Rows whose columns are not those of training; missing cells where they are refused;
     /// features beyond the bound on memory.
     pub fn apply(&self, rows: RawRows, place: &Path, notes: &mut Notes) -> Result<Features> {
-        let steps = self.steps(&rows, place)?;
+        let steps = self.steps(&rows.schema, place)?;
         self.apply_steps(rows, &steps, place, notes)
     }
 
-    /// How rows with the columns and levels of `rows` are encoded, for [`Preprocess::apply_steps`].
-    pub(crate) fn steps(&self, rows: &RawRows, place: &Path) -> Result<Vec<Step>> {
+    /// How rows as a reader made them are encoded, for [`Preprocess::apply_steps`].
+    pub(crate) fn steps(&self, rows: &Schema, place: &Path) -> Result<Steps> {
         self.encoder.steps(rows, place)
     }
 
@@ -232,6 +234,11 @@ impl Preprocess {
         self.scaling.scale
     }
 
+    /// The bound on memory, in bytes.
+    pub(crate) fn max_memory(&self) -> u64 {
+        self.max_memory
+    }
+
     /// Sets the bound on memory for later calls, in bytes; it is not kept in the model.
     pub fn set_max_memory(&mut self, bytes: u64) {
         self.max_memory = bytes;
@@ -310,13 +317,12 @@ struct Encoded<'a> {
     rows: &'a dyn Chunks,
     encoder: &'a Encoder,
     place: &'a Path,
-    /// The same for all chunks, made for the first.
-    steps: OnceCell<Vec<Step>>,
+    steps: Steps,
 }
 
 impl<'a> Encoded<'a> {
-    fn new(rows: &'a dyn Chunks, encoder: &'a Encoder, place: &'a Path) -> Self {
-        Self { rows, encoder, place, steps: OnceCell::new() }
+    fn new(rows: &'a dyn Chunks, encoder: &'a Encoder, place: &'a Path) -> Result<Self> {
+        Ok(Self { rows, encoder, place, steps: encoder.steps(rows.schema(), place)? })
     }
 
     /// Calls `each` with feature and value of everything that is not zero, in order; returns how many
@@ -324,12 +330,8 @@ impl<'a> Encoded<'a> {
     fn visit(&self, mut each: impl FnMut(usize, f32)) -> Result<(u64, Place)> {
         let (mut missing, mut first) = (0, Place::file(self.place));
         self.rows.visit(&mut |chunk| {
-            if self.steps.get().is_none() {
-                let _ = self.steps.set(self.encoder.steps(chunk, self.place)?);
-            }
-            let steps = self.steps.get().map_or(&[][..], Vec::as_slice);
-            let found = match self.encoder.hash(chunk, steps) {
-                None => encode::visit(chunk, steps, |_, j, value| each(j, value)).missing,
+            let found = match self.encoder.hash(chunk, &self.steps) {
+                None => encode::visit(chunk, &self.steps, |_, j, value| each(j, value)).missing,
                 Some((hashed, missing)) => {
                     encode::visit(&hashed, &[], |_, j, value| each(j, value));
                     missing

@@ -141,6 +141,18 @@ impl Schema {
         }
     }
 
+    /// Whether both have the very same lists of levels in memory.
+    pub(crate) fn has_levels_of(&self, other: &Self) -> bool {
+        let (Self::Table(mine), Self::Table(others)) = (self, other) else { return true };
+        mine.columns.len() == others.columns.len()
+            && mine.columns.iter().zip(&others.columns).all(|(a, b)| match (&a.kind, &b.kind) {
+                (ColumnKind::Categorical { levels: a }, ColumnKind::Categorical { levels: b }) => {
+                    a.is(b)
+                }
+                _ => true,
+            })
+    }
+
     /// N, where features are hashed into 2^N.
     pub fn hash_bits(&self) -> Option<u8> {
         match self {

@@ -28,19 +28,45 @@ impl ClassWeight {
         if self == Self::None {
             return Ok(());
         }
-        let Targets::Classes(classes) = &rows.targets else {
+        let mut counts = ClassCounts::default();
+        counts.add(&rows.targets)?;
+        counts.weigh(rows);
+        Ok(())
+    }
+}
+
+/// How many training rows each class has.
+#[derive(Debug, Default)]
+pub(crate) struct ClassCounts {
+    rows: usize,
+    counts: BTreeMap<u32, f64>,
+}
+
+impl ClassCounts {
+    /// Counts some rows.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] where the rows have values instead of classes.
+    pub(crate) fn add(&mut self, targets: &Targets) -> Result<()> {
+        let Targets::Classes(classes) = targets else {
             return Err(Error::Usage(
                 "--class-weight balanced needs classes, and this is a regression: leave it out, or \
                  name the task by --task"
                     .into(),
             ));
         };
-        let mut counts = BTreeMap::<u32, f64>::new();
+        self.rows += classes.len();
         for &class in classes {
-            *counts.entry(class).or_default() += 1.0;
+            *self.counts.entry(class).or_default() += 1.0;
         }
-        let share = classes.len() as f64 / counts.len() as f64;
-        let of_class = |class: &u32| share / counts[class];
+        Ok(())
+    }
+
+    /// Balances the classes, all of whose rows have been counted, in some of the rows.
+    pub(crate) fn weigh(&self, rows: &mut Dataset) {
+        let Targets::Classes(classes) = &rows.targets else { return };
+        let share = self.rows as f64 / self.counts.len() as f64;
+        let of_class = |class: &u32| share / self.counts[class];
         rows.weights = Some(match &rows.weights {
             None => classes.iter().map(|class| of_class(class) as f32).collect(),
             Some(weights) => {
@@ -48,7 +74,6 @@ impl ClassWeight {
                 both.map(|(&w, class)| (f64::from(w) * of_class(class)) as f32).collect()
             }
         });
-        Ok(())
     }
 }
 
@@ -64,20 +89,51 @@ pub(crate) fn mean_one(rows: &Dataset) -> Result<Option<Vec<f32>>> {
         let found = weights.len();
         return Err(Error::Usage(format!("{n} rows need a weight each, found {found} weights")));
     }
-    if let Some(i) = weights.iter().position(|w| !(w.is_finite() && *w >= 0.0)) {
-        return Err(Error::Usage(format!(
-            "row {i} (from 0) has the weight {}: expected a finite number, 0 or above",
-            weights[i]
-        )));
+    let mut total = WeightTotal::default();
+    total.add(weights)?;
+    total.check()?;
+    Ok(Some(total.mean_one(weights)))
+}
+
+/// The sum of the weights of training rows.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct WeightTotal {
+    rows: usize,
+    sum: f64,
+}
+
+impl WeightTotal {
+    /// Adds those of the next rows.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for one that is not finite and at least 0.
+    pub(crate) fn add(&mut self, weights: &[f32]) -> Result<()> {
+        if let Some(i) = weights.iter().position(|w| !(w.is_finite() && *w >= 0.0)) {
+            return Err(Error::Usage(format!(
+                "row {} (from 0) has the weight {}: expected a finite number, 0 or above",
+                self.rows + i,
+                weights[i]
+            )));
+        }
+        self.rows += weights.len();
+        weights.iter().for_each(|&w| self.sum += f64::from(w));
+        Ok(())
     }
-    let total: f64 = weights.iter().map(|&w| f64::from(w)).sum();
-    if total == 0.0 {
-        return Err(Error::Usage(
-            "every row has the weight 0: expected one above 0 at least".into(),
-        ));
+
+    /// Refuses weights that are all 0.
+    pub(crate) fn check(self) -> Result<()> {
+        if self.sum > 0.0 {
+            return Ok(());
+        }
+        Err(Error::Usage("every row has the weight 0: expected one above 0 at least".into()))
     }
-    // Exact where all are the same: a weight of 1 everywhere is no weight, to the bit.
-    Ok(Some(weights.iter().map(|&w| (f64::from(w) * n as f64 / total) as f32).collect()))
+
+    /// Some of the weights, scaled so that all have a mean of 1.
+    pub(crate) fn mean_one(self, weights: &[f32]) -> Vec<f32> {
+        let n = self.rows as f64;
+        // Exact where all are the same: a weight of 1 everywhere is no weight, to the bit.
+        weights.iter().map(|&w| (f64::from(w) * n / self.sum) as f32).collect()
+    }
 }
 
 #[cfg(test)]

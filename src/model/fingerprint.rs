@@ -9,22 +9,53 @@ use crate::data::{Cells, Csr, Dataset, Features, RawLabels, RawRows, Targets};
 ///
 /// Equal numbers have equal fingerprints, whatever file or format they came from.
 pub fn fingerprint(data: &Dataset) -> String {
-    let mut hash = Sha256::new();
-    for size in [data.features.n_rows(), data.features.n_cols()] {
-        hash.update((size as u64).to_le_bytes());
+    let mut print = Fingerprint::default();
+    print.add(data);
+    print.finish()
+}
+
+/// The fingerprint of rows that come in parts: each list of numbers has a hash of its own, so that
+/// all of them can grow.
+#[derive(Debug, Default)]
+pub(crate) struct Fingerprint {
+    sizes: [u64; 2],
+    entries: u64,
+    /// Of values, their columns, the ends of the rows, targets and weights.
+    lists: [Sha256; 5],
+}
+
+impl Fingerprint {
+    /// Adds the next rows.
+    pub(crate) fn add(&mut self, data: &Dataset) {
+        self.sizes = [self.sizes[0] + data.features.n_rows() as u64, data.features.n_cols() as u64];
+        let [cells, columns, ends, targets, weights] = &mut self.lists;
+        match &data.features {
+            Features::Dense(rows) => update(cells, rows.iter().map(|x| x.to_le_bytes())),
+            Features::Sparse(rows) => {
+                update(cells, rows.values.iter().map(|x| x.to_le_bytes()));
+                update(columns, rows.indices.iter().map(|j| j.to_le_bytes()));
+                let start = self.entries;
+                let rising = rows.offsets.iter().skip(1).map(|&end| start + end as u64);
+                update(ends, rising.map(u64::to_le_bytes));
+                self.entries += rows.values.len() as u64;
+            }
+        }
+        match &data.targets {
+            Targets::Classes(classes) => update(targets, classes.iter().map(|c| c.to_le_bytes())),
+            Targets::Values(values) => update(targets, values.iter().map(|y| y.to_le_bytes())),
+        }
+        for all in &data.weights {
+            update(weights, all.iter().map(|w| w.to_le_bytes()));
+        }
     }
-    match &data.features {
-        Features::Dense(rows) => update(&mut hash, rows.iter().map(|x| x.to_le_bytes())),
-        Features::Sparse(rows) => update_sparse(&mut hash, rows),
+
+    /// 64 hexadecimal digits.
+    pub(crate) fn finish(self) -> String {
+        let mut hash = Sha256::new();
+        self.sizes.iter().for_each(|size| hash.update(size.to_le_bytes()));
+        self.lists.into_iter().for_each(|list| hash.update(list.finalize()));
+        hex(&hash.finalize())
     }
-    match &data.targets {
-        Targets::Classes(classes) => update(&mut hash, classes.iter().map(|c| c.to_le_bytes())),
-        Targets::Values(values) => update(&mut hash, values.iter().map(|y| y.to_le_bytes())),
-    }
-    if let Some(weights) = &data.weights {
-        update(&mut hash, weights.iter().map(|w| w.to_le_bytes()));
-    }
-    hex(&hash.finalize())
 }
 
 /// The same over rows as they were read, cells and labels, before anything is learned from them.

@@ -1,0 +1,220 @@
+//! Rows of a file that is larger than memory, kept on the disk as they were read.
+
+use std::path::Path;
+
+use super::chunk_file::{ChunkFile, ChunkWriter};
+use super::chunks::Chunks;
+use super::notes::Notes;
+use super::raw::{Cells, RawRows};
+use super::reader::Reader;
+use super::schema::Schema;
+use crate::error::{Error, Place, Result};
+
+/// Bytes of raw rows in a chunk, where memory is no matter: one read, and rows of many places in a
+/// window.
+const CHUNK_BYTES: u64 = 4 << 20;
+
+/// Chunks that memory holds at the least.
+const CHUNKS_IN_MEMORY: u64 = 64;
+
+/// Rows of the first chunk, which tells how large rows are.
+const FIRST_ROWS: usize = 256;
+
+/// The rows of a file, but for those that were taken out to validate and test.
+#[derive(Debug)]
+pub struct StoredRows {
+    file: ChunkFile,
+    /// Rows of the file that were taken out, sorted.
+    taken: Vec<usize>,
+    /// The first row of each chunk among those that were not, and behind the last their number.
+    starts: Vec<usize>,
+    schema: Schema,
+    /// Whether features are called from 1 on, which only the whole file told.
+    from_one: bool,
+}
+
+impl StoredRows {
+    /// Reads all of `reader` into a file in `folder` that never outlives the process. Chunks are
+    /// small beside `max_memory` bytes.
+    ///
+    /// `guess_base`: `reader` took the first feature of a libsvm file to be called 0, and it is 1 where
+    /// no row has a feature 0.
+    ///
+    /// # Errors
+    /// Faults of the data; [`Error::Io`] where the folder cannot be written or is full.
+    pub fn spool(
+        reader: &mut Reader,
+        place: &Path,
+        folder: &Path,
+        max_memory: u64,
+        guess_base: bool,
+        notes: &mut Notes,
+    ) -> Result<Self> {
+        let wanted = CHUNK_BYTES.min(max_memory / CHUNKS_IN_MEMORY);
+        let mut writer = ChunkWriter::unnamed(folder, place).map_err(|e| no_room(e, folder))?;
+        let mut at_once = FIRST_ROWS;
+        let mut has_zero = false;
+        let mut n_rows = 0_usize;
+        while let Some(rows) = reader.next(at_once, notes)? {
+            n_rows += rows.n_rows();
+            if u32::try_from(n_rows).is_err() {
+                let message = format!("more than the {} rows that are possible", u32::MAX);
+                return Err(Error::data(Place::file(place), message));
+            }
+            if let Cells::Sparse(cells) = &rows.cells {
+                has_zero |= guess_base && !has_zero && cells.indices.contains(&0);
+            }
+            writer.push(&rows).map_err(|e| no_room(e, folder))?;
+            let bytes = (raw_bytes(&rows) / rows.n_rows().max(1) as u64).max(1);
+            at_once = usize::try_from(wanted / bytes).unwrap_or(usize::MAX).max(1);
+        }
+        let file = writer.finish_unnamed().map_err(|e| no_room(e, folder))?;
+        Ok(Self::of(file, guess_base && !has_zero))
+    }
+
+    fn of(file: ChunkFile, from_one: bool) -> Self {
+        let mut schema = file.schema().clone();
+        let from_one = match &mut schema {
+            Schema::Sparse { n_features, index_base, .. } if from_one => {
+                *n_features = n_features.saturating_sub(1);
+                *index_base = 1;
+                true
+            }
+            _ => false,
+        };
+        let mut rows = Self { file, taken: Vec::new(), starts: Vec::new(), schema, from_one };
+        rows.count();
+        rows
+    }
+
+    /// Numbers the rows anew.
+    fn count(&mut self) {
+        self.starts = (0..self.file.n_chunks())
+            .map(|i| self.file.rows_of(i).start)
+            .chain([self.file.n_rows()])
+            .map(|row| row - self.taken.partition_point(|&taken| taken < row))
+            .collect();
+    }
+
+    /// Takes rows out, which are then no longer among these.
+    ///
+    /// `rows`: sorted row numbers of the file.
+    pub fn take_out(&mut self, rows: &[usize]) {
+        self.taken.extend_from_slice(rows);
+        self.taken.sort_unstable();
+        self.count();
+    }
+
+    /// Number of chunks.
+    pub fn n_chunks(&self) -> usize {
+        self.file.n_chunks()
+    }
+
+    /// Number of rows in chunk `i`; some have none left.
+    pub fn rows_in(&self, i: usize) -> usize {
+        self.starts[i + 1] - self.starts[i]
+    }
+
+    /// The rows of chunk `i` that were not taken out.
+    ///
+    /// # Errors
+    /// Those of [`ChunkFile::read`].
+    pub fn read(&self, i: usize) -> Result<RawRows> {
+        let range = self.file.rows_of(i);
+        let rows = self.whole_chunk(i)?;
+        let taken = self.taken.partition_point(|&row| row < range.start)
+            ..self.taken.partition_point(|&row| row < range.end);
+        if taken.is_empty() {
+            return Ok(rows);
+        }
+        let taken = &self.taken[taken];
+        let left = range.clone().filter(|row| taken.binary_search(row).is_err());
+        let left = left.map(|row| row - range.start).collect();
+        Ok(rows.split(&[left]).swap_remove(0))
+    }
+
+    /// Some of the rows that were not taken out, by sorted numbers among these, chunk by chunk.
+    ///
+    /// # Errors
+    /// Those of `each`, and of reading.
+    pub fn pick(
+        &self,
+        rows: &[usize],
+        each: &mut dyn FnMut(RawRows) -> Result<()>,
+    ) -> Result<()> {
+        let of_chunk = |i: usize| self.starts[i]..self.starts[i + 1];
+        self.pick_from(rows, &of_chunk, &|i| self.read(i), each)
+    }
+
+    /// Some rows of the file, taken out or not, likewise.
+    ///
+    /// # Errors
+    /// Those of `each`, and of reading.
+    pub fn pick_from_file(
+        &self,
+        rows: &[usize],
+        each: &mut dyn FnMut(RawRows) -> Result<()>,
+    ) -> Result<()> {
+        self.pick_from(rows, &|i| self.file.rows_of(i), &|i| self.whole_chunk(i), each)
+    }
+
+    fn pick_from(
+        &self,
+        rows: &[usize],
+        of_chunk: &dyn Fn(usize) -> std::ops::Range<usize>,
+        read: &dyn Fn(usize) -> Result<RawRows>,
+        each: &mut dyn FnMut(RawRows) -> Result<()>,
+    ) -> Result<()> {
+        let mut rest = rows;
+        for i in 0..self.n_chunks() {
+            let range = of_chunk(i);
+            let (mine, later) = rest.split_at(rest.partition_point(|&row| row < range.end));
+            rest = later;
+            if !mine.is_empty() {
+                let mine: Vec<usize> = mine.iter().map(|row| row - range.start).collect();
+                each(read(i)?.select(&mine))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn whole_chunk(&self, i: usize) -> Result<RawRows> {
+        let mut rows = self.file.read(i)?;
+        if let (true, Cells::Sparse(cells)) = (self.from_one, &mut rows.cells) {
+            cells.indices.iter_mut().for_each(|j| *j -= 1);
+            cells.n_cols = self.schema.n_columns();
+            rows.schema = self.schema.clone();
+        }
+        Ok(rows)
+    }
+}
+
+impl Chunks for StoredRows {
+    fn schema(&self) -> &Schema {
+        &self.schema
+    }
+
+    fn n_rows(&self) -> usize {
+        self.starts[self.n_chunks()]
+    }
+
+    fn visit(&self, each: &mut dyn FnMut(&RawRows) -> Result<()>) -> Result<()> {
+        (0..self.n_chunks()).filter(|&i| self.rows_in(i) > 0).try_for_each(|i| each(&self.read(i)?))
+    }
+}
+
+/// Bytes the rows take in memory.
+fn raw_bytes(rows: &RawRows) -> u64 {
+    let cells = match &rows.cells {
+        Cells::Table(cells) => 4 * cells.len(),
+        Cells::Sparse(cells) => 8 * (cells.values.len() + cells.offsets.len()),
+    };
+    (cells + 12 * rows.n_rows()) as u64
+}
+
+/// Says what to do about a folder that is full.
+fn no_room(error: Error, folder: &Path) -> Error {
+    let Error::Io { action, source, .. } = error else { return error };
+    let text = format!("{source}; --stream keeps the rows there, TMPDIR names another folder");
+    Error::Io { action, path: folder.to_owned(), source: std::io::Error::new(source.kind(), text) }
+}
