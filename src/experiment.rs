@@ -262,10 +262,10 @@ impl Prepared {
             summary: Summary {
                 rows: self.n_rows(),
                 nonzeros: self.n_stored(),
-                data_fingerprint: self.stream.as_ref().map_or_else(
-                    || fingerprint(&self.train),
-                    |rows| rows.fingerprint().to_owned(),
-                ),
+                data_fingerprint: self
+                    .stream
+                    .as_ref()
+                    .map_or_else(|| fingerprint(&self.train), |rows| rows.fingerprint().to_owned()),
                 best_epochs: trained.best_epochs.clone(),
                 ..Summary::default()
             },
@@ -349,7 +349,5 @@ pub fn dataset(
 
 /// The labels of some rows.
 pub(crate) fn labels_of<'a>(rows: &'a RawRows, place: &Path) -> Result<&'a RawLabels> {
-    rows.labels
-        .as_ref()
-        .ok_or_else(|| Error::data(Place::file(place), "the rows have no labels"))
+    rows.labels.as_ref().ok_or_else(|| Error::data(Place::file(place), "the rows have no labels"))
 }

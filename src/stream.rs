@@ -168,6 +168,11 @@ impl Stream {
         windows
     }
 
+    /// Windows of an epoch; the sizes of chunks differ, so some epochs may have one more.
+    pub fn n_windows(&self) -> usize {
+        self.in_order().len()
+    }
+
     /// All windows in file order.
     pub(crate) fn in_order(&self) -> Vec<Vec<usize>> {
         self.windows(&(0..self.rows.n_chunks()).collect::<Vec<_>>())
@@ -211,7 +216,11 @@ impl Stream {
         Ok(self.weighed(Dataset { features, targets, weights }))
     }
 
-    fn targets(&self, rows: &mut RawRows, notes: &mut Notes) -> Result<(Targets, Option<Vec<f32>>)> {
+    fn targets(
+        &self,
+        rows: &mut RawRows,
+        notes: &mut Notes,
+    ) -> Result<(Targets, Option<Vec<f32>>)> {
         let targets = self.labels.targets(labels_of(rows, &self.place)?, &self.place, notes)?;
         Ok((targets, rows.weights.take()))
     }

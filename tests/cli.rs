@@ -33,6 +33,8 @@ mod reproduce;
 mod search;
 #[path = "cli/space.rs"]
 mod space;
+#[path = "cli/stream.rs"]
+mod stream;
 #[path = "cli/train.rs"]
 mod train;
 #[path = "cli/usage.rs"]

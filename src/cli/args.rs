@@ -41,6 +41,11 @@ pub(crate) struct TrainArgs {
     pub(crate) output: TrainOutput,
     #[command(flatten)]
     pub(crate) run: RunArgs,
+    /// Train on rows that need not fit memory: they are kept in a file in the temporary folder (TMPDIR)
+    /// while the run lasts, and read from there in every epoch, in shuffled windows of a third of
+    /// --max-memory. Rows to validate and test are in memory. On the CPU
+    #[arg(long, help_heading = "Data")]
+    pub(crate) stream: bool,
     /// Where the training rows of a GPU lie
     #[arg(long, value_enum, default_value = "auto", help_heading = "Run")]
     pub(crate) data_placement: Placement,

@@ -26,12 +26,7 @@ impl RunArgs {
                 "--data-placement is for a GPU: leave it out, or --device cpu".into(),
             ));
         }
-        if let Some(threads) = self.threads {
-            rayon::ThreadPoolBuilder::new()
-                .num_threads(usize::from(threads))
-                .build_global()
-                .map_err(|e| Error::Device(format!("cannot start {threads} threads: {e}")))?;
-        }
+        self.start_threads()?;
         match adapter::choose(&self.device)? {
             Choice::Cpu { why } => Ok(Compute::cpu(why.as_deref(), quiet)),
             Choice::Gpu(adapter) => match (Compute::gpu(&adapter, placement), &self.device) {
@@ -42,6 +37,29 @@ impl RunArgs {
                 (opened, _) => opened,
             },
         }
+    }
+}
+
+impl RunArgs {
+    /// Sets up the threads for rows that are streamed, which only the CPU trains on.
+    pub(crate) fn start_streaming(&self, placement: Placement) -> Result<Compute> {
+        if !matches!(self.device, Request::Auto | Request::Cpu) || placement != Placement::Auto {
+            return Err(Error::Usage(
+                "--stream trains on the CPU: leave out --device and --data-placement, or --stream where \
+                 the rows fit memory"
+                    .into(),
+            ));
+        }
+        self.start_threads()?;
+        Ok(Compute::cpu(None, true))
+    }
+
+    fn start_threads(&self) -> Result<()> {
+        let Some(threads) = self.threads else { return Ok(()) };
+        rayon::ThreadPoolBuilder::new()
+            .num_threads(usize::from(threads))
+            .build_global()
+            .map_err(|e| Error::Device(format!("cannot start {threads} threads: {e}")))
     }
 }
 

@@ -3,10 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use llfm::Result;
-use llfm::data::{self, Notes, RawRows, ReadOptions, Schema, SplitOptions, Task};
-use llfm::experiment::{Part, Preparation, Prepared, RawParts};
+use llfm::data::{
+    self, Chunks, Notes, RawRows, ReadOptions, Reader, Schema, SplitOptions, StoredRows, Task,
+};
+use llfm::experiment::{Apart, Part, Preparation, Prepared, RawParts, StreamedParts};
 use llfm::model::Model;
+use llfm::{Error, Result};
 
 use super::args::{CompareArgs, IndexBase, PartArgs, PrepareArgs, ReadArgs, TrainArgs, YesNo};
 use super::console::show_notes;
@@ -27,6 +29,8 @@ pub(crate) struct Source<'a> {
     pub(crate) read: &'a ReadArgs,
     pub(crate) prepare: &'a PrepareArgs,
     pub(crate) task: Option<Task>,
+    /// Whether the training rows stay on the disk.
+    pub(crate) stream: bool,
     pub(crate) quiet: bool,
 }
 
@@ -38,6 +42,7 @@ impl<'a> From<&'a TrainArgs> for Source<'a> {
             read: &args.read,
             prepare: &args.prepare,
             task: args.settings.task.flatten(),
+            stream: args.stream,
             quiet: args.talk.quiet,
         }
     }
@@ -52,8 +57,25 @@ impl<'a> Source<'a> {
             read: &args.read,
             prepare: &args.prepare,
             task: args.settings.task.flatten(),
+            stream: false,
             quiet: args.talk.quiet,
         })
+    }
+
+    /// How DATA is read, in the columns of `schema` where it is given.
+    fn train_options(self, schema: Option<&Schema>) -> ReadOptions {
+        let mut options = self.read.options(self.read.labels.as_deref());
+        options.index_base = match self.prepare.index_base {
+            Some(IndexBase::Zero) => Some(0),
+            Some(IndexBase::One) => Some(1),
+            Some(IndexBase::Auto) | None => None,
+        };
+        options.ignore.clone_from(&self.prepare.ignore);
+        options.categorical.clone_from(&self.prepare.categorical);
+        options.weights.clone_from(&self.prepare.weights);
+        options.hash_bits = self.prepare.hash_bits;
+        options.weigh = schema.is_some();
+        options
     }
 
     /// The options of the library for what was read.
@@ -101,8 +123,18 @@ impl Loaded {
 
     fn read_with(args: Source<'_>, model: Option<Model>, notes: &mut Notes) -> Result<Prepared> {
         let schema = model.as_ref().map(|model| model.preprocess.schema());
-        let parts = read_parts(args, schema, notes)?;
         let how = args.preparation();
+        if args.stream {
+            let parts = streamed_parts(args, schema, notes)?;
+            return match model {
+                None => Prepared::streamed(parts, &how, notes),
+                Some(mut model) => {
+                    model.preprocess.set_max_memory(how.max_memory);
+                    Prepared::streamed_from_model(parts, model, how.class_weight, notes)
+                }
+            };
+        }
+        let parts = read_parts(args, schema, notes)?;
         match model {
             None => Prepared::new(parts, &how, notes),
             Some(mut model) => {
@@ -119,42 +151,87 @@ pub(crate) fn read_parts(
     schema: Option<&Schema>,
     notes: &mut Notes,
 ) -> Result<RawParts> {
-    let mut options = args.read.options(args.read.labels.as_deref());
-    options.index_base = match args.prepare.index_base {
-        Some(IndexBase::Zero) => Some(0),
-        Some(IndexBase::One) => Some(1),
-        Some(IndexBase::Auto) | None => None,
-    };
-    options.ignore.clone_from(&args.prepare.ignore);
-    options.categorical.clone_from(&args.prepare.categorical);
-    options.weights.clone_from(&args.prepare.weights);
-    options.hash_bits = args.prepare.hash_bits;
-    options.weigh = schema.is_some();
+    let options = args.train_options(schema);
     let rows = match schema {
         None => data::read(args.data, &options, notes)?,
         Some(schema) => data::read_with_schema(args.data, &options, schema, true, notes)?,
     };
     let parts = args.parts;
-    let part = |rows, place: &Path| Part { rows, place: place.to_owned() };
     let split = data::split_rows(rows.n_rows(), &split_options(parts))?;
     let [train, valid, test] = cut(rows, &split);
     let train = train.expect("a split that leaves no rows to train on is refused");
-    let mut other = |path: &Option<PathBuf>, labels: &Option<PathBuf>| -> Result<Option<Part>> {
-        let Some(path) = path else { return Ok(None) };
-        let options = ReadOptions { labels: labels.clone(), weigh: false, ..options.clone() };
-        let rows = data::read_with_schema(path, &options, &train.schema, true, notes)?;
-        Ok(Some(part(rows, path)))
+    let part = |rows| Part { rows, place: args.data.to_owned() };
+    let valid = match valid.map(part) {
+        None => other_part(&parts.valid, &parts.valid_labels, &options, &train.schema, notes)?,
+        valid => valid,
     };
-    let mine = |rows: Option<RawRows>| rows.map(|rows| part(rows, args.data));
-    let valid = match mine(valid) {
+    let test = match test.map(part) {
+        None => other_part(&parts.test, &parts.test_labels, &options, &train.schema, notes)?,
+        test => test,
+    };
+    Ok(RawParts { train: part(train), valid, test })
+}
+
+/// The same with the rows of DATA in a file.
+fn streamed_parts(
+    args: Source<'_>,
+    schema: Option<&Schema>,
+    notes: &mut Notes,
+) -> Result<StreamedParts> {
+    let options = args.train_options(schema);
+    let guess_base = schema.is_none() && options.index_base.is_none();
+    // A chunk does not tell whether there is a feature 0.
+    let base = if guess_base { Some(0) } else { options.index_base };
+    let of_chunks = ReadOptions { index_base: base, ..options.clone() };
+    let mut reader = Reader::open(args.data, &of_chunks, schema, true)?;
+    let (folder, limit) = (std::env::temp_dir(), options.max_memory);
+    let rows = StoredRows::spool(&mut reader, args.data, &folder, limit, guess_base, notes)?;
+    let parts = args.parts;
+    let [valid, test] = apart(&rows, parts, limit)?;
+    let mut other = |path, labels| {
+        let part = other_part(path, labels, &options, rows.schema(), notes)?;
+        Ok::<_, Error>(part.map(Apart::Part))
+    };
+    let valid = match valid {
         None => other(&parts.valid, &parts.valid_labels)?,
         valid => valid,
     };
-    let test = match mine(test) {
+    let test = match test {
         None => other(&parts.test, &parts.test_labels)?,
         test => test,
     };
-    Ok(RawParts { train: part(train, args.data), valid, test })
+    Ok(StreamedParts { rows, place: args.data.to_owned(), valid, test })
+}
+
+/// The rows of DATA that validate and test, where fractions say so.
+fn apart(rows: &StoredRows, parts: &PartArgs, limit: u64) -> Result<[Option<Apart>; 2]> {
+    if parts.valid_fraction == 0.0 && parts.test_fraction == 0.0 {
+        return Ok([None, None]);
+    }
+    // A permutation of all rows, and its parts.
+    if 16 * rows.n_rows() as u64 > limit {
+        return Err(Error::Usage(format!(
+            "a random split of {} rows does not fit --max-memory: name rows in a file of their own by \
+             --valid and --test",
+            rows.n_rows()
+        )));
+    }
+    let [_, valid, test] = data::split_rows(rows.n_rows(), &split_options(parts))?;
+    Ok([valid, test].map(|rows| (!rows.is_empty()).then_some(Apart::Rows(rows))))
+}
+
+/// The rows of --valid or --test.
+fn other_part(
+    path: &Option<PathBuf>,
+    labels: &Option<PathBuf>,
+    options: &ReadOptions,
+    schema: &Schema,
+    notes: &mut Notes,
+) -> Result<Option<Part>> {
+    let Some(path) = path else { return Ok(None) };
+    let options = ReadOptions { labels: labels.clone(), weigh: false, ..options.clone() };
+    let rows = data::read_with_schema(path, &options, schema, true, notes)?;
+    Ok(Some(Part { rows, place: path.to_owned() }))
 }
 
 /// The rows that train, validate and test; the last two only where the lists have some.

@@ -35,7 +35,11 @@ pub(crate) fn run(args: &TrainArgs) -> Result<()> {
     let plan = Plan::of(&args.settings, start.as_ref())?;
     let has_valid = args.parts.valid.is_some() || args.parts.valid_fraction > 0.0;
     check_watch(&args.settings, has_valid)?;
-    let compute = args.run.start(args.data_placement, args.talk.quiet)?;
+    let compute = if args.stream {
+        args.run.start_streaming(args.data_placement)?
+    } else {
+        args.run.start(args.data_placement, args.talk.quiet)?
+    };
     let lock = args.output.model.as_deref().filter(|path| !is_special(path));
     let lock = lock.map(OutputLock::acquire).transpose()?;
     // Another run may have finished the file between the first look and the lock.

@@ -27,7 +27,6 @@ impl Summary {
         let names = numbers.iter().map(|&value| number::shortest(value)).collect();
         Self { names, numbers: Some(numbers) }
     }
-
 }
 
 /// The different labels of rows that come in chunks, some of which may have numbers alone.

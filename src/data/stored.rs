@@ -137,11 +137,7 @@ impl StoredRows {
     ///
     /// # Errors
     /// Those of `each`, and of reading.
-    pub fn pick(
-        &self,
-        rows: &[usize],
-        each: &mut dyn FnMut(RawRows) -> Result<()>,
-    ) -> Result<()> {
+    pub fn pick(&self, rows: &[usize], each: &mut dyn FnMut(RawRows) -> Result<()>) -> Result<()> {
         let of_chunk = |i: usize| self.starts[i]..self.starts[i + 1];
         self.pick_from(rows, &of_chunk, &|i| self.read(i), each)
     }

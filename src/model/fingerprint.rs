@@ -44,7 +44,7 @@ impl Fingerprint {
             Targets::Classes(classes) => update(targets, classes.iter().map(|c| c.to_le_bytes())),
             Targets::Values(values) => update(targets, values.iter().map(|y| y.to_le_bytes())),
         }
-        for all in &data.weights {
+        if let Some(all) = &data.weights {
             update(weights, all.iter().map(|w| w.to_le_bytes()));
         }
     }

@@ -84,9 +84,10 @@ impl Units {
     pub(crate) fn standardise(self, targets: &Targets) -> Vec<f32> {
         match targets {
             Targets::Classes(_) => Vec::new(),
-            Targets::Values(values) => {
-                values.iter().map(|&y| ((f64::from(y) - self.mean) / self.deviation) as f32).collect()
-            }
+            Targets::Values(values) => values
+                .iter()
+                .map(|&y| ((f64::from(y) - self.mean) / self.deviation) as f32)
+                .collect(),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! What `llfm train` says: what it read and decided, and what came of it.
 
+use std::env::temp_dir;
+
 use llfm::Result;
 use llfm::config::{TrainConfig, name_of};
 use llfm::data::Dataset;
@@ -64,8 +66,13 @@ impl Job<'_> {
         let device = self.compute.describe();
         let start = self.args.init_model.as_ref();
         let start = start.map(|path| ("start", path.display().to_string()));
-        let lines = [("data", data), ("training", learning), ("device", device)];
-        for (name, text) in start.into_iter().chain(lines) {
+        let stream = self.loaded.rows.stream.as_ref().map(|rows| {
+            let windows = counted(rows.n_windows(), "window");
+            ("stream", format!("{windows} an epoch, from a file in {}", temp_dir().display()))
+        });
+        let data = [("data", data)].into_iter().chain(stream);
+        let lines = [("training", learning), ("device", device)];
+        for (name, text) in start.into_iter().chain(data).chain(lines) {
             let name = console.dim(&format!("{name:<9}"));
             console.line(&format!("  {name}{text}"))?;
         }

@@ -31,6 +31,7 @@ impl Read {
             read: &args.read,
             prepare: &args.prepare,
             task: args.settings.task.flatten(),
+            stream: false,
             quiet: args.talk.quiet,
         };
         let read = read_parts(source, None, notes)?;

@@ -1,0 +1,176 @@
+//! `llfm train --stream`: rows that stay on the disk.
+
+use std::fmt::Write;
+use std::io::Write as _;
+use std::path::Path;
+use std::process::Stdio;
+
+use crate::bench::{Bench, clouds, curve, rings};
+
+/// Trains in memory and from the disk with the same flags; both must write the same bytes and have the
+/// same to say about the data.
+#[track_caller]
+fn check_same(bench: &Bench, flags: &str) {
+    let told = |extra: &str, model: &str| {
+        let line = format!("train {flags} --epochs 3 --force --model {model} {extra}");
+        let done = bench.line(&line).succeeds();
+        let told: Vec<String> =
+            done.err.lines().filter(|l| l.starts_with("llfm: ")).map(str::to_owned).collect();
+        told
+    };
+    assert_eq!(told("", "memory.llfm"), told("--stream --threads 2", "disk.llfm"), "{flags}");
+    assert!(bench.read("memory.llfm") == bench.read("disk.llfm"), "{flags}");
+}
+
+/// Rows with words, missing cells and weights.
+fn mixed(rows: usize) -> String {
+    let mut text = String::from("size,colour,price,shape,weight,class\n");
+    for i in 0..rows {
+        let colour = ["red", "green", "", "blue"][i % 4];
+        let shape = format!("s{}", i * i % 37);
+        let size = if i % 11 == 5 { String::new() } else { format!("{}", i * 7 % 23) };
+        let class = if (i / 3) % 5 < 2 { "yes" } else { "no" };
+        let price = (i * i % 101) as f64 / 8.0;
+        let _ = writeln!(text, "{size},{colour},{price},{shape},{},{class}", 1 + i % 3);
+    }
+    text
+}
+
+fn ratings(rows: usize) -> String {
+    (0..rows).fold(String::new(), |mut text, i| {
+        let _ = writeln!(text, "u{}\ti{}\t{}", i * 31 % 97, i * 17 % 61, 1 + (i * i + i / 7) % 5);
+        text
+    })
+}
+
+#[test]
+fn a_window_that_holds_all_rows_gives_the_bytes_of_a_run_in_memory() {
+    let bench = Bench::new();
+    bench.write("clouds.csv", &clouds(700, 1));
+    bench.write("test.csv", &clouds(90, 2));
+    bench.write("curve.csv", &curve(600, 1));
+    bench.write("rings.svm", &rings(600, 1));
+    bench.write("mixed.csv", &mixed(900));
+    bench.write("u.data", &ratings(1200));
+    for flags in [
+        "clouds.csv --valid-fraction 0.2 --test-fraction 0.1 --patience 2",
+        "clouds.csv --test test.csv --scale maxabs --batch-size 7 --anchor-dropout 0.2",
+        "curve.csv --ensemble 2 --test-fraction 0.3 --seed 3",
+        "rings.svm --method fm",
+        "mixed.csv --weights weight --class-weight balanced --valid-fraction 0.25",
+        "mixed.csv --missing zero --ignore weight --hash-bits 8",
+        "mixed.csv --label price --weights weight --missing zero --ignore shape",
+        "u.data --valid-fraction 0.1",
+        "u.data --hash-bits 7 --clip 1",
+    ] {
+        check_same(&bench, flags);
+    }
+    assert!(bench.names().iter().all(|name| !name.contains("tmp")), "{:?}", bench.names());
+}
+
+#[test]
+fn a_feature_0_far_down_the_file_tells_how_indices_count() {
+    let bench = Bench::new();
+    for (name, last) in [("one.svm", "1 1:0.5 3:1\n"), ("zero.svm", "1 0:0.5 3:1\n")] {
+        bench.write(name, &(rings(500, 1) + last));
+        check_same(&bench, name);
+    }
+}
+
+#[test]
+fn a_model_is_gone_on_from_alike() {
+    let bench = Bench::new();
+    bench.write("first.csv", &clouds(200, 1));
+    bench.write("mixed.csv", &mixed(600));
+    bench.write("more.csv", &clouds(500, 2));
+    bench.line("train first.csv --epochs 2 --model start.llfm").succeeds();
+    check_same(&bench, "more.csv --init-model start.llfm");
+    bench
+        .line("train mixed.csv --weights weight --hash-bits 6 --epochs 1 --model h.llfm")
+        .succeeds();
+    check_same(&bench, "mixed.csv --init-model h.llfm");
+}
+
+#[test]
+fn standard_input_is_streamed_too() {
+    let bench = Bench::new();
+    bench.write("data.csv", &clouds(400, 1));
+    bench.line("train data.csv --epochs 2 --model file.llfm").succeeds();
+    let args = ["train", "-", "--stream", "--epochs", "2", "--model", "stdin.llfm"];
+    let mut child = bench.command(&args).stdin(Stdio::piped()).spawn().expect("llfm starts");
+    let mut input = child.stdin.take().expect("a pipe");
+    input.write_all(clouds(400, 1).as_bytes()).expect("llfm reads");
+    drop(input);
+    assert!(child.wait().expect("llfm ends").success());
+    assert_eq!(bench.read("file.llfm"), bench.read("stdin.llfm"));
+}
+
+/// Magic in windows: a sixth of its rows at a time.
+const WINDOWS: &str = "--stream --max-memory 400kB";
+
+#[test]
+fn many_windows_learn_as_well_and_the_same_on_any_number_of_threads() {
+    let bench = Bench::new();
+    let magic = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/magic04.csv.gz");
+    let line = format!("train {} --test-fraction 0.3 --epochs 4 --json", magic.display());
+    let run = |flags: &str| bench.line(&format!("{line} {flags}")).succeeds().result();
+    let (memory, disk) = (run(""), run(&format!("{WINDOWS} --threads 1 --model one.llfm")));
+    for (part, name) in [("train", "accuracy"), ("test", "accuracy"), ("test", "auc")] {
+        let [a, b] = [&memory, &disk].map(|run| run[part][name].as_f64().expect("a number"));
+        assert!((a - b).abs() < 0.01, "{part} {name}: {a} in memory, {b} from the disk");
+    }
+    assert_eq!(memory["epochs_run"], disk["epochs_run"]);
+    run(&format!("{WINDOWS} --threads 2 --model two.llfm"));
+    assert!(bench.read("one.llfm") == bench.read("two.llfm"));
+}
+
+#[test]
+fn windows_are_told() {
+    let bench = Bench::new();
+    bench.write("curve.csv", &curve(5000, 1));
+    let done = bench.line("train curve.csv --epochs 1 --stream --max-memory 90kB").succeeds();
+    assert!(done.out.contains("windows"), "{}", done.out);
+}
+
+#[test]
+fn a_gpu_and_other_commands_do_not_stream() {
+    let bench = Bench::new();
+    bench.write("data.csv", &clouds(90, 1));
+    for flags in ["--device gpu", "--device cpu --data-placement stream"] {
+        bench
+            .line(&format!("train data.csv --stream {flags}"))
+            .fails(2, &["--stream", "--device", "--data-placement"]);
+    }
+    bench.line("cv data.csv --stream").fails(2, &["--stream"]);
+}
+
+#[test]
+fn a_folder_that_cannot_keep_the_rows_is_named() {
+    let bench = Bench::new();
+    bench.write("data.csv", &clouds(90, 1));
+    let run = |folder: &Path| {
+        let mut command = bench.command(&["train", "data.csv", "--stream", "--epochs", "1"]);
+        crate::bench::Done::from(command.env("TMPDIR", folder).output().expect("llfm starts"))
+    };
+    #[cfg(unix)]
+    run(&bench.path("nowhere")).fails(6, &["nowhere", "TMPDIR"]);
+    let folder = bench.path("rows");
+    std::fs::create_dir(&folder).expect("the folder is writable");
+    run(&folder).succeeds();
+    assert_eq!(std::fs::read_dir(&folder).expect("a folder").count(), 0, "no litter");
+}
+
+#[test]
+fn faults_of_the_data_are_told_as_in_memory() {
+    let bench = Bench::new();
+    bench.write("gaps.csv", &mixed(600));
+    bench.write("one.csv", &"1,2,x\n".repeat(400));
+    bench.write("ragged.csv", &(clouds(400, 1) + "1,2\n"));
+    for flags in ["gaps.csv --missing error", "one.csv", "ragged.csv", "gaps.csv --positive maybe"]
+    {
+        let memory = bench.line(&format!("train {flags}"));
+        let disk = bench.line(&format!("train {flags} --stream"));
+        assert_ne!(memory.code, 0, "{flags}");
+        assert_eq!((memory.code, memory.err), (disk.code, disk.err), "{flags}");
+    }
+}
