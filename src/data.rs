@@ -2,6 +2,7 @@
 
 mod array;
 mod build;
+mod cache;
 pub mod chunk_file;
 mod csv;
 mod encode;
@@ -30,6 +31,7 @@ pub(crate) mod weights;
 
 use ndarray::Array2;
 
+pub use cache::check_cacheable;
 pub use chunk_file::{ChunkFile, ChunkWriter};
 pub use fill::Missing;
 pub use format::Format;

@@ -3,6 +3,7 @@
 
 mod agreement;
 mod binary;
+mod cache;
 mod files;
 mod flags;
 mod labels;
