@@ -1,6 +1,7 @@
 //! Rows and targets as the trainer sees them: encoded, scaled, dense or compressed.
 
 mod array;
+mod blocks;
 mod build;
 mod cache;
 pub mod chunk_file;
