@@ -11,6 +11,7 @@ mod prepare;
 mod real;
 mod sparse;
 mod tables;
+mod threads;
 
 use std::path::{Path, PathBuf};
 
