@@ -213,6 +213,9 @@ impl Reader {
 
     /// The next rows, at most `max_rows` of them; `None` after the last.
     ///
+    /// Text of libsvm, libffm, csv and tsv is parsed by the threads of rayon's pool; the outcome is
+    /// that of a single one.
+    ///
     /// # Errors
     /// A file without any row, and every fault of the data, with its place.
     pub fn next(&mut self, max_rows: usize, notes: &mut Notes) -> Result<Option<RawRows>> {

@@ -3,7 +3,8 @@
 
 use std::path::Path;
 
-use llfm::data::{Notes, RawRows, ReadOptions, Reader, Schema};
+use llfm::data::schema::ColumnKind;
+use llfm::data::{Cells, Notes, RawRows, ReadOptions, Reader, Schema};
 use proptest::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
@@ -147,24 +148,38 @@ fn blocks_of_full_size_are_put_together_in_order() {
     for (name, text) in [("a.csv", csv), ("a.svm", svm)] {
         let rows = one.install(|| bench.read(name, &text)).expect("rows");
         assert_eq!(four.install(|| bench.read(name, &text)).expect("rows"), rows);
-        let cell = match &rows.cells {
-            llfm::data::Cells::Table(cells) => cells[[89_999, 0]],
-            llfm::data::Cells::Sparse(csr) => csr.row(89_999).1[0],
-        };
-        assert_eq!(cell, 89_999.0);
+        let last = 89_999;
+        match (&rows.cells, &rows.schema) {
+            (Cells::Table(cells), Schema::Table(schema)) => {
+                assert_eq!(cells.row(last).to_vec(), [89_999.0, 1_977.0]);
+                let ColumnKind::Categorical { levels } = &schema.columns[1].kind else {
+                    panic!("numbers");
+                };
+                assert_eq!(levels.as_slice()[1_977], format!("w{}", last * 7919 % 4_001));
+                assert_eq!(levels.len(), 4_001);
+            }
+            (Cells::Sparse(csr), _) => assert_eq!(csr.row(last).1, [89_999.0, 1.0]),
+            _ => panic!("columns and cells differ"),
+        }
     }
 }
 
-/// Lines that are mostly right.
+/// Lines of one kind that are mostly right.
 fn text() -> impl Strategy<Value = String> {
-    let line = prop_oneof![
-        12 => (0..9_u8, "[a-c]", -9..9_i8).prop_map(|(a, b, c)| format!("{a},{b},{c}\n")),
-        4 => (1..5_u8, 5..9_u8, 0..3_u8).prop_map(|(a, b, c)| format!("{c} {a}:1 {b}:2\n")),
-        2 => "[0-9],\"[a-c,\n]{0,3}\",[ab]\n",
-        1 => "#[a-c]{0,3}\n",
+    let csv = prop_oneof![
+        60 => (0..9_u8, "[a-e]", -9..9_i8).prop_map(|(a, b, c)| format!("{a},{b},{c}\n")),
+        5 => "[0-9],\"[a-c,\n]{0,3}\",[ab]\n",
+        2 => "#[a-c]{0,3}\n",
         1 => "[-0-9a:.,;\"\t\n #?@e]{0,12}\n",
     ];
-    prop::collection::vec(line, 0..40).prop_map(|lines| lines.concat())
+    let pairs = prop_oneof![
+        60 => (0..5_u8, 5..9_u8, 0..3_u8).prop_map(|(a, b, c)| format!("{c} {a}:1 {b}:2\n")),
+        5 => (1..9_u8, 1..9_u8).prop_map(|(a, b)| format!("a {a}:1 {b}:2 # c\n")),
+        1 => "[-0-9a:. #e]{0,12}\n",
+    ];
+    let many = |line: BoxedStrategy<String>| prop::collection::vec(line, 0..80);
+    let lines = prop_oneof![many(csv.boxed()), many(pairs.boxed())];
+    lines.prop_map(|lines| lines.concat())
 }
 
 proptest! {
