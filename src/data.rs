@@ -1,7 +1,9 @@
 //! Rows and targets as the trainer sees them: encoded, scaled, dense or compressed.
 
 mod array;
+mod blocks;
 mod build;
+mod cache;
 pub mod chunk_file;
 pub mod chunks;
 mod csv;
@@ -32,6 +34,7 @@ pub(crate) mod weights;
 
 use ndarray::Array2;
 
+pub use cache::check_cacheable;
 pub use chunk_file::{ChunkFile, ChunkWriter};
 pub use chunks::Chunks;
 pub use fill::Missing;

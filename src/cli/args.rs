@@ -44,7 +44,7 @@ pub(crate) struct TrainArgs {
     /// Train on rows that need not fit memory: they are kept in a file in the temporary folder (TMPDIR)
     /// while the run lasts, and read from there in every epoch, in shuffled windows of a third of
     /// --max-memory. Rows to validate and test are in memory. On the CPU
-    #[arg(long, help_heading = "Data")]
+    #[arg(long, help_heading = "Data", conflicts_with = "cache")]
     pub(crate) stream: bool,
     /// Where the training rows of a GPU lie
     #[arg(long, value_enum, default_value = "auto", help_heading = "Run")]
@@ -114,6 +114,10 @@ pub(crate) struct PartArgs {
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "test",
         conflicts_with = "test_fraction")]
     pub(crate) test_labels: Option<PathBuf>,
+    /// Keep the rows of each text file beside it, as NAME.llfm-cache, and take them from there the
+    /// next time: as long as the file's bytes and the flags that say how it is read are the same
+    #[arg(long)]
+    pub(crate) cache: bool,
 }
 
 /// How files are read.

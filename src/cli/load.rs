@@ -10,7 +10,9 @@ use llfm::experiment::{Apart, Part, Preparation, Prepared, RawParts, StreamedPar
 use llfm::model::Model;
 use llfm::{Error, Result};
 
-use super::args::{CompareArgs, IndexBase, PartArgs, PrepareArgs, ReadArgs, TrainArgs, YesNo};
+use super::args::{
+    CompareArgs, IndexBase, PartArgs, PrepareArgs, ReadArgs, TalkArgs, TrainArgs, YesNo,
+};
 use super::console::show_notes;
 use super::memory::default_limit;
 
@@ -31,7 +33,7 @@ pub(crate) struct Source<'a> {
     pub(crate) task: Option<Task>,
     /// Whether the training rows stay on the disk.
     pub(crate) stream: bool,
-    pub(crate) quiet: bool,
+    pub(crate) talk: &'a TalkArgs,
 }
 
 impl<'a> From<&'a TrainArgs> for Source<'a> {
@@ -43,7 +45,7 @@ impl<'a> From<&'a TrainArgs> for Source<'a> {
             prepare: &args.prepare,
             task: args.settings.task.flatten(),
             stream: args.stream,
-            quiet: args.talk.quiet,
+            talk: &args.talk,
         }
     }
 }
@@ -58,7 +60,7 @@ impl<'a> Source<'a> {
             prepare: &args.prepare,
             task: args.settings.task.flatten(),
             stream: false,
-            quiet: args.talk.quiet,
+            talk: &args.talk,
         })
     }
 
@@ -75,6 +77,7 @@ impl<'a> Source<'a> {
         options.weights.clone_from(&self.prepare.weights);
         options.hash_bits = self.prepare.hash_bits;
         options.weigh = schema.is_some();
+        options.cache = self.parts.cache;
         options
     }
 
@@ -117,7 +120,7 @@ impl Loaded {
         let mut notes = Notes::new();
         let rows = Self::read_with(args, model, &mut notes);
         // Also when reading failed: what was guessed before may be why.
-        show_notes(&mut notes, args.quiet);
+        show_notes(&mut notes, args.talk.quiet, args.talk.verbose);
         Ok(Self { rows: rows?, seconds: start.elapsed().as_secs_f64() })
     }
 
@@ -152,6 +155,10 @@ pub(crate) fn read_parts(
     notes: &mut Notes,
 ) -> Result<RawParts> {
     let options = args.train_options(schema);
+    if options.cache {
+        let files = [Some(args.data), args.parts.valid.as_deref(), args.parts.test.as_deref()];
+        files.into_iter().flatten().try_for_each(data::check_cacheable)?;
+    }
     let rows = match schema {
         None => data::read(args.data, &options, notes)?,
         Some(schema) => data::read_with_schema(args.data, &options, schema, true, notes)?,

@@ -8,6 +8,7 @@
 mod pack;
 #[cfg(test)]
 mod tests;
+mod whole;
 mod write;
 
 use std::collections::HashMap;

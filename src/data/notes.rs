@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum NoteLevel {
+    /// What only those who want to know more ask for.
+    Detail,
     /// A decision taken for the user.
     Info,
     /// Something that may be a mistake in the data.
@@ -18,7 +20,7 @@ pub enum NoteLevel {
 /// One thing worth saying.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Note {
-    /// Decision or warning.
+    /// Detail, decision or warning.
     pub level: NoteLevel,
     /// The sentence, without its count.
     pub text: String,
@@ -50,6 +52,11 @@ impl Notes {
     /// An empty collection.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Records a detail; a second time changes nothing.
+    pub fn detail(&mut self, text: impl Into<String>) {
+        self.seen.entry((NoteLevel::Detail, text.into())).or_insert(None);
     }
 
     /// Records a decision; a second time changes nothing.

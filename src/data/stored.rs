@@ -17,6 +17,9 @@ const CHUNK_BYTES: u64 = 4 << 20;
 /// Chunks that memory holds at the least.
 const CHUNKS_IN_MEMORY: u64 = 64;
 
+/// Chunks that are parsed together, so that all threads have something to do.
+const CHUNKS_AT_ONCE: usize = 8;
+
 /// Rows of the first chunk, which tells how large rows are.
 const FIRST_ROWS: usize = 256;
 
@@ -64,9 +67,13 @@ impl StoredRows {
             if let Cells::Sparse(cells) = &rows.cells {
                 has_zero |= guess_base && !has_zero && cells.indices.contains(&0);
             }
-            writer.push(&rows).map_err(|e| no_room(e, folder))?;
             let bytes = (raw_bytes(&rows) / rows.n_rows().max(1) as u64).max(1);
-            at_once = usize::try_from(wanted / bytes).unwrap_or(usize::MAX).max(1);
+            let chunk = usize::try_from(wanted / bytes).unwrap_or(usize::MAX).max(1);
+            for start in (0..rows.n_rows()).step_by(chunk) {
+                let part = start..(start + chunk).min(rows.n_rows());
+                writer.push_part(&rows, part).map_err(|e| no_room(e, folder))?;
+            }
+            at_once = chunk.saturating_mul(CHUNKS_AT_ONCE);
         }
         let file = writer.finish_unnamed().map_err(|e| no_room(e, folder))?;
         Ok(Self::of(file, guess_base && !has_zero))

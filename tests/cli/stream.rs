@@ -141,7 +141,9 @@ fn a_gpu_and_other_commands_do_not_stream() {
             .line(&format!("train data.csv --stream {flags}"))
             .fails(2, &["--stream", "--device", "--data-placement"]);
     }
-    bench.line("cv data.csv --stream").fails(2, &["--stream"]);
+    for line in ["cv data.csv --stream", "train data.csv --stream --cache"] {
+        bench.line(line).fails(2, &["--stream"]);
+    }
 }
 
 #[test]

@@ -32,7 +32,7 @@ impl Read {
             prepare: &args.prepare,
             task: args.settings.task.flatten(),
             stream: false,
-            quiet: args.talk.quiet,
+            talk: &args.talk,
         };
         let read = read_parts(source, None, notes)?;
         let (rows, valid) = (read.train, read.valid);
