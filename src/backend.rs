@@ -52,13 +52,13 @@ pub trait Backend {
     /// One step on the training rows `rows`: forward, gradient, update.
     fn step(&mut self, rows: &[u32], rates: StepRates) -> Result<()>;
 
-    /// The same on rows other than those the backend was made for, in training units too: a window
-    /// of rows that do not fit memory.
+    /// The same on rows other than those the backend was made for, stored alike: a window of rows that
+    /// do not fit memory.
     ///
     /// # Errors
     /// [`Error::Usage`] on a GPU, whose buffers are made for certain rows.
     fn step_in(&mut self, _train: TrainRows<'_>, _rows: &[u32], _rates: StepRates) -> Result<()> {
-        Err(Error::Usage("rows that are streamed are trained on by the CPU only".into()))
+        Err(Error::Usage("a GPU steps on the rows it was given first".into()))
     }
 
     /// What the steps since the last call measured; forces the device to finish them.

@@ -26,7 +26,7 @@ pub mod reader;
 pub mod scale;
 pub mod schema;
 mod side_labels;
-mod source;
+pub(crate) mod source;
 pub mod split;
 pub mod stored;
 mod weight_column;

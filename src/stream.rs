@@ -1,5 +1,8 @@
 //! Training rows that stay on the disk, and are prepared a window at a time.
 
+#[cfg(test)]
+mod tests;
+
 use std::path::PathBuf;
 
 use crate::data::chunks::Chunks;
@@ -81,10 +84,11 @@ impl Stream {
         let mut print = Fingerprint::default();
         let mut total = WeightTotal::default();
         let mut sum = 0.0;
-        for i in 0..self.rows.n_chunks() {
+        self.stored = vec![0; self.rows.n_chunks()];
+        for i in (0..self.rows.n_chunks()).filter(|&i| self.rows.rows_in(i) > 0) {
             let rows = self.chunk(i, notes)?;
             print.add(&rows);
-            self.stored.push(rows.features.n_stored());
+            self.stored[i] = rows.features.n_stored();
             if let Some(weights) = &rows.weights {
                 total.add(weights)?;
                 self.weights = Some(total);

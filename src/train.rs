@@ -104,6 +104,9 @@ pub fn train(
     device: &Device,
     on_event: &mut dyn FnMut(&Event<'_>) -> Flow,
 ) -> Result<Trained> {
+    if let (Some(_), Device::Gpu { .. }) = (data.stream, device) {
+        return Err(Error::Usage("rows that are streamed are trained on by the CPU only".into()));
+    }
     train_on(data, config, device, on_event)
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::{Part, Preparation, Prepared, dataset, labels_of};
 use crate::data::chunks::Chunks;
+use crate::data::source::check_memory;
 use crate::data::{ClassWeight, Dataset, LabelMap, Notes, Preprocess, StoredRows, Task};
 use crate::error::{Error, Place, Result};
 use crate::model::Model;
@@ -137,7 +138,9 @@ fn gather(
             Some(all) => all.append(more),
             None => all = Some(more),
         }
-        Ok(())
+        let entries = all.as_ref().map_or(0, |all| all.features.n_stored() as u64);
+        let bytes = if preprocess.is_sparse() { 8 * entries } else { 4 * entries };
+        check_memory(bytes, preprocess.max_memory(), place)
     })?;
     all.ok_or_else(|| Error::data(Place::file(place), "no rows"))
 }

@@ -149,3 +149,65 @@ pub(super) fn train_rows(rows: &Dataset) -> TrainRows<'_> {
     };
     TrainRows { features: &rows.features, targets, weights: rows.weights.as_deref() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::defaults::{DataShape, resolve};
+    use crate::data::{Features, Task};
+    use crate::settings::Settings;
+    use ndarray::Array2;
+
+    /// Rows numbered from `first` on.
+    fn window(first: usize, rows: usize, last: bool) -> Window {
+        let features = Array2::from_shape_fn((rows, 1), |(i, _)| (first + i) as f32);
+        let targets = Targets::Values((first..first + rows).map(|i| -(i as f32)).collect());
+        let weights = Some((first..first + rows).map(|i| 0.5 * i as f32).collect());
+        let rows = Dataset { features: Features::Dense(features), targets, weights };
+        Window { rows: Arc::new(rows), last }
+    }
+
+    /// The rows of every step over windows of these sizes, an epoch.
+    fn steps(sizes: &[usize], batch_size: usize) -> Vec<Vec<f32>> {
+        let (sender, receiver) = sync_channel(sizes.len());
+        let mut first = 0;
+        for (i, &rows) in sizes.iter().enumerate() {
+            sender.send(Ok(window(first, rows, i + 1 == sizes.len()))).expect("room");
+            first += rows;
+        }
+        let (rows, features, task) = (100, 2, Task::Regression);
+        let shape = DataShape { rows, features, nonzeros: 200, sparse: false, classes: 1, task };
+        let config = resolve(&Settings::default(), &shape).expect("sound settings");
+        let mut found = Vec::new();
+        let step = &mut |window: &Dataset, rows: &[u32]| {
+            let step = window.select(rows);
+            let Features::Dense(cells) = &step.features else { panic!("dense rows") };
+            let Targets::Values(values) = &step.targets else { panic!("values") };
+            let numbers: Vec<f32> = cells.iter().copied().collect();
+            let whole = numbers.iter().zip(values).all(|(x, y)| *y == -x);
+            let weights = step.weights.as_ref().expect("weights");
+            assert!(whole && numbers.iter().zip(weights).all(|(x, w)| *w == 0.5 * x));
+            found.push(numbers);
+            Ok(Flow::Continue)
+        };
+        Windows { receiver }.epoch(batch_size, &mut Order::new(&config, 0), step).expect("steps");
+        found
+    }
+
+    #[test]
+    fn windows_take_as_many_steps_of_as_many_rows_as_memory() {
+        for sizes in [&[10, 7, 3, 12][..], &[2, 1, 1, 2], &[32], &[8, 8], &[1], &[5, 1, 30]] {
+            for batch_size in [1, 4, 8, 50] {
+                let found = steps(sizes, batch_size);
+                let n: usize = sizes.iter().sum();
+                assert_eq!(found.len(), n.div_ceil(batch_size), "{sizes:?} by {batch_size}");
+                let whole = &found[..found.len() - 1];
+                assert!(whole.iter().all(|rows| rows.len() == batch_size), "{found:?}");
+                let mut seen: Vec<f32> = found.concat();
+                seen.sort_by(f32::total_cmp);
+                let all: Vec<f32> = (0..n).map(|i| i as f32).collect();
+                assert_eq!(seen, all, "{sizes:?} by {batch_size}");
+            }
+        }
+    }
+}
