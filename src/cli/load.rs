@@ -197,7 +197,7 @@ fn streamed_parts(
     let [valid, test] = apart(&rows, parts, limit)?;
     let mut other = |path, labels| {
         let part = other_part(path, labels, &options, rows.schema(), notes)?;
-        Ok::<_, Error>(part.map(Apart::Part))
+        Ok::<_, Error>(part.map(|part| Apart::Part(Box::new(part))))
     };
     let valid = match valid {
         None => other(&parts.valid, &parts.valid_labels)?,

@@ -4,6 +4,11 @@ use std::collections::{BTreeSet, HashSet};
 
 use super::number;
 use super::raw::RawLabels;
+use crate::error::Result;
+
+/// Labels in one chunk or several: calls what it is given with each, in file order.
+pub(crate) type LabelChunks<'a> =
+    &'a dyn Fn(&mut dyn FnMut(&RawLabels) -> Result<()>) -> Result<()>;
 
 /// The different labels of some rows, in order: by size if all are numbers, else as text.
 #[derive(Debug)]
@@ -62,8 +67,8 @@ impl Seen {
     pub(crate) fn summary(self) -> Summary {
         let mut numbers: Vec<f64> = self.numbers.into_iter().map(f64::from_bits).collect();
         // After a split no word may be left, only numbers.
-        let words: Result<Vec<f64>, _> = self.words.iter().map(|name| name.parse()).collect();
-        match words {
+        let words = self.words.iter().map(|name| name.parse::<f64>());
+        match words.collect::<std::result::Result<Vec<f64>, _>>() {
             Ok(words) if words.iter().all(|value| value.is_finite()) => {
                 numbers.extend(words);
                 Summary::sorted(numbers)

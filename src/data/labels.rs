@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::label_summary::{Seen, Summary};
+use super::label_summary::{LabelChunks, Seen, Summary};
 use super::notes::Notes;
 use super::number;
 use super::raw::RawLabels;
@@ -44,10 +44,6 @@ pub enum LabelMap {
         clamp: bool,
     },
 }
-
-/// Labels in one chunk or several: calls what it is given with each, in file order.
-pub(crate) type LabelChunks<'a> =
-    &'a dyn Fn(&mut dyn FnMut(&RawLabels) -> Result<()>) -> Result<()>;
 
 /// The name of the negative class where one of many was called positive and none is called so.
 const REST: &str = "rest";

@@ -31,7 +31,7 @@ pub enum Apart {
     /// Sorted numbers of rows that are taken out of those in the file.
     Rows(Vec<usize>),
     /// Rows of their own.
-    Part(Part),
+    Part(Box<Part>),
 }
 
 impl Prepared {

@@ -1,9 +1,9 @@
 //! `llfm train --stream`: rows that stay on the disk.
 
 use std::fmt::Write;
-use std::io::Write as _;
+use std::io::{BufRead, BufReader, Write as _};
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use crate::bench::{Bench, clouds, curve, rings};
 
@@ -43,6 +43,17 @@ fn ratings(rows: usize) -> String {
     })
 }
 
+/// Images of four pixels and their classes, as idx.
+fn images() -> (Vec<u8>, Vec<u8>) {
+    let (mut pixels, mut classes) = (vec![0, 0, 8, 2, 0, 0, 2, 0, 0, 0, 0, 4], vec![0, 0, 8, 1]);
+    classes.extend([0, 0, 2, 0]);
+    for i in 0..512_usize {
+        pixels.extend([1, 3, 7, 31].map(|step| (i * step % 256) as u8));
+        classes.push((i * 7 % 256 / 128) as u8);
+    }
+    (pixels, classes)
+}
+
 #[test]
 fn a_window_that_holds_all_rows_gives_the_bytes_of_a_run_in_memory() {
     let bench = Bench::new();
@@ -52,6 +63,9 @@ fn a_window_that_holds_all_rows_gives_the_bytes_of_a_run_in_memory() {
     bench.write("rings.svm", &rings(600, 1));
     bench.write("mixed.csv", &mixed(900));
     bench.write("u.data", &ratings(1200));
+    let (pixels, classes) = images();
+    std::fs::write(bench.path("pixels.idx"), pixels).expect("the folder is writable");
+    std::fs::write(bench.path("classes.idx"), classes).expect("the folder is writable");
     for flags in [
         "clouds.csv --valid-fraction 0.2 --test-fraction 0.1 --patience 2",
         "clouds.csv --test test.csv --scale maxabs --batch-size 7 --anchor-dropout 0.2",
@@ -62,6 +76,7 @@ fn a_window_that_holds_all_rows_gives_the_bytes_of_a_run_in_memory() {
         "mixed.csv --label price --weights weight --missing zero --ignore shape",
         "u.data --valid-fraction 0.1",
         "u.data --hash-bits 7 --clip 1",
+        "pixels.idx --labels classes.idx",
     ] {
         check_same(&bench, flags);
     }
@@ -147,6 +162,7 @@ fn a_gpu_and_other_commands_do_not_stream() {
 }
 
 #[test]
+#[cfg(unix)]
 fn a_folder_that_cannot_keep_the_rows_is_named() {
     let bench = Bench::new();
     bench.write("data.csv", &clouds(90, 1));
@@ -154,12 +170,55 @@ fn a_folder_that_cannot_keep_the_rows_is_named() {
         let mut command = bench.command(&["train", "data.csv", "--stream", "--epochs", "1"]);
         crate::bench::Done::from(command.env("TMPDIR", folder).output().expect("llfm starts"))
     };
-    #[cfg(unix)]
     run(&bench.path("nowhere")).fails(6, &["nowhere", "TMPDIR"]);
     let folder = bench.path("rows");
     std::fs::create_dir(&folder).expect("the folder is writable");
     run(&folder).succeeds();
     assert_eq!(std::fs::read_dir(&folder).expect("a folder").count(), 0, "no litter");
+}
+
+#[test]
+#[cfg(unix)]
+fn a_disk_that_gets_full_is_an_input_output_error() {
+    let bench = Bench::new();
+    bench.write("data.csv", &clouds(4000, 1));
+    let folder = bench.path("rows");
+    std::fs::create_dir(&folder).expect("the folder is writable");
+    // The system refuses to let files grow beyond that, as it does on a full disk.
+    let script = "trap '' XFSZ; ulimit -f 8; exec \"$0\" \"$@\"";
+    let llfm = bench.command(&["train", "data.csv", "--stream", "--epochs", "1"]);
+    let mut command = Command::new("sh");
+    command.args(["-c", script]).arg(llfm.get_program()).args(llfm.get_args());
+    command.current_dir(bench.path("")).env("TMPDIR", &folder).stdin(Stdio::null());
+    let done = crate::bench::Done::from(command.output().expect("sh starts"));
+    done.fails(6, &["cannot write", "rows", "TMPDIR"]);
+    assert_eq!(std::fs::read_dir(&folder).expect("a folder").count(), 0, "no litter");
+}
+
+#[test]
+#[cfg(unix)]
+fn a_signal_saves_the_model_and_leaves_no_rows() {
+    let bench = Bench::new();
+    let folder = bench.path("rows");
+    std::fs::create_dir(&folder).expect("the folder is writable");
+    bench.write("data.csv", &curve(3000, 1));
+    let args = ["train", "data.csv", "--stream", "--max-memory", "60kB", "--epochs", "1000000"];
+    let mut command = bench.command(&[&args[..], &["--model", "m.llfm"]].concat());
+    let command = command.env("TMPDIR", &folder).stderr(Stdio::piped()).stdout(Stdio::null());
+    let mut child = command.spawn().expect("llfm starts");
+    // The first epoch's line shows that training is on.
+    let mut err = BufReader::new(child.stderr.take().expect("a pipe"));
+    let mut line = String::new();
+    while !line.starts_with("epoch") {
+        line.clear();
+        assert!(err.read_line(&mut line).expect("llfm talks") > 0, "training began");
+    }
+    std::thread::spawn(move || std::io::copy(&mut err, &mut std::io::sink()));
+    let id = child.id().to_string();
+    assert!(Command::new("kill").args(["-INT", &id]).status().expect("kill starts").success());
+    assert_eq!(child.wait().expect("llfm ends").code(), Some(130));
+    assert_eq!(std::fs::read_dir(&folder).expect("a folder").count(), 0, "no litter");
+    bench.line("evaluate m.llfm data.csv").succeeds();
 }
 
 #[test]
