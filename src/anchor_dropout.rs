@@ -8,7 +8,7 @@
 //! A hash of u32 words decides, the same on the GPU (`shaders/shared/anchor_dropout.wgsl`): both
 //! backends hide the same anchors.
 
-use crate::kernel::local_coding::{Coder, Pair};
+use crate::kernel::local_coding::{Coder, Pair, Scratch};
 
 /// What a step hides; the default hides nothing.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -25,7 +25,7 @@ pub(crate) struct Left {
     anchors: Vec<u32>,
     distance: Vec<f32>,
     multipliers: Vec<f32>,
-    keys: Vec<u64>,
+    coding: Scratch,
 }
 
 impl AnchorDropout {
@@ -57,14 +57,14 @@ impl AnchorDropout {
         pairs: &mut Vec<Pair>,
     ) -> f32 {
         if self.threshold == 0 {
-            return coder.code(distance, multipliers, &mut left.keys, pairs);
+            return coder.code(distance, multipliers, &mut left.coding, pairs);
         }
-        let Left { anchors, distance: near, multipliers: own, keys } = left;
+        let Left { anchors, distance: near, multipliers: own, coding } = left;
         self.leave(row, distance.len(), anchors);
         pick(distance, anchors, near);
         pick(multipliers, anchors, own);
         let first = pairs.len();
-        let normalizer = coder.code(near, own, keys, pairs);
+        let normalizer = coder.code(near, own, coding, pairs);
         for pair in &mut pairs[first..] {
             pair.anchor = anchors[pair.anchor as usize];
         }
@@ -178,7 +178,8 @@ mod tests {
                     let mut far = vec![1e9; 12];
                     anchors.iter().for_each(|&i| far[i as usize] = distance[i as usize]);
                     let mut expected = Vec::new();
-                    let other = coder.code(&far, &multipliers, &mut Vec::new(), &mut expected);
+                    let other =
+                        coder.code(&far, &multipliers, &mut Scratch::default(), &mut expected);
                     assert_eq!((found, s), (expected, other), "row {row}");
                 }
             }

@@ -24,6 +24,20 @@ pub(crate) const fn padded(n: usize) -> usize {
     n.next_multiple_of(LANES)
 }
 
+/// Folds sixteen lanes pairwise, in halves that are vectors themselves.
+#[inline(always)]
+pub(crate) fn fold_lanes<T: Copy>(lanes: [T; LANES], fold: impl Fn(T, T) -> T) -> T {
+    let eight: [T; 8] = std::array::from_fn(
+        #[inline(always)]
+        |l| fold(lanes[l], lanes[l + 8]),
+    );
+    let four: [T; 4] = std::array::from_fn(
+        #[inline(always)]
+        |l| fold(eight[l], eight[l + 4]),
+    );
+    fold(fold(four[0], four[2]), fold(four[1], four[3]))
+}
+
 /// Calls a kernel with the number of lanes of a record known to the compiler, where there are few:
 /// its sums are then held in registers.
 macro_rules! with_lanes {

@@ -9,7 +9,7 @@
 
 use crate::gpu::shaders::{Shader, shader};
 use crate::kernel::Shape;
-use crate::simd::dispatch;
+use crate::simd::{LANES, dispatch};
 use pulp::{Simd, WithSimd};
 
 /// Rows of a shader's tile, and its anchors.
@@ -130,19 +130,25 @@ fn tile<S: Simd, const R: usize, const W: usize>(
     lane: usize,
     out: &mut [f32],
 ) {
-    let (p, stride, width) = (shape.features, shape.row_stride(), shape.anchor_stride());
-    let x: [&[f32]; R] = std::array::from_fn(|r| &rows[r * stride..][..p]);
+    let (stride, width) = (shape.row_stride(), shape.anchor_stride());
+    let x: [&[[f32; LANES]]; R] =
+        std::array::from_fn(|r| rows[r * stride..][..stride].as_chunks().0);
     let lanes = lane..lane + W * S::F32_LANES;
     let mut sums = [[simd.splat_f32s(0.0); W]; R];
-    let features = lenses.scale.chunks_exact(width).zip(lenses.center.chunks_exact(width));
-    for (j, (scale, center)) in (0..p).zip(features) {
-        let scale = &S::as_simd_f32s(&scale[lanes.clone()]).0[..W];
-        let center = &S::as_simd_f32s(&center[lanes.clone()]).0[..W];
-        for r in 0..R {
-            let value = simd.splat_f32s(x[r][j]);
-            for w in 0..W {
-                let difference = simd.mul_add_f32s(value, scale[w], center[w]);
-                sums[r][w] = simd.mul_add_f32s(difference, difference, sums[r][w]);
+    // Features in blocks of known length: an index into a row is then known to be in it.
+    let blocks = lenses.scale.chunks(LANES * width).zip(lenses.center.chunks(LANES * width));
+    for (block, (scale, center)) in blocks.enumerate() {
+        let x: [&[f32; LANES]; R] = std::array::from_fn(|r| &x[r][block]);
+        let features = scale.chunks_exact(width).zip(center.chunks_exact(width));
+        for (j, (scale, center)) in (0..LANES).zip(features) {
+            let scale = &S::as_simd_f32s(&scale[lanes.clone()]).0[..W];
+            let center = &S::as_simd_f32s(&center[lanes.clone()]).0[..W];
+            for r in 0..R {
+                let value = simd.splat_f32s(x[r][j]);
+                for w in 0..W {
+                    let difference = simd.mul_add_f32s(value, scale[w], center[w]);
+                    sums[r][w] = simd.mul_add_f32s(difference, difference, sums[r][w]);
+                }
             }
         }
     }

@@ -8,7 +8,7 @@
 
 use crate::gpu::shaders::{self, Shader, shader};
 use crate::kernel::Shape;
-use crate::simd::{LANES, dispatch};
+use crate::simd::{LANES, dispatch, fold_lanes};
 use pulp::{Simd, WithSimd};
 
 /// The shader, and its workgroups.
@@ -27,11 +27,6 @@ pub(crate) struct LocalModel<'a> {
     pub(crate) records: &'a [f32],
     /// r `[blocks, C, FEATURE_BLOCK]`.
     pub(crate) squares: &'a [f32],
-}
-
-/// Length of one anchor's `squares`.
-pub(crate) fn squares_len(shape: Shape) -> usize {
-    shape.features.div_ceil(FEATURE_BLOCK) * shape.outputs * FEATURE_BLOCK
 }
 
 /// Fills `sums` and `scores` for the pairs of one anchor with the batch rows `pair_rows`.
@@ -61,21 +56,21 @@ impl WithSimd for Kernel<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { shape, model, rows, pair_rows, sums, scores } = self;
-        let (row_stride, stride) = (shape.row_stride(), shape.stride);
+        let (row_stride, stride, outputs) = (shape.row_stride(), shape.stride, shape.outputs);
         let row = |r: u32| &rows[r as usize * row_stride..][..row_stride];
         let mut blocks = pair_rows.chunks_exact(ROWS);
-        let mut cells = sums.chunks_exact_mut(ROWS * stride);
-        for (block, cell) in blocks.by_ref().zip(cells.by_ref()) {
+        let mut sums = sums.chunks_exact_mut(ROWS * stride);
+        let mut scores = scores.chunks_exact_mut(ROWS * outputs);
+        for (block, (sums, scores)) in blocks.by_ref().zip(sums.by_ref().zip(scores.by_ref())) {
             let rows: [&[f32]; ROWS] = std::array::from_fn(|r| row(block[r]));
-            products(simd, shape, rows, model.records, cell);
+            products(simd, shape, rows, model.records, sums);
+            finish(simd, shape, model, rows, sums, scores);
         }
-        let cells = cells.into_remainder().chunks_exact_mut(stride);
-        for (&r, cell) in blocks.remainder().iter().zip(cells) {
-            products(simd, shape, [row(r)], model.records, cell);
-        }
-        let cells = sums.chunks_exact(stride).zip(scores.chunks_exact_mut(shape.outputs));
-        for (&r, (sums, scores)) in pair_rows.iter().zip(cells) {
-            finish(simd, shape, model, row(r), sums, scores);
+        let sums = sums.into_remainder().chunks_exact_mut(stride);
+        let scores = scores.into_remainder().chunks_exact_mut(outputs);
+        for (&r, (sums, scores)) in blocks.remainder().iter().zip(sums.zip(scores)) {
+            products(simd, shape, [row(r)], model.records, sums);
+            finish(simd, shape, model, [row(r)], sums, scores);
         }
     }
 }
@@ -93,14 +88,14 @@ fn products<S: Simd, const R: usize>(
     out: &mut [f32],
 ) {
     let stride = shape.stride;
-    let x = rows.map(|row| &row[..shape.features]);
+    let rows = rows.map(|row| row.as_chunks().0);
     let mut lane = 0;
     while lane + 2 * S::F32_LANES <= stride {
-        tile::<S, R, 2>(simd, x, records, stride, lane, out);
+        tile::<S, R, 2>(simd, rows, records, stride, lane, out);
         lane += 2 * S::F32_LANES;
     }
     if lane < stride {
-        tile::<S, R, 1>(simd, x, records, stride, lane, out);
+        tile::<S, R, 1>(simd, rows, records, stride, lane, out);
     }
 }
 
@@ -108,22 +103,24 @@ fn products<S: Simd, const R: usize>(
 #[inline(always)]
 fn tile<S: Simd, const R: usize, const W: usize>(
     simd: S,
-    x: [&[f32]; R],
+    rows: [&[[f32; LANES]]; R],
     records: &[f32],
     stride: usize,
     lane: usize,
     out: &mut [f32],
 ) {
-    let p = x[0].len();
-    let x: [&[f32]; R] = x.map(|row| &row[..p]);
     let lanes = lane..lane + W * S::F32_LANES;
     let mut sums = [[simd.splat_f32s(0.0); W]; R];
-    for (j, record) in (0..p).zip(records.chunks_exact(stride)) {
-        let record = &S::as_simd_f32s(&record[lanes.clone()]).0[..W];
-        for r in 0..R {
-            let value = simd.splat_f32s(x[r][j]);
-            for w in 0..W {
-                sums[r][w] = simd.mul_add_f32s(value, record[w], sums[r][w]);
+    // Features in blocks of known length: an index into a row is then known to be in it.
+    for (block, records) in records.chunks(LANES * stride).enumerate() {
+        let x: [&[f32; LANES]; R] = std::array::from_fn(|r| &rows[r][block]);
+        for (j, record) in (0..LANES).zip(records.chunks_exact(stride)) {
+            let record = &S::as_simd_f32s(&record[lanes.clone()]).0[..W];
+            for r in 0..R {
+                let value = simd.splat_f32s(x[r][j]);
+                for w in 0..W {
+                    sums[r][w] = simd.mul_add_f32s(value, record[w], sums[r][w]);
+                }
             }
         }
     }
@@ -132,50 +129,60 @@ fn tile<S: Simd, const R: usize, const W: usize>(
     }
 }
 
-/// Scores of one pair from its sums.
+/// Scores of R pairs from their sums.
 #[inline(always)]
-fn finish<S: Simd>(
+fn finish<S: Simd, const R: usize>(
     simd: S,
     shape: Shape,
     model: LocalModel<'_>,
-    row: &[f32],
+    rows: [&[f32]; R],
     sums: &[f32],
     scores: &mut [f32],
 ) {
-    let d = shape.factors;
-    for (c, score) in scores.iter_mut().enumerate() {
-        let (q, linear) = sums[c * (d + 1)..][..=d].split_at(d);
-        let squared = squared_norm(q);
-        let own = if d == 0 { 0.0 } else { own_products(simd, shape, row, model.squares, c) };
-        *score = model.bias[c] + linear[0] + 0.5 * (squared - own);
+    let Shape { factors: d, outputs, stride, .. } = shape;
+    for c in 0..outputs {
+        let sums: [&[f32]; R] = std::array::from_fn(|r| &sums[r * stride + c * (d + 1)..][..=d]);
+        let own = if d == 0 { [0.0; R] } else { own_products(simd, shape, rows, model.squares, c) };
+        for r in 0..R {
+            scores[r * outputs + c] =
+                model.bias[c] + sums[r][d] + 0.5 * (squared_norm(&sums[r][..d]) - own[r]);
+        }
     }
 }
 
 /// Σⱼ xⱼ² rⱼ of one channel, in sixteen partial sums whatever the width of a vector.
 #[inline(always)]
-fn own_products<S: Simd>(
+fn own_products<S: Simd, const R: usize>(
     simd: S,
     shape: Shape,
-    row: &[f32],
+    rows: [&[f32]; R],
     squares: &[f32],
     channel: usize,
-) -> f32 {
+) -> [f32; R] {
     let vectors = LANES / S::F32_LANES;
-    let mut sums = [simd.splat_f32s(0.0); LANES];
-    let sums = &mut sums[..vectors];
+    let mut sums = [[simd.splat_f32s(0.0); LANES]; R];
+    let width = shape.row_stride();
     let blocks = squares.chunks_exact(shape.outputs * FEATURE_BLOCK);
-    for (x, block) in row.chunks(FEATURE_BLOCK).zip(blocks) {
-        let block = &block[channel * FEATURE_BLOCK..][..FEATURE_BLOCK];
-        for (x, r) in x.chunks_exact(LANES).zip(block.chunks_exact(LANES)) {
-            let (x, r) = (S::as_simd_f32s(x).0, S::as_simd_f32s(r).0);
-            for v in 0..vectors {
-                sums[v] = simd.mul_add_f32s(simd.mul_f32s(x[v], x[v]), r[v], sums[v]);
+    for (first, block) in (0..width).step_by(FEATURE_BLOCK).zip(blocks) {
+        let block = &block[channel * FEATURE_BLOCK..][..FEATURE_BLOCK.min(width - first)];
+        for (j, squares) in block.chunks_exact(LANES).enumerate() {
+            let squares = S::as_simd_f32s(squares).0;
+            for r in 0..R {
+                let x = S::as_simd_f32s(&rows[r][first + j * LANES..][..LANES]).0;
+                for v in 0..vectors {
+                    sums[r][v] =
+                        simd.mul_add_f32s(simd.mul_f32s(x[v], x[v]), squares[v], sums[r][v]);
+                }
             }
         }
     }
-    let mut lanes = [0.0; LANES];
-    S::as_mut_simd_f32s(&mut lanes).0.copy_from_slice(sums);
-    sum_lanes(lanes)
+    let mut own = [0.0; R];
+    for r in 0..R {
+        let mut lanes = [0.0; LANES];
+        S::as_mut_simd_f32s(&mut lanes).0.copy_from_slice(&sums[r][..vectors]);
+        own[r] = fold_lanes(lanes, |a, b| a + b);
+    }
+    own
 }
 
 /// ‖v‖².
@@ -186,17 +193,4 @@ pub(crate) fn squared_norm(v: &[f32]) -> f32 {
         sum = v.mul_add(*v, sum);
     }
     sum
-}
-
-/// The sum of sixteen lanes, pairwise.
-#[inline(always)]
-pub(crate) fn sum_lanes(mut lanes: [f32; LANES]) -> f32 {
-    let mut width = LANES / 2;
-    while width > 0 {
-        for l in 0..width {
-            lanes[l] += lanes[l + width];
-        }
-        width /= 2;
-    }
-    lanes[0]
 }

@@ -11,7 +11,7 @@ use crate::gpu::shaders::{Shader, shader, workgroups};
 use crate::kernel::Shape;
 use crate::kernel::fm_score::{FEATURE_BLOCK, squared_norm};
 use crate::optimizer::{MomentsMut, Update};
-use crate::simd::{dispatch, vectorized, with_lanes};
+use crate::simd::{LANES, dispatch, vectorized, with_lanes};
 use pulp::{Simd, WithSimd};
 
 /// The shader, and its workgroups.
@@ -33,9 +33,35 @@ pub(crate) struct FmBlock<'a> {
 /// Scratch of one task.
 #[derive(Debug, Default)]
 pub(crate) struct FmScratch {
-    gradient: Vec<f32>,
-    /// X²ᵀa `[C, FEATURE_BLOCK]`.
-    own: Vec<f32>,
+    pub(crate) gradient: Vec<f32>,
+    /// X²ᵀa `[C, FEATURE_BLOCK]`, or `[FEATURE_BLOCK, LANES]`.
+    pub(crate) own: Vec<f32>,
+    /// Σ[a·q | a] over the pairs, where the rows have a background `[stride]`.
+    pub(crate) total: Vec<f32>,
+}
+
+/// How far apart outputs and features lie, in what a block keeps of each (output, feature).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ChannelOrder {
+    output: usize,
+    feature: usize,
+}
+
+impl ChannelOrder {
+    /// `[C, FEATURE_BLOCK]`.
+    pub(crate) const FIRST: Self = Self { output: FEATURE_BLOCK, feature: 1 };
+    /// `[FEATURE_BLOCK, LANES]`, for at most [`LANES`] outputs.
+    pub(crate) const LAST: Self = Self { output: 1, feature: LANES };
+
+    /// What a block keeps.
+    pub(crate) fn block_len(self, shape: Shape) -> usize {
+        (self.output * shape.outputs).max(self.feature * FEATURE_BLOCK)
+    }
+
+    /// What an anchor keeps.
+    pub(crate) fn len(self, shape: Shape) -> usize {
+        shape.features.div_ceil(FEATURE_BLOCK) * self.block_len(shape)
+    }
 }
 
 /// Turns the sums q and w·x of one pair into a·q and a, channel by channel.
@@ -109,7 +135,7 @@ struct Kernel<'a> {
 }
 
 /// Columns whose gradient is summed together, so that a weighted sum is read once for all.
-const COLUMNS: usize = 8;
+pub(crate) const COLUMNS: usize = 8;
 
 impl WithSimd for Kernel<'_> {
     type Output = ();
@@ -125,9 +151,9 @@ impl WithSimd for Kernel<'_> {
             let offset = t * COLUMNS;
             let gradient = &mut scratch.gradient[..tile.len()];
             columns.starting_at(first + offset).gradient(simd, gradient);
-            subtract_own(shape, tile, &scratch.own, offset, gradient);
+            subtract_own(shape, tile, &scratch.own, ChannelOrder::FIRST, offset, gradient);
             update.apply(tile, gradient, moments.take(tile.len()));
-            refresh_squares(shape, tile, offset, squares);
+            refresh_squares(shape, tile, ChannelOrder::FIRST, offset, squares);
         }
     }
 }
@@ -222,9 +248,16 @@ impl Columns<'_> {
     }
 }
 
-/// gradient −= V·(X²ᵀa).
+/// gradient −= V·(X²ᵀa), for features from the one at `offset` in the block on.
 #[inline(always)]
-fn subtract_own(shape: Shape, records: &[f32], own: &[f32], offset: usize, gradient: &mut [f32]) {
+pub(crate) fn subtract_own(
+    shape: Shape,
+    records: &[f32],
+    own: &[f32],
+    order: ChannelOrder,
+    offset: usize,
+    gradient: &mut [f32],
+) {
     let (d, stride) = (shape.factors, shape.stride);
     if d == 0 {
         return;
@@ -232,8 +265,8 @@ fn subtract_own(shape: Shape, records: &[f32], own: &[f32], offset: usize, gradi
     let records = records.chunks_exact(stride).zip(gradient.chunks_exact_mut(stride));
     for (j, (record, gradient)) in records.enumerate() {
         let channels = record.chunks_exact(d + 1).zip(gradient.chunks_exact_mut(d + 1));
-        for (own, (v, g)) in own.chunks_exact(FEATURE_BLOCK).zip(channels) {
-            let own = own[offset + j];
+        for (c, (v, g)) in channels.take(shape.outputs).enumerate() {
+            let own = own[c * order.output + (offset + j) * order.feature];
             for (g, v) in g[..d].iter_mut().zip(v) {
                 *g = v.mul_add(-own, *g);
             }
@@ -241,28 +274,36 @@ fn subtract_own(shape: Shape, records: &[f32], own: &[f32], offset: usize, gradi
     }
 }
 
-/// r = ‖v‖² of the tile's features.
+/// r = ‖v‖² of some features, from the one at `offset` in the block on.
 #[inline(always)]
-fn refresh_squares(shape: Shape, records: &[f32], offset: usize, squares: &mut [f32]) {
+pub(crate) fn refresh_squares(
+    shape: Shape,
+    records: &[f32],
+    order: ChannelOrder,
+    offset: usize,
+    squares: &mut [f32],
+) {
     let d = shape.factors;
     for (j, record) in records.chunks_exact(shape.stride).enumerate() {
-        let channels = record.chunks_exact(d + 1).zip(squares.chunks_exact_mut(FEATURE_BLOCK));
-        for (v, squares) in channels {
-            squares[offset + j] = squared_norm(&v[..d]);
+        for (c, v) in record.chunks_exact(d + 1).take(shape.outputs).enumerate() {
+            squares[c * order.output + (offset + j) * order.feature] = squared_norm(&v[..d]);
         }
     }
 }
 
 /// Fills the squares of one anchor from its records.
-pub(crate) fn fill_squares(shape: Shape, records: &[f32], squares: &mut [f32]) {
+pub(crate) fn fill_squares(
+    shape: Shape,
+    records: &[f32],
+    order: ChannelOrder,
+    squares: &mut [f32],
+) {
     vectorized(
         #[inline(always)]
         || {
             let blocks = records.chunks(FEATURE_BLOCK * shape.stride);
-            for (records, squares) in
-                blocks.zip(squares.chunks_exact_mut(shape.outputs * FEATURE_BLOCK))
-            {
-                refresh_squares(shape, records, 0, squares);
+            for (records, squares) in blocks.zip(squares.chunks_exact_mut(order.block_len(shape))) {
+                refresh_squares(shape, records, order, 0, squares);
             }
         },
     );

@@ -8,7 +8,7 @@
 
 use crate::config::Coding;
 use crate::gpu::shaders::{Shader, shader, workgroups};
-use crate::simd::{LANES, vectorized};
+use crate::simd::{LANES, fold_lanes, vectorized};
 
 /// The shader, and its workgroups.
 pub(crate) const SHADER: Shader = shader!(
@@ -47,12 +47,12 @@ pub(crate) const INVERSE_FLOOR: f32 = 1e-6;
 impl Coder {
     /// Codes one row: appends its pairs and returns S, the normaliser its gradient needs.
     ///
-    /// `keys` is scratch; `multipliers` are L `[m]`.
+    /// `multipliers` are L `[m]`.
     pub(crate) fn code(
         &self,
         distance: &[f32],
         multipliers: &[f32],
-        keys: &mut Vec<u64>,
+        scratch: &mut Scratch,
         pairs: &mut Vec<Pair>,
     ) -> f32 {
         let first = pairs.len();
@@ -61,11 +61,12 @@ impl Coder {
                 pairs.push(Pair { gamma: 1.0, ..Pair::default() });
                 return 1.0;
             }
-            Coding::Adaptive => candidates_within(1.0, distance, multipliers, keys),
+            Coding::Adaptive => candidates(distance, multipliers, scratch),
             Coding::Soft | Coding::Inverse => {
-                nearest(self.neighbors, distance, multipliers, keys);
+                nearest(self.neighbors, distance, multipliers, scratch);
             }
         }
+        let keys = &scratch.keys;
         let nearest_u = key_anchor(keys[0], distance, multipliers).u;
         pairs.extend(keys.iter().map(|&key| key_anchor(key, distance, multipliers)));
         let row = &mut pairs[first..];
@@ -138,57 +139,119 @@ fn key_anchor(key: u64, distance: &[f32], multipliers: &[f32]) -> Pair {
     Pair { anchor, u: d * multipliers[anchor as usize], distance: d, ..Pair::default() }
 }
 
-/// Every anchor's key, and nothing else, in `keys`.
+/// Scratch of one row's coding.
+#[derive(Debug, Default)]
+pub(crate) struct Scratch {
+    /// t of every anchor, then padding.
+    shifted: Vec<[f32; LANES]>,
+    /// Candidates.
+    keys: Vec<u64>,
+}
+
+/// t of every anchor; 0 where it is not a number, as all distances overflowed.
+#[inline(always)]
+fn shift(distance: &[f32], multipliers: &[f32], shifted: &mut Vec<[f32; LANES]>) {
+    shifted.clear();
+    shifted.resize(distance.len().div_ceil(LANES), [f32::INFINITY; LANES]);
+    let (d_blocks, d_rest) = distance.as_chunks::<LANES>();
+    let (l_blocks, l_rest) = multipliers.as_chunks::<LANES>();
+    for ((out, d), l) in shifted.iter_mut().zip(d_blocks).zip(l_blocks) {
+        for i in 0..LANES {
+            out[i] = d[i] * l[i];
+        }
+    }
+    if let Some(out) = shifted.get_mut(d_blocks.len()) {
+        out.iter_mut().zip(d_rest.iter().zip(l_rest)).for_each(|(out, (d, l))| *out = d * l);
+    }
+    let least = smallest(shifted);
+    for out in shifted.as_flattened_mut() {
+        let t = *out - least;
+        *out = if t.is_nan() { 0.0 } else { t };
+    }
+}
+
+/// The smallest of all, lane by lane: a minimum does not depend on its order.
+#[inline(always)]
+fn smallest(blocks: &[[f32; LANES]]) -> f32 {
+    let mut lanes = [f32::INFINITY; LANES];
+    for block in blocks {
+        for (least, u) in lanes.iter_mut().zip(block) {
+            *least = if u < least { *u } else { *least };
+        }
+    }
+    fold_lanes(lanes, f32::min)
+}
+
+/// Steps of Newton's method that bound μ.
+const BOUND_STEPS: usize = 2;
+
+/// A little more than μ, for which Σ(μ − t)₊² = 1.
 ///
-/// t is not a number where all distances overflowed, and then counts as 0.
-fn shift(distance: &[f32], multipliers: &[f32], keys: &mut Vec<u64>) {
+/// That sum is convex in μ, so Newton's method comes down to the root from μ = 1, where it is at
+/// least 1, and never passes it: each step is a bound, and the rest is for rounding.
+#[inline(always)]
+fn bound(shifted: &[[f32; LANES]]) -> f32 {
+    let mut mu = 1.0_f32;
+    for _ in 0..BOUND_STEPS {
+        let (mut sum, mut squares) = ([0.0_f32; LANES], [0.0_f32; LANES]);
+        for t in shifted {
+            for l in 0..LANES {
+                let below = (mu - t[l]).max(0.0);
+                sum[l] += below;
+                squares[l] = below.mul_add(below, squares[l]);
+            }
+        }
+        let (sum, squares) = (total(sum), total(squares));
+        mu -= (squares - 1.0) / (2.0 * sum);
+    }
+    mu * 1.0001
+}
+
+#[inline(always)]
+fn total(lanes: [f32; LANES]) -> f32 {
+    fold_lanes(lanes, |a, b| a + b)
+}
+
+/// Anchors that may be active, t below a [`bound`], nearest first.
+fn candidates(distance: &[f32], multipliers: &[f32], scratch: &mut Scratch) {
+    let Scratch { shifted, keys } = scratch;
     keys.clear();
-    keys.resize(distance.len(), 0);
     vectorized(
         #[inline(always)]
         || {
-            let least = smallest(distance, multipliers);
-            let anchors = keys.iter_mut().zip(distance.iter().zip(multipliers)).enumerate();
-            for (i, (out, (d, l))) in anchors {
-                let t = d * l - least;
-                *out = key(if t.is_nan() { 0.0 } else { t }, i);
+            shift(distance, multipliers, shifted);
+            let bound = bound(shifted);
+            let m = distance.len();
+            for (block, t) in shifted.iter().enumerate() {
+                // All of a block in one number: a branch for each anchor would be a coin toss.
+                let mut bits = [0_u32; LANES];
+                for l in 0..LANES {
+                    bits[l] = if t[l] < bound { 1 << l } else { 0 };
+                }
+                let mut near = fold_lanes(bits, |a, b| a | b);
+                while near != 0 {
+                    let l = near.trailing_zeros() as usize;
+                    near &= near - 1;
+                    if block * LANES + l < m {
+                        keys.push(key(t[l], block * LANES + l));
+                    }
+                }
             }
         },
     );
-}
-
-/// min Lᵢdᵢ, lane by lane: a minimum does not depend on its order.
-#[inline(always)]
-fn smallest(distance: &[f32], multipliers: &[f32]) -> f32 {
-    let mut lanes = [f32::INFINITY; LANES];
-    let blocks = distance.chunks(LANES).zip(multipliers.chunks(LANES));
-    for (distance, multipliers) in blocks {
-        for (least, (d, l)) in lanes.iter_mut().zip(distance.iter().zip(multipliers)) {
-            let u = d * l;
-            *least = if u < *least { u } else { *least };
-        }
-    }
-    lanes.into_iter().fold(f32::INFINITY, f32::min)
-}
-
-/// Anchors with t < `limit`, nearest first. Only these can be active (Σ(μ − t)² = 1 keeps μ ≤ 1).
-fn candidates_within(limit: f32, distance: &[f32], multipliers: &[f32], keys: &mut Vec<u64>) {
-    shift(distance, multipliers, keys);
-    let end = key(limit, 0);
-    // Written whether kept or not: the branch would be a coin toss for each anchor.
-    let mut kept = 0;
-    for i in 0..keys.len() {
-        let candidate = keys[i];
-        keys[kept] = candidate;
-        kept += usize::from(candidate < end);
-    }
-    keys.truncate(kept);
     keys.sort_unstable();
 }
 
 /// The `count` nearest anchors, nearest first.
-fn nearest(count: usize, distance: &[f32], multipliers: &[f32], keys: &mut Vec<u64>) {
-    shift(distance, multipliers, keys);
+fn nearest(count: usize, distance: &[f32], multipliers: &[f32], scratch: &mut Scratch) {
+    let Scratch { shifted, keys } = scratch;
+    vectorized(
+        #[inline(always)]
+        || shift(distance, multipliers, shifted),
+    );
+    keys.clear();
+    let anchors = shifted.as_flattened()[..distance.len()].iter().enumerate();
+    keys.extend(anchors.map(|(i, &t)| key(t, i)));
     if count < keys.len() {
         keys.select_nth_unstable(count - 1);
         keys.truncate(count);

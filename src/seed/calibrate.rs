@@ -5,7 +5,7 @@ use ndarray::Array2;
 use crate::backend::cpu::distances::distances;
 use crate::config::{Coding, Distance, TrainConfig};
 use crate::data::Features;
-use crate::kernel::local_coding::{Coder, Pair};
+use crate::kernel::local_coding::{Coder, Pair, Scratch};
 
 /// Bisects log L until the rows' mean number of active anchors (adaptive), or the perplexity
 /// 1/Σγ² (soft), is `target_active`. Too large an L starves the anchors of rows, and what is right
@@ -39,11 +39,11 @@ fn reachable(config: &TrainConfig, anchors: usize) -> f64 {
 
 fn mean_active(distance: &Array2<f32>, coder: Coder, lipschitz: f32) -> f64 {
     let multipliers = vec![lipschitz; distance.ncols()];
-    let (mut keys, mut pairs) = (Vec::new(), Vec::<Pair>::new());
+    let (mut scratch, mut pairs) = (Scratch::default(), Vec::<Pair>::new());
     let mut total = 0.0;
     for row in distance.rows() {
         pairs.clear();
-        coder.code(row.as_slice().expect("row-major"), &multipliers, &mut keys, &mut pairs);
+        coder.code(row.as_slice().expect("row-major"), &multipliers, &mut scratch, &mut pairs);
         total += match coder.coding {
             Coding::Soft => 1.0 / pairs.iter().map(|p| f64::from(p.gamma).powi(2)).sum::<f64>(),
             _ => pairs.len() as f64,

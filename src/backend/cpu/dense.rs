@@ -4,12 +4,15 @@ use ndarray::Array2;
 
 use crate::config::TrainConfig;
 use crate::data::Features;
-use crate::kernel::Shape;
 use crate::kernel::anchor_distance::{Lenses, anchor_distance};
 use crate::kernel::anchor_update::{AnchorRow, AnchorScratch, anchor_update};
-use crate::kernel::fm_score::{FEATURE_BLOCK, LocalModel, fm_score, squares_len};
-use crate::kernel::fm_update::{FmBlock, FmScratch, fill_squares, fm_update};
+use crate::kernel::background::{Background, BatchDifferences, Differences};
+use crate::kernel::fm_score::{FEATURE_BLOCK, LocalModel, fm_score};
+use crate::kernel::fm_score_background::fm_score_background;
+use crate::kernel::fm_update::{ChannelOrder, FmBlock, FmScratch, fill_squares, fm_update};
+use crate::kernel::fm_update_background::fm_update_background;
 use crate::kernel::metric_update::metric_update;
+use crate::kernel::{ROW_CHUNK, Shape};
 use crate::math::exp;
 use crate::model::Parameters;
 use crate::optimizer::Moments;
@@ -26,10 +29,15 @@ pub(crate) struct Dense {
     heads: Heads,
     /// Rows of the batch `[b, row_stride]`.
     batch: Vec<f32>,
+    /// What most cells of the training rows are, once it was looked for.
+    background: Option<Background>,
+    sought_background: bool,
+    /// The batch against the background, in chunks of rows.
+    differences: Vec<Differences>,
     /// `[m, p, stride]`.
     records: Vec<f32>,
     record_moments: Moments,
-    /// `[m, blocks, C, FEATURE_BLOCK]`.
+    /// r `[m, blocks]` of `[C, FEATURE_BLOCK]`, or with a background `[FEATURE_BLOCK, LANES]`.
     squares: Vec<f32>,
     /// `[m, row_stride]`.
     anchors: Vec<f32>,
@@ -51,6 +59,45 @@ impl Dense {
         let scales = self.scales.as_deref();
         self.lenses.refresh(self.shape, &self.anchors, &self.root_metric, scales);
     }
+
+    fn order(&self) -> ChannelOrder {
+        if self.background.is_some() { ChannelOrder::LAST } else { ChannelOrder::FIRST }
+    }
+
+    fn fill_squares(&mut self) {
+        let (shape, order) = (self.shape, self.order());
+        self.squares.clear();
+        self.squares.resize(shape.anchors * order.len(shape), 0.0);
+        let models = self.records.chunks_exact(shape.features * shape.stride);
+        for (records, squares) in models.zip(self.squares.chunks_exact_mut(order.len(shape))) {
+            fill_squares(shape, records, order, squares);
+        }
+    }
+
+    /// Training rows have a background or none, whatever is in a batch.
+    fn seek_background(&mut self, all: &Array2<f32>) {
+        self.sought_background = true;
+        self.background = Background::find(all, self.shape);
+        if self.background.is_some() {
+            self.fill_squares();
+        }
+    }
+
+    /// The batch as its differences to the background.
+    fn take_differences(&mut self, background: &Background) {
+        let chunk = ROW_CHUNK * self.shape.row_stride();
+        let chunks = self.batch.chunks(chunk);
+        self.differences.resize_with(chunks.len(), Differences::default);
+        let tasks = self.differences.iter_mut().zip(chunks).collect();
+        run_tasks(tasks, true, |(): &mut (), (differences, rows): (&mut Differences, _)| {
+            differences.take(background, rows);
+        });
+    }
+
+    fn batch_differences(&self) -> Option<BatchDifferences<'_>> {
+        let background = self.background.as_ref()?;
+        Some(BatchDifferences { background, chunks: &self.differences })
+    }
 }
 
 impl Store for Dense {
@@ -68,9 +115,12 @@ impl Store for Dense {
             shape,
             heads: Heads::new(parameters, config),
             batch: Vec::new(),
+            background: None,
+            sought_background: false,
+            differences: Vec::new(),
             records: records::pack(shape, parameters, |i, j| i * p + j),
             record_moments: moments(records_len, true),
-            squares: vec![0.0; m * squares_len(shape)],
+            squares: Vec::new(),
             anchors: pad_rows(&flat(&parameters.anchors), p, stride),
             anchor_moments: moments(m * stride, learn.anchors),
             scales: scales.map(|t| pad_rows(&flat(&t), p, stride)),
@@ -81,10 +131,7 @@ impl Store for Dense {
             log_metric,
             lenses: Lenses::new(shape),
         };
-        let models = store.records.chunks_exact(p * shape.stride);
-        for (records, squares) in models.zip(store.squares.chunks_exact_mut(squares_len(shape))) {
-            fill_squares(shape, records, squares);
-        }
+        store.fill_squares();
         store.refresh_lenses();
         store
     }
@@ -93,13 +140,20 @@ impl Store for Dense {
         self.shape
     }
 
-    fn gather(&mut self, features: &Features, rows: &[u32], _train: bool) {
+    fn gather(&mut self, features: &Features, rows: &[u32], train: bool) {
         let Features::Dense(all) = features else { unreachable!("storage fits the rows") };
+        if train && !self.sought_background {
+            self.seek_background(all);
+        }
         let all = all.as_slice().expect("row-major rows");
         let (p, stride) = (self.shape.features, self.shape.row_stride());
         self.batch.resize(rows.len() * stride, 0.0);
         for (out, &r) in self.batch.chunks_exact_mut(stride).zip(rows) {
             out[..p].copy_from_slice(&all[r as usize * p..][..p]);
+        }
+        if let Some(background) = self.background.take() {
+            self.take_differences(&background);
+            self.background = Some(background);
         }
     }
 
@@ -115,13 +169,18 @@ impl Store for Dense {
 
     fn score(&self, pair_rows: &[u32], run: Run<'_>) {
         let (shape, i) = (self.shape, run.anchor);
-        let (records, squares) = (shape.features * shape.stride, squares_len(shape));
+        let (records, squares) = (shape.features * shape.stride, self.order().len(shape));
         let model = LocalModel {
             bias: &self.heads.bias[i * shape.outputs..][..shape.outputs],
             records: &self.records[i * records..][..records],
             squares: &self.squares[i * squares..][..squares],
         };
-        fm_score(shape, model, &self.batch, pair_rows, run.sums, run.scores);
+        match self.batch_differences() {
+            None => fm_score(shape, model, &self.batch, pair_rows, run.sums, run.scores),
+            Some(batch) => {
+                fm_score_background(shape, model, batch, pair_rows, run.sums, run.scores);
+            }
+        }
     }
 
     fn heads(&self) -> &Heads {
@@ -135,26 +194,36 @@ impl Store for Dense {
     fn update_models(&mut self, step: &Step<'_>) {
         let shape = self.shape;
         let update = self.heads.fm_rates(step.rates);
-        let (stride, outputs) = (shape.stride, shape.outputs);
+        let (stride, order) = (shape.stride, self.order());
         let mut moments = self.record_moments.view();
         let mut tasks = Vec::new();
         let models = self.records.chunks_exact_mut(shape.features * stride);
         for (i, (records, squares)) in
-            models.zip(self.squares.chunks_exact_mut(squares_len(shape))).enumerate()
+            models.zip(self.squares.chunks_exact_mut(order.len(shape))).enumerate()
         {
             let blocks = records
                 .chunks_mut(FEATURE_BLOCK * stride)
-                .zip(squares.chunks_exact_mut(outputs * FEATURE_BLOCK));
+                .zip(squares.chunks_exact_mut(order.block_len(shape)));
             for (b, (records, squares)) in blocks.enumerate() {
                 let moments = moments.take(records.len());
                 tasks.push((i, FmBlock { first: b * FEATURE_BLOCK, records, moments, squares }));
             }
         }
+        let differences = self
+            .background
+            .as_ref()
+            .map(|background| BatchDifferences { background, chunks: &self.differences });
         let batch = &self.batch;
         run_tasks(tasks, step.parallel, |scratch: &mut FmScratch, (i, block)| {
             let slots = step.pairs.span(i);
             let weighted = &step.weighted[slots.start * stride..slots.end * stride];
-            fm_update(shape, batch, &step.pairs.rows[slots], weighted, block, update, scratch);
+            let rows = &step.pairs.rows[slots];
+            match differences {
+                None => fm_update(shape, batch, rows, weighted, block, update, scratch),
+                Some(batch) => {
+                    fm_update_background(shape, batch, rows, weighted, block, update, scratch);
+                }
+            }
         });
     }
 

@@ -4,8 +4,8 @@ use super::rule::{State, stepped};
 use super::view::{NO_SLOT, View, wide};
 use crate::compare::Checked;
 use crate::config::Optimizer;
-use crate::kernel::fm_score::{FEATURE_BLOCK, squares_len};
-use crate::kernel::fm_update::{FmBlock, FmScratch, fm_update, weigh_sums};
+use crate::kernel::fm_score::FEATURE_BLOCK;
+use crate::kernel::fm_update::{ChannelOrder, FmBlock, FmScratch, fm_update, weigh_sums};
 use crate::kernel::fm_update_csr::{ColumnBatch, ColumnScratch, Columns, Entry, fm_update_csr};
 use crate::kernel::local_coding::Pair;
 use crate::kernel::pair_list::RowChunk;
@@ -78,7 +78,7 @@ pub(super) fn dense(view: &View<'_>) -> Vec<Checked> {
     let before = state(view, false);
     let mut expected = before.clone();
     let (records, mut moments) = expected.parts();
-    let mut squares = vec![0.0; squares_len(shape)];
+    let mut squares = vec![0.0; ChannelOrder::FIRST.len(shape)];
     let mut scratch = FmScratch::default();
     let model = shape.features * shape.stride;
     for (i, records) in records.chunks_exact_mut(model).enumerate() {

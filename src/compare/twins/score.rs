@@ -3,8 +3,9 @@
 use super::models::Layout;
 use super::view::{View, wide};
 use crate::compare::Checked;
-use crate::kernel::fm_score::{FEATURE_BLOCK, LocalModel, fm_score, squares_len};
+use crate::kernel::fm_score::{FEATURE_BLOCK, LocalModel, fm_score};
 use crate::kernel::fm_score_csr::fm_score_csr;
+use crate::kernel::fm_update::ChannelOrder;
 
 /// Sums and scores of the group's pairs, dense rows.
 pub(super) fn dense(view: &View<'_>) -> Vec<Checked> {
@@ -22,7 +23,8 @@ pub(super) fn dense(view: &View<'_>) -> Vec<Checked> {
         let model = LocalModel {
             bias: &bias[i * shape.outputs..][..shape.outputs],
             records: &records[i * record..][..record],
-            squares: &squares[i * squares_len(shape)..][..squares_len(shape)],
+            squares: &squares[i * ChannelOrder::FIRST.len(shape)..]
+                [..ChannelOrder::FIRST.len(shape)],
         };
         let (sums, scores) = cells.of(view, slots);
         fm_score(shape, model, &rows, &pair_rows, sums, scores);
@@ -108,9 +110,9 @@ impl Cells {
 fn squares(view: &View<'_>, device: &[f32]) -> Vec<f32> {
     let shape = view.shape;
     let last = Layout::of(view).last_lanes(device);
-    let mut squares = vec![0.0; shape.anchors * squares_len(shape)];
+    let mut squares = vec![0.0; shape.anchors * ChannelOrder::FIRST.len(shape)];
     let models = last.chunks_exact(shape.features * shape.outputs);
-    for (squares, model) in squares.chunks_exact_mut(squares_len(shape)).zip(models) {
+    for (squares, model) in squares.chunks_exact_mut(ChannelOrder::FIRST.len(shape)).zip(models) {
         for (j, channels) in model.chunks_exact(shape.outputs).enumerate() {
             let block = j / FEATURE_BLOCK * shape.outputs;
             for (c, r) in channels.iter().enumerate() {

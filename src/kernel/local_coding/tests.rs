@@ -13,7 +13,7 @@ const CODINGS: [Coding; 3] = [Coding::Adaptive, Coding::Soft, Coding::Inverse];
 fn code_as(coding: Coding, neighbors: usize, u: &[f32]) -> (Vec<Pair>, f32) {
     let mut pairs = Vec::new();
     let coder = Coder { coding, neighbors };
-    let s = coder.code(u, &vec![1.0; u.len()], &mut Vec::new(), &mut pairs);
+    let s = coder.code(u, &vec![1.0; u.len()], &mut Scratch::default(), &mut pairs);
     (pairs, s)
 }
 
@@ -94,12 +94,29 @@ fn twenty_thousand_rows_of_large_distances_have_the_neighbours_of_f64() {
 }
 
 #[test]
+fn looking_at_near_anchors_alone_gives_the_bits_of_looking_at_all() {
+    let mut random = Generator::seed_from_u64(2);
+    for row in 0..20_000 {
+        let m = random.random_range(1..100);
+        let spread = 10.0_f32.powf(random.random_range(-2.5..1.5));
+        let u: Vec<f32> = (0..m).map(|_| 3.0 + spread * random.random_range(0.0..1.0)).collect();
+        let (mut scratch, ones) = (Scratch::default(), vec![1.0; m]);
+        nearest(m, &u, &ones, &mut scratch);
+        let keys = scratch.keys;
+        let mut all: Vec<Pair> = keys.iter().map(|&key| key_anchor(key, &u, &ones)).collect();
+        let (k, s) = adaptive(&keys, &mut all);
+        all.truncate(k);
+        assert_eq!(code(&u), (all, s), "row {row}: {u:?}");
+    }
+}
+
+#[test]
 fn a_large_multiplier_leaves_the_nearest_and_a_small_one_all() {
     let distance = [0.7_f32, 0.2, 0.9, 0.4, 0.21];
     let coder = Coder { coding: Coding::Adaptive, neighbors: 0 };
     let code = |l: f32| {
         let mut pairs = Vec::new();
-        coder.code(&distance, &[l; 5], &mut Vec::new(), &mut pairs);
+        coder.code(&distance, &[l; 5], &mut Scratch::default(), &mut pairs);
         pairs
     };
     let one = code(1e4);
