@@ -95,11 +95,15 @@ impl Windows {
                     return Ok(Flow::Stop);
                 }
             }
+            if last {
+                // Whatever is left over has come to its end: so has the window.
+                if !rest.is_empty() {
+                    return step(&rows, rest);
+                }
+                break;
+            }
             if !rest.is_empty() {
                 left = Some(rows.select(rest));
-            }
-            if last {
-                break;
             }
         }
         left.map_or(Ok(Flow::Continue), |rest| step(&rest, &all(&rest)))
