@@ -143,8 +143,11 @@ fn many_windows_learn_as_well_and_the_same_on_any_number_of_threads() {
 fn windows_are_told() {
     let bench = Bench::new();
     bench.write("curve.csv", &curve(5000, 1));
-    let done = bench.line("train curve.csv --epochs 1 --stream --max-memory 90kB").succeeds();
-    assert!(done.out.contains("windows"), "{}", done.out);
+    bench.write("s.toml", "stream = true\nmax-memory = \"90kB\"\n");
+    for flags in ["--stream --max-memory 90kB", "--config s.toml"] {
+        let done = bench.line(&format!("train curve.csv --epochs 1 {flags}")).succeeds();
+        assert!(done.out.contains("windows an epoch"), "{}", done.out);
+    }
 }
 
 #[test]
