@@ -132,7 +132,7 @@ impl Device {
     /// Refuses local models that no buffer of the GPU can hold, before anything is seeded for them.
     ///
     /// # Errors
-    /// [`Error::Device`](crate::Error::Device) with the megabytes needed and there.
+    /// [`Error::Device`] with the megabytes needed and there.
     pub fn check_model(&self, config: &TrainConfig, shape: &DataShape) -> Result<()> {
         match self {
             Self::Cpu => Ok(()),
@@ -143,7 +143,7 @@ impl Device {
     /// A backend that trains on `rows`, starting at `parameters`.
     ///
     /// # Errors
-    /// [`Error::Device`](crate::Error::Device) where the model or the rows do not fit the GPU.
+    /// [`Error::Device`] where the model or the rows do not fit the GPU.
     pub fn trainer<'a>(
         &self,
         parameters: &Parameters,
@@ -166,7 +166,7 @@ impl Device {
     /// A backend that only scores rows of one storage.
     ///
     /// # Errors
-    /// [`Error::Device`](crate::Error::Device) where the model does not fit the GPU.
+    /// [`Error::Device`] where the model does not fit the GPU.
     pub fn scorer(
         &self,
         parameters: &Parameters,
