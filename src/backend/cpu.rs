@@ -7,6 +7,7 @@ pub(crate) mod coded;
 mod dense;
 pub(crate) mod distances;
 mod heads;
+pub(crate) mod kernels;
 mod records;
 mod runs;
 mod sparse;

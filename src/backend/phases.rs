@@ -3,10 +3,11 @@
 use std::ops::{Index, IndexMut};
 use std::time::Instant;
 
+use clap::ValueEnum;
 use serde::Serialize;
 
 /// A part of a training step.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Phase {
     /// Rows and targets of the batch, copied together.

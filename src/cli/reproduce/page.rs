@@ -6,10 +6,10 @@ use llfm::config::{Method, name_of};
 use serde::Serialize;
 
 use super::args::{PresetName, ReproduceArgs};
-use super::machine::Machine;
 use super::published::{Figures, Published};
 use super::record::{Cell, Spread};
 use super::sets::{SETS, Set};
+use crate::cli::machine::Machine;
 use crate::cli::report::{count, duration};
 
 /// All results of a command.
@@ -182,9 +182,9 @@ impl<'a> Page<'a> {
                 "The settings are the paper's and its code's, as `presets/README.md` says."
             }
         };
-        let Machine { date, version, commit, cpu, cores, threads, os, device } = self.machine;
+        let Machine { date, version, commit, cpu, cores, threads, simd, os, device } = self.machine;
         format!(
-            "{date}, llfm {version}, commit {commit}. {cpu}, {cores} cores, {threads} threads, {os}; \
+            "{date}, llfm {version}, commit {commit}. {cpu}, {cores} cores, {threads} threads, {simd}, {os}; \
              computed on {device}.\n\n\
              Numbers are standardised by the training rows; users and items of ratings are not, being \
              ones and zeros. Where a set has no public split (Banana, \
