@@ -159,7 +159,7 @@ impl Page {
 
     fn phases(&mut self, phases: &[PhaseReport]) -> Result<()> {
         if !phases.is_empty() {
-            let heads = ["phase", "seconds", "share", "GFLOP/s", "GB/s", "of floor"];
+            let heads = ["phase", "ms", "share", "GFLOP/s", "GB/s", "of floor"];
             let [first, rest @ ..] = heads;
             let rest: String = rest.iter().map(|head| format!("{head:>10}")).collect();
             let line = self.console.dim(&format!("  {first:<9}{rest}"));
@@ -167,9 +167,9 @@ impl Page {
         }
         for row in phases {
             self.console.line(&format!(
-                "  {:<9}{:>10.4}{:>8.1} %{:>10.1}{:>10.1}{:>8.0} %",
+                "  {:<9}{:>10.2}{:>8.1} %{:>10.1}{:>10.1}{:>8.0} %",
                 name_of(row.phase),
-                row.seconds,
+                1e3 * row.seconds,
                 100.0 * row.share,
                 row.gflops_per_second,
                 row.gigabytes_per_second,

@@ -193,7 +193,8 @@ impl<'a> Page<'a> {
              figure; nothing is chosen by it: every model is the one of its last epoch. The \
              training loss is the final model's; the papers print the running mean of each row's loss \
              before its update. The test time is the median of seven scorings of all test rows, over \
-             that of FM in the same run. ± is the sample deviation over the runs. Paper: Liu and \
+             that of FM in the same run; its bound for JO is 1.3·(k + m/(C(d + 2))), by the operations of k active \
+             of m anchors, C outputs and d factors. ± is the sample deviation over the runs. Paper: Liu and \
              others, *Locally Linear Factorization Machines*, IJCAI 2017, Table 2; draft: Table 2 of an \
              earlier draft of it. Every run, with all of its settings, is a line of `runs.jsonl`.\n"
         )
@@ -252,6 +253,7 @@ fn columns(set: &Set, first: &Cell) -> Vec<Headed> {
     }
     columns.extend([
         ("test time, FM 1", ratio as fn(&Cell) -> String),
+        ("bound", |cell| cell.test_time_bound.map_or_else(dash, |bound| format!("{bound:.2}"))),
         ("active anchors", |cell| {
             spread(Some(Spread { mean: cell.mean_active, sd: cell.mean_active_sd }), 1)
         }),
