@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use crate::backend::cpu::kernels::{self, Kernels};
+use crate::backend::cpu::kernels;
 use crate::backend::{
     AnchorDropout, Backend, Device, Phase, PhaseSeconds, StepRates, TrainRows, TrainTargets,
 };
@@ -29,7 +29,7 @@ use crate::seed::initial_parameters;
 use crate::settings::Settings;
 use crate::train::standardise;
 
-pub use crate::backend::cpu::kernels::Kernel;
+pub use crate::backend::cpu::kernels::{Kernel, Kernels};
 pub use check::Checked;
 pub use cost::{Cost, Work};
 pub use floors::{CopyRate, Floors};

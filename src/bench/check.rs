@@ -142,7 +142,7 @@ mod tests {
         let (shape, rows) = (&SHAPES[0], SHAPES[0].generate(100));
         let settings = Settings { anchors: Some(8), ..Settings::default() };
         let job = Job::new(shape, config_of(shape, &settings).expect("settings"), &rows);
-        let plain = TrainConfig { optimizer: Optimizer::Sgd, l2: 0.0, ..job.config.clone() };
+        let plain = TrainConfig { optimizer: Optimizer::Sgd, l2: 0.0, ..job.config };
         let mut backend = Device::Cpu.trainer(&job.initial, &plain, job.train_rows()).expect("CPU");
         // Off the start, where all linear weights are 0.
         let before = stepped(backend.as_mut(), &[50, 51, 52]).expect("a step");

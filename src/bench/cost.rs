@@ -30,7 +30,7 @@ use crate::config::{Learn, Optimizer};
 const NUMBER: f64 = 4.0;
 
 /// The sizes of a step; means over the steps of an epoch.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Work {
     /// Rows b.
     pub rows: f64,
@@ -282,8 +282,9 @@ mod tests {
     #[test]
     fn anchors_without_rows_are_left_alone_where_nothing_steps_them() {
         let lone = Work { rows: 1.0, active: 1.0, optimizer: Optimizer::Sgd, ..jo() };
-        let with = |work: Work| work.cost(Phase::Models).bytes;
-        assert!(with(lone.clone()) < with(Work { penalty: true, ..lone.clone() }));
-        assert!(with(lone.clone()) < with(Work { optimizer: Optimizer::Adam, ..lone }));
+        let bytes = |work: &Work| work.cost(Phase::Models).bytes;
+        let few = bytes(&lone);
+        assert!(few < bytes(&Work { optimizer: Optimizer::Adam, ..lone }));
+        assert!(few < bytes(&Work { penalty: true, ..lone }));
     }
 }

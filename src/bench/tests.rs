@@ -80,7 +80,7 @@ fn columns_of_a_batch_are_counted_once() {
     columns.sort_unstable();
     columns.dedup();
     assert_eq!(job.work(1.0).columns, columns.len() as f64);
-    let config = TrainConfig { batch_size: 1, ..job.config.clone() };
+    let config = TrainConfig { batch_size: 1, ..job.config };
     assert_eq!(Job::new(shape, config, &rows).work(1.0).columns, 2.0, "two a row");
 }
 
