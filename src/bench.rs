@@ -35,7 +35,7 @@ pub use cost::{Cost, Work};
 pub use floors::{CopyRate, Floors};
 pub use rows::{RowShape, SHAPES};
 
-/// Epochs timed at least, after one to warm up.
+/// Epochs timed, where that does not take too long.
 const EPOCHS: usize = 3;
 
 /// A step as costly as any that hardly moves: every epoch does the same work.
@@ -123,8 +123,8 @@ impl<'a> Job<'a> {
         check::check(self, device)
     }
 
-    /// Times whole epochs: at least three, after one to warm up, and more while `budget` lasts; fewer,
-    /// but one, where `goes_on` says to end.
+    /// Times whole epochs while `budget` lasts, after at most as long to warm up; three at least, unless
+    /// they take four times as long; one where `goes_on` says to end.
     ///
     /// # Errors
     /// Those of the device.
@@ -136,11 +136,17 @@ impl<'a> Job<'a> {
     ) -> Result<Timing> {
         let mut backend = self.backend(device)?;
         backend.time_phases();
-        let mut pairs = self.epoch(backend.as_mut())?.1.pairs;
-        let (start, mut epochs) = (Instant::now(), Vec::new());
-        while epochs.is_empty()
-            || (goes_on() && (epochs.len() < EPOCHS || start.elapsed() < budget))
-        {
+        let start = Instant::now();
+        for batch in self.batches().take_while(|_| start.elapsed() < budget) {
+            backend.step(batch, self.rates(STILL))?;
+        }
+        backend.take_totals()?;
+        let (start, mut epochs, mut pairs) = (Instant::now(), Vec::new(), Vec::new());
+        let lasts = |epochs: usize| {
+            let most = if epochs < EPOCHS { 4 * budget } else { budget };
+            epochs == 0 || start.elapsed() < most
+        };
+        while lasts(epochs.len()) && (epochs.is_empty() || goes_on()) {
             let (seconds, totals) = self.epoch(backend.as_mut())?;
             pairs = totals.pairs;
             epochs.push((seconds, totals.phases));

@@ -1,5 +1,6 @@
 //! `llfm bench`: what it measures, says and refuses.
 
+use llfm::gpu::adapter::Kind;
 use serde_json::Value;
 
 use crate::bench::Bench;
@@ -35,7 +36,7 @@ fn programs_get_the_machine_a_line_a_method_and_a_result() {
         for key in ["score_error", "gradient_error"] {
             assert!(number(&job[key][0]) <= number(&job[key][1]), "{key}: {job}");
         }
-        assert!(job["epochs_timed"].as_u64() >= Some(3), "{job}");
+        assert!(job["epochs_timed"].as_u64() >= Some(1), "{job}");
         let per_second = 300.0 / number(&job["seconds"]);
         assert!((number(&job["rows_per_second"]) / per_second - 1.0).abs() < 1e-9, "{job}");
         let phases = job["phases"].as_array().expect("phases");
@@ -85,7 +86,7 @@ fn a_gpu_has_rows_a_second_and_software_no_figure() {
     let line = "bench ijcnn1 --method llfm-jo --rows 300 --quick --anchors 8 --device gpu";
     let done = bench.line(line).succeeds();
     assert!(done.out.contains("rows/s") && !done.out.contains("of floor"), "{}", done.out);
-    let software = !adapter.facts().kind.is_hardware();
+    let software = adapter.facts().kind == Kind::Software;
     assert_eq!(done.out.contains("no GPU figure"), software, "{}", done.out);
     let lines = bench.line(&format!("{line} --json")).succeeds().json_lines();
     assert_eq!(
