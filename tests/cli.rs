@@ -33,6 +33,8 @@ mod reproduce;
 mod search;
 #[path = "cli/space.rs"]
 mod space;
+#[path = "cli/speed.rs"]
+mod speed;
 #[path = "cli/train.rs"]
 mod train;
 #[path = "cli/usage.rs"]
