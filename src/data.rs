@@ -1,7 +1,10 @@
 //! Rows and targets as the trainer sees them: encoded, scaled, dense or compressed.
 
 mod array;
+mod blocks;
 mod build;
+mod cache;
+pub mod chunk_file;
 mod csv;
 mod encode;
 mod fill;
@@ -29,6 +32,8 @@ pub(crate) mod weights;
 
 use ndarray::Array2;
 
+pub use cache::check_cacheable;
+pub use chunk_file::{ChunkFile, ChunkWriter};
 pub use fill::Missing;
 pub use format::Format;
 pub use labels::{LabelMap, Task};

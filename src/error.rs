@@ -108,6 +108,11 @@ impl Error {
         }
     }
 
+    /// Whether the data of this very file is at fault.
+    pub(crate) fn is_about(&self, path: &Path) -> bool {
+        matches!(self, Self::Data { place, .. } if place.file == path)
+    }
+
     /// A data error at a place.
     pub fn data(place: Place, message: impl Into<String>) -> Self {
         Self::Data { place, message: message.into() }

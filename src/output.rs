@@ -3,6 +3,7 @@
 use std::fs::{self, File, TryLockError};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use tempfile::NamedTempFile;
 
@@ -100,7 +101,24 @@ fn temporary_beside(path: &Path) -> io::Result<NamedTempFile> {
     // The rights of an ordinary new file, not the private ones of a temporary.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    builder.tempfile_in(folder_of(path))
+    let file = builder.tempfile_in(folder_of(path))?;
+    let mut unfinished = UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner);
+    unfinished.retain(|path| path.exists());
+    unfinished.push(file.path().to_owned());
+    Ok(file)
+}
+
+/// Temporary files that may still be there; finished ones have another name.
+static UNFINISHED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+
+/// Removes what is under construction anywhere in this process, which is about to end at once.
+pub fn remove_unfinished() {
+    remove_unfinished_if(|_| true);
+}
+
+fn remove_unfinished_if(chosen: impl Fn(&Path) -> bool) {
+    let unfinished = UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner);
+    unfinished.iter().filter(|path| chosen(path)).for_each(|path| drop(fs::remove_file(path)));
 }
 
 fn folder_of(path: &Path) -> &Path {
@@ -189,4 +207,22 @@ fn still_at(file: &File, path: &Path) -> bool {
 #[cfg(not(unix))]
 fn still_at(_file: &File, path: &Path) -> bool {
     path.exists()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_unfinished_is_removed_when_the_process_ends_at_once() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let there = || fs::read_dir(folder.path()).expect("a folder").count();
+        write_atomic(&folder.path().join("a"), b"whole").expect("a file");
+        let mut file = AtomicFile::create(&folder.path().join("b")).expect("a file");
+        file.write_all(b"half").expect("written");
+        assert_eq!(there(), 2);
+        remove_unfinished_if(|path| path.starts_with(folder.path()));
+        assert_eq!(fs::read(folder.path().join("a")).expect("the first file"), b"whole");
+        assert_eq!(there(), 1);
+    }
 }

@@ -4,6 +4,8 @@
 mod agreement;
 #[path = "cli/bench.rs"]
 mod bench;
+#[path = "cli/cache.rs"]
+mod cache;
 #[path = "cli/columns.rs"]
 mod columns;
 #[path = "cli/compare.rs"]

@@ -109,6 +109,10 @@ pub(crate) struct PartArgs {
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "test",
         conflicts_with = "test_fraction")]
     pub(crate) test_labels: Option<PathBuf>,
+    /// Keep the rows of each text file beside it, as NAME.llfm-cache, and take them from there the
+    /// next time: as long as the file's bytes and the flags that say how it is read are the same
+    #[arg(long)]
+    pub(crate) cache: bool,
 }
 
 /// How files are read.

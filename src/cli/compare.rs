@@ -104,6 +104,7 @@ fn refuse_idle(args: &CompareArgs) -> Result<()> {
         ("--test", parts.test.is_some()),
         ("--test-fraction", parts.test_fraction > 0.0),
         ("--split-seed", parts.split_seed != 0),
+        ("--cache", parts.cache),
         ("--format", read.format.is_some()),
         ("--header", read.header.is_some()),
         ("--label", read.label.is_some()),

@@ -107,9 +107,11 @@ pub(crate) fn tell(text: &str) {
     let _ = writeln!(io::stderr(), "{text}");
 }
 
-/// Shows what the library noticed, unless the user wants silence.
-pub(crate) fn show_notes(notes: &mut Notes, quiet: bool) {
-    notes.drain().iter().filter(|_| !quiet).for_each(show_note);
+/// Shows what the library noticed, unless the user wants silence; details to those who want more.
+pub(crate) fn show_notes(notes: &mut Notes, quiet: bool, verbose: bool) {
+    let notes = notes.drain();
+    let shown = |note: &&Note| !quiet && (verbose || note.level != NoteLevel::Detail);
+    notes.iter().filter(shown).for_each(show_note);
 }
 
 /// Shows what may be wrong, and keeps what was merely decided to itself.
@@ -121,7 +123,7 @@ pub(crate) fn show_warnings(notes: &mut Notes, quiet: bool) {
 
 fn show_note(note: &Note) {
     let kind = match note.level {
-        NoteLevel::Info => "note",
+        NoteLevel::Detail | NoteLevel::Info => "note",
         NoteLevel::Warning => "warning",
     };
     complain(kind, &note.to_string());

@@ -24,7 +24,7 @@ pub(crate) fn run(args: &EvaluateArgs) -> Result<()> {
     let compute = args.run.start(Placement::Auto, args.quiet)?;
     let mut notes = Notes::new();
     let evaluated = evaluate(args, &compute, &mut notes);
-    show_notes(&mut notes, args.quiet);
+    show_notes(&mut notes, args.quiet, false);
     evaluated?.print(args, &compute)
 }
 

@@ -8,7 +8,9 @@ use llfm::data::{self, Notes, RawRows, ReadOptions, Schema, SplitOptions, Task};
 use llfm::experiment::{Part, Preparation, Prepared, RawParts};
 use llfm::model::Model;
 
-use super::args::{CompareArgs, IndexBase, PartArgs, PrepareArgs, ReadArgs, TrainArgs, YesNo};
+use super::args::{
+    CompareArgs, IndexBase, PartArgs, PrepareArgs, ReadArgs, TalkArgs, TrainArgs, YesNo,
+};
 use super::console::show_notes;
 use super::memory::default_limit;
 
@@ -27,7 +29,7 @@ pub(crate) struct Source<'a> {
     pub(crate) read: &'a ReadArgs,
     pub(crate) prepare: &'a PrepareArgs,
     pub(crate) task: Option<Task>,
-    pub(crate) quiet: bool,
+    pub(crate) talk: &'a TalkArgs,
 }
 
 impl<'a> From<&'a TrainArgs> for Source<'a> {
@@ -38,7 +40,7 @@ impl<'a> From<&'a TrainArgs> for Source<'a> {
             read: &args.read,
             prepare: &args.prepare,
             task: args.settings.task.flatten(),
-            quiet: args.talk.quiet,
+            talk: &args.talk,
         }
     }
 }
@@ -52,7 +54,7 @@ impl<'a> Source<'a> {
             read: &args.read,
             prepare: &args.prepare,
             task: args.settings.task.flatten(),
-            quiet: args.talk.quiet,
+            talk: &args.talk,
         })
     }
 
@@ -95,7 +97,7 @@ impl Loaded {
         let mut notes = Notes::new();
         let rows = Self::read_with(args, model, &mut notes);
         // Also when reading failed: what was guessed before may be why.
-        show_notes(&mut notes, args.quiet);
+        show_notes(&mut notes, args.talk.quiet, args.talk.verbose);
         Ok(Self { rows: rows?, seconds: start.elapsed().as_secs_f64() })
     }
 
@@ -130,6 +132,11 @@ pub(crate) fn read_parts(
     options.weights.clone_from(&args.prepare.weights);
     options.hash_bits = args.prepare.hash_bits;
     options.weigh = schema.is_some();
+    options.cache = args.parts.cache;
+    if options.cache {
+        let files = [Some(args.data), args.parts.valid.as_deref(), args.parts.test.as_deref()];
+        files.into_iter().flatten().try_for_each(data::check_cacheable)?;
+    }
     let rows = match schema {
         None => data::read(args.data, &options, notes)?,
         Some(schema) => data::read_with_schema(args.data, &options, schema, true, notes)?,

@@ -57,7 +57,7 @@ pub(crate) fn run(args: &PredictArgs) -> Result<()> {
             })
         }
     };
-    show_notes(&mut notes, args.quiet);
+    show_notes(&mut notes, args.quiet, false);
     outcome?;
     sink.finish()
 }

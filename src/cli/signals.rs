@@ -65,7 +65,8 @@ impl Signals {
         self.received().map_or(Ok(()), |signal| Err(Error::Interrupted { signal }))
     }
 
-    /// Lets a signal end the process at once for as long as the guard lives, removing `litter`:
+    /// Lets a signal end the process at once for as long as the guard lives, removing `litter` and
+    /// files half written:
     /// while data is read there is nothing to save.
     pub(crate) fn end_at_once(&self, litter: Option<PathBuf>) -> AtOnce {
         let over = Arc::new(AtomicBool::new(false));
@@ -74,6 +75,7 @@ impl Signals {
             while !done.load(Ordering::Relaxed) {
                 if let Some(signal) = signals.received() {
                     litter.iter().for_each(|path| drop(std::fs::remove_file(path)));
+                    llfm::output::remove_unfinished();
                     super::console::complain("error", "interrupted; nothing was trained yet");
                     std::process::exit(128 + i32::from(signal));
                 }

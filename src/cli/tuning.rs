@@ -174,7 +174,7 @@ impl Session {
         let reading = signals.end_at_once(None);
         let mut notes = Notes::new();
         let read = Read::new(args, division, &mut notes);
-        show_notes(&mut notes, args.talk.quiet);
+        show_notes(&mut notes, args.talk.quiet, args.talk.verbose);
         let Read { rows, valid, splits, setup, shape } = read?;
         drop(reading);
         let config = defaults::resolve(&setup.settings, &shape)?;

@@ -1,8 +1,9 @@
 //! Growing tables and category lists, shared by the readers of tables.
 
+use std::borrow::Cow;
 use std::path::Path;
 
-use indexmap::IndexSet;
+use indexmap::{IndexMap, IndexSet};
 
 use super::raw::{self, Cells};
 use super::schema::Levels;
@@ -36,9 +37,20 @@ impl TableBuilder {
         let start = self.cells.len();
         if start + self.width > self.cells.capacity() {
             check_memory(((start + self.width) * 4) as u64 + other_bytes, self.max_memory, path)?;
-            self.grow();
+            self.grow(self.width);
         }
         self.cells.resize(start + self.width, 0.0);
+        Ok(())
+    }
+
+    /// Appends whole rows; `other_bytes` are taken beside the cells.
+    pub(crate) fn append(&mut self, rows: &[f32], other_bytes: u64, path: &Path) -> Result<()> {
+        let end = self.cells.len() + rows.len();
+        if end > self.cells.capacity() {
+            check_memory((end * 4) as u64 + other_bytes, self.max_memory, path)?;
+            self.grow(rows.len());
+        }
+        self.cells.extend_from_slice(rows);
         Ok(())
     }
 
@@ -49,10 +61,10 @@ impl TableBuilder {
         &mut self.cells[start..]
     }
 
-    /// Doubles the room, but never beyond the bound.
-    fn grow(&mut self) {
+    /// Doubles the room, but never beyond the bound, and makes place for `more` cells.
+    fn grow(&mut self, more: usize) {
         let most = usize::try_from(self.max_memory / 4).unwrap_or(usize::MAX);
-        let needed = self.cells.len() + self.width;
+        let needed = self.cells.len() + more;
         let wanted = (2 * self.cells.len()).max(256 * self.width).min(most).max(needed);
         self.cells.reserve_exact(wanted - self.cells.len());
     }
@@ -89,12 +101,34 @@ impl Category {
         Self { words, given: Some(levels.clone()), bytes: 0, max_memory: u64::MAX }
     }
 
+    /// The code of a word in a given list; a word that is not there gets the number of levels.
+    pub(crate) fn given_code(&self, word: &[u8]) -> f32 {
+        let word = String::from_utf8_lossy(word);
+        exact(self.words.get_index_of(word.as_ref()).unwrap_or(self.words.len()))
+    }
+
     /// The code of a word; a word the schema does not know gets the number of levels.
     pub(crate) fn code(&mut self, word: &[u8], place: impl Fn() -> Place) -> Result<f32> {
-        let word = String::from_utf8_lossy(word);
+        if self.given.is_some() {
+            return Ok(self.given_code(word));
+        }
+        self.learned_code(String::from_utf8_lossy(word), place)
+    }
+
+    /// The codes of a block's words here, by their codes there; `None` where they are the same.
+    pub(crate) fn adopt(&mut self, block: WordBlock, path: &Path) -> Result<Option<Vec<f32>>> {
+        let words = block.words.into_iter();
+        let code = |(word, (line, column)): (String, (u64, u64))| {
+            self.learned_code(Cow::Owned(word), || Place::column(path, line, column))
+        };
+        let codes: Vec<f32> = words.map(code).collect::<Result<_>>()?;
+        let same = codes.iter().enumerate().all(|(there, &here)| here == exact(there));
+        Ok((!same).then_some(codes))
+    }
+
+    fn learned_code(&mut self, word: Cow<'_, str>, place: impl Fn() -> Place) -> Result<f32> {
         let code = match self.words.get_index_of(word.as_ref()) {
             Some(code) => code,
-            None if self.given.is_some() => self.words.len(),
             None if self.words.len() >= MAX_LEVELS => {
                 let message = format!("more than {MAX_LEVELS} different categories in a column");
                 return Err(Error::data(place(), message));
@@ -105,8 +139,7 @@ impl Category {
                 self.words.insert_full(word.into_owned()).0
             }
         };
-        #[expect(clippy::cast_precision_loss, reason = "at most 2^24, exact in f32")]
-        Ok(code as f32)
+        Ok(exact(code))
     }
 
     /// The levels so far; `last`: no more rows follow, or none that need these.
@@ -122,4 +155,28 @@ impl Category {
         };
         Levels::from(words)
     }
+}
+
+/// The words of a categorical column in some rows, of which nobody knows yet the words above them.
+#[derive(Debug, Default)]
+pub(crate) struct WordBlock {
+    /// Each with the line and byte column it was first seen at; the place is its code.
+    words: IndexMap<String, (u64, u64)>,
+}
+
+impl WordBlock {
+    /// The code of a word that stands at a line and byte column.
+    pub(crate) fn code(&mut self, word: &[u8], at: (u64, u64)) -> f32 {
+        let word = String::from_utf8_lossy(word);
+        exact(match self.words.get_index_of(word.as_ref()) {
+            Some(code) => code,
+            None => self.words.insert_full(word.into_owned(), at).0,
+        })
+    }
+}
+
+/// A code as a cell.
+#[expect(clippy::cast_precision_loss, reason = "at most 2^24, exact in f32")]
+fn exact(code: usize) -> f32 {
+    code as f32
 }

@@ -2,21 +2,22 @@
 
 mod fields;
 mod follow;
+mod parse;
 mod plan;
 mod records;
 mod sniff;
 
 use std::collections::HashSet;
-use std::path::PathBuf;
 
-use self::fields::Fields;
-use self::plan::{Plan, Role};
+use self::parse::{Part, Rules};
+use self::plan::Plan;
 use self::records::Records;
 use self::sniff::Hint;
+use super::blocks::{self, Block, Done};
 use super::build::{Category, TableBuilder};
 use super::label_column::LabelColumn;
 use super::notes::Notes;
-use super::number::{self, Token};
+use super::number;
 use super::raw::RawRows;
 use super::reader::{Request, Rows};
 use super::schema::{ColumnKind, Schema, TableSchema};
@@ -32,18 +33,13 @@ const SHORT_WINDOW: usize = 100;
 /// The rows of a csv.
 pub(crate) struct CsvRows {
     records: Records,
-    fields: Fields,
-    delimiter: u8,
-    roles: Vec<Role>,
+    rules: Rules,
     sink: Sink,
 }
 
-/// Where parsed fields go.
+/// Where parsed blocks go, in order.
 struct Sink {
-    path: PathBuf,
     max_memory: u64,
-    schema: TableSchema,
-    follows: bool,
     /// Whether words are listed afresh with each chunk, as a hash needs no list.
     forget: bool,
     table: TableBuilder,
@@ -51,7 +47,7 @@ struct Sink {
     need_labels: bool,
     /// Where the rows train and have weights.
     weights: Option<WeightColumn>,
-    /// One for each column, used where it is categorical.
+    /// One for each column, used where it is categorical and its words are learned.
     categories: Vec<Category>,
 }
 
@@ -75,48 +71,31 @@ impl CsvRows {
             Some(schema) => Plan::following(&layout, schema, request, notes)?,
             None => Plan::training(&layout, request, notes)?,
         };
-        let forget = request.schema.is_some() && schema.hash_bits.is_some();
-        let categories = schema.columns.iter().map(|column| match &column.kind {
-            ColumnKind::Categorical { levels } if request.schema.is_some() && !forget => {
-                Category::following(levels)
+        let (path, max_memory) = (request.path.to_owned(), request.options.max_memory);
+        let follows = request.schema.is_some();
+        let forget = follows && schema.hash_bits.is_some();
+        let given = schema.columns.iter().map(|column| match &column.kind {
+            ColumnKind::Categorical { levels } if follows && !forget => {
+                Some(Category::following(levels))
             }
-            _ => Category::growing(request.options.max_memory),
+            _ => None,
         });
-        let trains = request.schema.is_none() || request.options.weigh;
-        let weights = schema.weights.as_ref().filter(|_| trains);
+        let given = given.collect();
+        let weights = schema.weights.as_ref().filter(|_| !follows || request.options.weigh);
         let weights =
             weights.map(|column| WeightColumn::new(column.name.as_deref(), column.position));
         let sink = Sink {
-            weights,
-            path: request.path.to_owned(),
-            max_memory: request.options.max_memory,
-            follows: request.schema.is_some(),
+            max_memory,
             forget,
-            table: TableBuilder::new(schema.columns.len(), request.options.max_memory),
+            table: TableBuilder::new(schema.columns.len(), max_memory),
             labels: LabelColumn::default(),
             need_labels: request.need_labels,
-            categories: categories.collect(),
-            schema,
+            weights: weights.as_ref().map(WeightColumn::block),
+            categories: schema.columns.iter().map(|_| Category::growing(max_memory)).collect(),
         };
-        Ok(Self { records, fields: Fields::default(), delimiter: layout.delimiter, roles, sink })
-    }
-
-    /// Parses the current record into a new row.
-    fn parse(&mut self) -> Result<()> {
-        let Self { records, fields, delimiter, roles, sink } = self;
-        let (record, line) = (records.record(), records.line());
-        sink.table.add_row(sink.other_bytes(), &sink.path)?;
-        if *delimiter == b' ' || memchr::memchr(b'"', record).is_some() {
-            fields.split(record, *delimiter);
-            if fields.len() != roles.len() {
-                return Err(sink.ragged(roles.len(), fields.len(), line));
-            }
-            for (i, &role) in roles.iter().enumerate() {
-                sink.put(role, fields.get(i), (line, fields.column(i)))?;
-            }
-            return Ok(());
-        }
-        sink.plain(record, line, *delimiter, roles)
+        let delimiter = layout.delimiter;
+        let rules = Rules { path, delimiter, roles, schema, follows, given, weights };
+        Ok(Self { records, rules, sink })
     }
 }
 
@@ -131,62 +110,28 @@ fn known_names(schema: &Schema) -> Hint<'_> {
 }
 
 impl Sink {
-    /// Parses a record without quotes: numbers straight from the bytes.
-    fn plain(&mut self, record: &[u8], line: u64, delimiter: u8, roles: &[Role]) -> Result<()> {
-        let mut at = 0;
-        for &role in roles {
-            if at > record.len() {
-                return Err(self.ragged_plain(roles.len(), record, delimiter, line));
+    /// Appends the rows of a block, and fails where they end in a fault.
+    fn merge(&mut self, mut part: Part, block: &Block, rules: &Rules) -> Result<()> {
+        let width = rules.schema.columns.len();
+        for (j, words) in part.words.into_iter().enumerate() {
+            let Some(codes) = self.categories[j].adopt(words, &rules.path)? else { continue };
+            for cell in part.cells[j..].iter_mut().step_by(width).filter(|cell| !cell.is_nan()) {
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    clippy::cast_sign_loss,
+                    reason = "a code of the block"
+                )]
+                let code = *cell as usize;
+                *cell = codes[code];
             }
-            if record.get(at) == Some(&b' ') {
-                at += record[at..].iter().take_while(|&&byte| byte == b' ').count();
-            }
-            if let Role::Number(j) = role
-                && let Some((value, length)) = number::prefix(&record[at..])
-            {
-                let value = number::narrow(value);
-                let next = record.get(at + length);
-                if (next.is_none() || next == Some(&delimiter)) && value.is_finite() {
-                    self.table.last_row()[j] = value;
-                    at += length + 1;
-                    continue;
-                }
-            }
-            let length = memchr::memchr(delimiter, &record[at..]);
-            let end = length.map_or(record.len(), |length| at + length);
-            self.put(role, number::trim(&record[at..end]), (line, at as u64 + 1))?;
-            at = end + 1;
         }
-        if at == record.len() + 1 {
-            return Ok(());
+        self.table.append(&part.cells, self.other_bytes(), &rules.path)?;
+        self.table.first_missing = self.table.first_missing.or(part.first_missing);
+        self.labels.append(part.labels, |row| block.line(row));
+        if let (Some(weights), Some(part)) = (&mut self.weights, part.weights) {
+            weights.append(part);
         }
-        Err(self.ragged_plain(roles.len(), record, delimiter, line))
-    }
-
-    /// Stores one field, whatever it is; `at` is its line and byte column.
-    fn put(&mut self, role: Role, field: &[u8], at: (u64, u64)) -> Result<()> {
-        let place = || Place::column(&self.path, at.0, at.1);
-        let (j, cell) = match role {
-            Role::Skip => return Ok(()),
-            Role::Label => return self.labels.push(field, place),
-            Role::Weight => {
-                return self.weights.as_mut().map_or(Ok(()), |weights| weights.push(field, place));
-            }
-            Role::Number(j) => match number::token(field) {
-                Token::Number(value) => (j, checked(value, field, place)?),
-                Token::Missing => (j, f32::NAN),
-                Token::Word => return Err(self.word(j, field, place())),
-            },
-            Role::Category(j) => match number::token(field) {
-                Token::Missing => (j, f32::NAN),
-                _ => (j, self.categories[j].code(field, place)?),
-            },
-        };
-        if cell.is_nan() {
-            self.table.first_missing.get_or_insert(at);
-        }
-        self.table.last_row()[j] = cell;
-        Ok(())
+        part.fault.map_or(Ok(()), Err)
     }
 
     /// Bytes taken beside the cells.
@@ -194,34 +139,12 @@ impl Sink {
         self.labels.bytes() + self.weights.as_ref().map_or(0, WeightColumn::bytes)
     }
 
-    fn word(&self, j: usize, field: &[u8], place: Place) -> Error {
-        let column = Schema::Table(self.schema.clone()).shown_name(j);
-        let seen = if self.follows {
-            "in training the column held only numbers".to_owned()
-        } else {
-            format!("the first {WINDOW} rows of the column hold no word")
-        };
-        let found = number::shown(field);
-        let message = format!("column `{column}`: expected a number, found `{found}`; {seen}");
-        Error::data(place, message)
-    }
-
-    fn ragged(&self, expected: usize, found: usize, line: u64) -> Error {
-        let place = Place::line(&self.path, line);
-        Error::data(place, format!("expected {expected} fields, found {found}"))
-    }
-
-    #[cold]
-    fn ragged_plain(&self, expected: usize, record: &[u8], delimiter: u8, line: u64) -> Error {
-        let found = memchr::memchr_iter(delimiter, record).count() + 1;
-        self.ragged(expected, found, line)
-    }
-
     /// Hands over the rows gathered; `last`: the file has ended.
-    fn take(&mut self, last: bool) -> RawRows {
-        let mut schema = self.schema.clone();
-        for (column, category) in schema.columns.iter_mut().zip(&mut self.categories) {
-            if let ColumnKind::Categorical { levels } = &mut column.kind {
+    fn take(&mut self, last: bool, rules: &Rules) -> RawRows {
+        let mut schema = rules.schema.clone();
+        let learned = self.categories.iter_mut().zip(&rules.given);
+        for (column, (category, given)) in schema.columns.iter_mut().zip(learned) {
+            if let (ColumnKind::Categorical { levels }, None) = (&mut column.kind, given) {
                 *levels = category.levels(last || self.forget);
             }
         }
@@ -250,23 +173,27 @@ pub(super) fn checked(value: f64, field: &[u8], place: impl Fn() -> Place) -> Re
 
 impl Rows for CsvRows {
     fn next(&mut self, max_rows: usize, notes: &mut Notes) -> Result<Option<RawRows>> {
-        let mut n_rows = 0;
-        let mut last = false;
-        while n_rows < max_rows {
-            if !self.records.advance()? {
-                last = true;
-                break;
-            }
-            self.parse()?;
-            n_rows += 1;
-        }
-        let file = self.sink.path.display();
+        let Self { records, rules, sink } = self;
+        let Done { n, ended } = blocks::parse(
+            max_rows,
+            sink.max_memory,
+            |block| {
+                let more = records.advance()?;
+                if more {
+                    block.push(records.record(), records.line());
+                }
+                Ok(more)
+            },
+            |block| rules.parse(block),
+            |part, block| sink.merge(part, block, rules),
+        )?;
+        let file = rules.path.display();
         let skipped = format!("lines of {file} between rows begin with # and are skipped");
-        notes.warn_count(self.records.take_comments(), skipped);
-        if let Some(weights) = self.sink.weights.as_ref().filter(|_| last) {
-            weights.finish(&self.sink.path)?;
+        notes.warn_count(records.take_comments(), skipped);
+        if let Some(weights) = sink.weights.as_ref().filter(|_| ended) {
+            weights.finish(&rules.path)?;
         }
-        check_memory(self.sink.other_bytes(), self.sink.max_memory, &self.sink.path)?;
-        Ok((n_rows > 0).then(|| self.sink.take(last)))
+        check_memory(sink.other_bytes(), sink.max_memory, &rules.path)?;
+        Ok((n > 0).then(|| sink.take(ended, rules)))
     }
 }

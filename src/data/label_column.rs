@@ -19,6 +19,53 @@ pub(crate) struct LabelColumn {
     first_line: u64,
 }
 
+/// The labels of some rows, of which nobody knows yet whether words stand above them.
+#[derive(Debug, Default)]
+pub(crate) struct LabelBlock {
+    /// Of every row, whatever it is where there is a word.
+    numbers: Vec<f64>,
+    /// Row and label.
+    words: Vec<(usize, String)>,
+}
+
+/// What a label is.
+enum Label {
+    Number(f64),
+    Word(String),
+}
+
+impl Label {
+    /// Reads the label that `field` spells; it may not be missing or infinite.
+    #[inline]
+    fn read(field: &[u8], place: impl Fn() -> Place) -> Result<Self> {
+        match number::token(field) {
+            Token::Number(value) if value.is_finite() => Ok(Self::Number(value)),
+            Token::Word => Ok(Self::Word(String::from_utf8_lossy(field).into_owned())),
+            Token::Number(_) => {
+                let found = number::shown(field);
+                Err(Error::data(place(), format!("expected a finite label, found `{found}`")))
+            }
+            Token::Missing => Err(missing(place())),
+        }
+    }
+}
+
+impl LabelBlock {
+    /// Adds the label that `field` spells; it may not be missing or infinite.
+    #[inline]
+    pub(crate) fn push(&mut self, field: &[u8], place: impl Fn() -> Place) -> Result<()> {
+        let number = match Label::read(field, place)? {
+            Label::Number(value) => value,
+            Label::Word(word) => {
+                self.words.push((self.numbers.len(), word));
+                0.0
+            }
+        };
+        self.numbers.push(number);
+        Ok(())
+    }
+}
+
 #[derive(Debug, Default)]
 struct Words {
     /// Name to the line it was first seen on; the place is its code.
@@ -45,40 +92,45 @@ impl LabelColumn {
     /// Adds the label that `field` spells; it may not be missing or infinite.
     #[inline]
     pub(crate) fn push(&mut self, field: &[u8], place: impl Fn() -> Place) -> Result<()> {
-        match number::token(field) {
-            Token::Number(value) if value.is_finite() && self.words.is_none() => {
-                if self.numbers.is_empty() {
-                    self.first_line = place().line;
-                }
-                self.numbers.push(value);
-                Ok(())
-            }
-            token => self.push_other(token, field, place()),
+        let label = Label::read(field, &place)?;
+        self.add(label, || place().line);
+        Ok(())
+    }
+
+    /// Adds the labels of rows, the line of each of which is known.
+    pub(crate) fn append(&mut self, block: LabelBlock, line_of: impl Fn(usize) -> u64) {
+        if self.words.is_none() && !self.numbers.is_empty() && block.words.is_empty() {
+            self.numbers.extend(block.numbers);
+            return;
+        }
+        let mut words = block.words.into_iter().peekable();
+        for (row, number) in block.numbers.into_iter().enumerate() {
+            let word = words.next_if(|&(at, _)| at == row);
+            let label = word.map_or(Label::Number(number), |(_, word)| Label::Word(word));
+            self.add(label, || line_of(row));
         }
     }
 
-    fn push_other(&mut self, token: Token, field: &[u8], place: Place) -> Result<()> {
-        let name = match token {
-            Token::Number(value) if value.is_finite() => number::shortest(value),
-            Token::Word => String::from_utf8_lossy(field).into_owned(),
-            Token::Number(_) => {
-                let found = number::shown(field);
-                return Err(Error::data(
-                    place,
-                    format!("expected a finite label, found `{found}`"),
-                ));
+    #[inline]
+    fn add(&mut self, label: Label, line: impl Fn() -> u64) {
+        match (label, &mut self.words) {
+            (Label::Number(value), None) => {
+                if self.numbers.is_empty() {
+                    self.first_line = line();
+                }
+                self.numbers.push(value);
             }
-            Token::Missing => return Err(missing(place)),
-        };
-        let words = self.words.get_or_insert_with(|| {
-            let mut words = Words::default();
-            for value in self.numbers.drain(..) {
-                words.push(number::shortest(value), self.first_line);
+            (Label::Number(value), Some(words)) => words.push(number::shortest(value), line()),
+            (Label::Word(word), Some(words)) => words.push(word, line()),
+            (Label::Word(word), None) => {
+                let mut words = Words::default();
+                for value in self.numbers.drain(..) {
+                    words.push(number::shortest(value), self.first_line);
+                }
+                words.push(word, line());
+                self.words = Some(words);
             }
-            words
-        });
-        words.push(name, place.line);
-        Ok(())
+        }
     }
 
     /// Bytes the labels take.

@@ -1,33 +1,28 @@
 //! `label index:value …` (libsvm, svmlight) and `label field:index:value …` (libffm).
 
-use std::path::PathBuf;
+mod parse;
 
+use self::parse::{Part, Rules, is_space};
 use super::Csr;
-use super::csv::checked;
-use super::label_column::{self, LabelColumn};
+use super::blocks::{self, Block};
+use super::label_column::LabelColumn;
 use super::notes::Notes;
-use super::number;
 use super::raw::{Cells, RawRows};
 use super::reader::{Request, Rows};
 use super::schema::Schema;
 use super::source::{Input, check_memory};
 use crate::error::{Error, Place, Result};
 
-/// The largest index accepted: libsvm's are C ints.
-const MAX_INDEX: u64 = 1 << 31;
-
 /// The rows of a libsvm or libffm file.
 pub(crate) struct LibsvmRows {
     input: Input,
+    rules: Rules,
     sink: Sink,
 }
 
+/// Where parsed blocks go, in order.
 struct Sink {
-    path: PathBuf,
     max_memory: u64,
-    /// Whether a field stands in front of each index.
-    fields: bool,
-    need_labels: bool,
     base: Base,
     /// Features the schema knows; `None`: as many as there are.
     known: Option<usize>,
@@ -40,8 +35,6 @@ struct Sink {
     /// One more than the largest index so far, zeros included.
     end_index: u64,
     first_unsorted: Option<u64>,
-    /// For rows out of order: index, value, byte column.
-    scratch: Vec<(u32, f32, usize)>,
 }
 
 /// What the first feature is called.
@@ -77,11 +70,9 @@ impl LibsvmRows {
             }
         };
         let hash_bits = request.hash_bits();
+        let path = request.path.to_owned();
         let sink = Sink {
-            path: request.path.to_owned(),
             max_memory: request.options.max_memory,
-            fields,
-            need_labels: request.need_labels,
             base,
             // A hash knows every index.
             known: request.schema.filter(|_| hash_bits.is_none()).map(Schema::n_columns),
@@ -92,229 +83,67 @@ impl LibsvmRows {
             values: Vec::new(),
             end_index: 0,
             first_unsorted: None,
-            scratch: Vec::new(),
         };
-        Ok(Self { input, sink })
+        let rules = Rules { path, fields, need_labels: request.need_labels };
+        Ok(Self { input, rules, sink })
     }
 }
 
 impl Rows for LibsvmRows {
     fn next(&mut self, max_rows: usize, notes: &mut Notes) -> Result<Option<RawRows>> {
-        let Self { input, sink } = self;
-        let mut n_rows = 0;
-        while n_rows < max_rows && input.advance()? {
-            let line = input.line();
-            let text = memchr::memchr(b'#', line).map_or(line, |comment| &line[..comment]);
-            if sink.row(text, input.line_number())? {
-                n_rows += 1;
-            }
+        let Self { input, rules, sink } = self;
+        let base = sink.base;
+        let done = blocks::parse(
+            max_rows,
+            sink.max_memory,
+            |block| cut(input, block),
+            |block| rules.parse(block, base),
+            |part, block| sink.merge(part, block, rules),
+        )?;
+        if done.n == 0 { Ok(None) } else { sink.take(rules, notes).map(Some) }
+    }
+}
+
+/// Appends the next line on which something stands, without its comment.
+fn cut(input: &mut Input, block: &mut Block) -> Result<bool> {
+    while input.advance()? {
+        let line = input.line();
+        let text = memchr::memchr(b'#', line).map_or(line, |comment| &line[..comment]);
+        if !text.iter().all(|&byte| is_space(byte)) {
+            block.push(text, input.line_number());
+            return Ok(true);
         }
-        if n_rows == 0 { Ok(None) } else { sink.take(notes).map(Some) }
     }
-}
-
-fn is_space(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t' | b'\r')
-}
-
-/// The end of the token that begins at `at`.
-fn token_end(text: &[u8], at: usize) -> usize {
-    text[at..].iter().position(|&byte| is_space(byte)).map_or(text.len(), |length| at + length)
-}
-
-fn skip_spaces(text: &[u8], mut at: usize) -> usize {
-    while text.get(at).is_some_and(|&byte| is_space(byte)) {
-        at += 1;
-    }
-    at
-}
-
-/// The error for a row of a multi-label set, which would else be a class of its own.
-#[cold]
-fn several_labels(label: &[u8], place: Place) -> Error {
-    let found = number::shown(label);
-    let message = format!("several labels a row are not supported, found `{found}`; keep one");
-    Error::data(place, message)
+    Ok(false)
 }
 
 impl Sink {
-    /// Parses a line; false if nothing stands on it.
-    fn row(&mut self, text: &[u8], line: u64) -> Result<bool> {
-        let mut at = skip_spaces(text, 0);
-        if at == text.len() {
-            return Ok(false);
+    /// Appends the rows of a block, and fails where they end in a fault.
+    fn merge(&mut self, part: Part, block: &Block, rules: &Rules) -> Result<()> {
+        let entries = self.values.len() + part.values.len();
+        let bytes = 8 * (entries + self.offsets.len() + part.ends.len()) as u64;
+        check_memory(bytes + self.labels.bytes(), self.max_memory, &rules.path)?;
+        let end = self.values.len();
+        self.offsets.extend(part.ends.iter().map(|row| end + row));
+        self.indices.extend(part.indices);
+        self.values.extend(part.values);
+        self.labels.append(part.labels, |row| block.line(row));
+        self.end_index = self.end_index.max(part.end_index);
+        self.first_unsorted = self.first_unsorted.or(part.first_unsorted);
+        if part.zero {
+            self.base = Base::Guess(true);
         }
-        let end = token_end(text, at);
-        let place = |column: usize| Place::column(&self.path, line, column as u64 + 1);
-        if memchr::memchr(b':', &text[at..end]).is_none() {
-            if self.need_labels {
-                let label = &text[at..end];
-                if memchr::memchr(b',', label).is_some() {
-                    return Err(several_labels(label, place(at)));
-                }
-                self.labels.push(label, || place(at))?;
-            }
-            at = end;
-        } else if self.need_labels {
-            return Err(label_column::missing(place(at)));
-        }
-        let bytes = self.values.len() * 8 + self.offsets.len() * 8 + text.len() * 4;
-        check_memory(bytes as u64 + self.labels.bytes(), self.max_memory, &self.path)?;
-        if !self.pairs(text, at, line)? {
-            self.values.truncate(*self.offsets.last().unwrap_or(&0));
-            self.indices.truncate(self.values.len());
-            self.unsorted(text, at, line)?;
-        }
-        self.offsets.push(self.values.len());
-        Ok(true)
-    }
-
-    /// Stores pairs in ascending order; false where they are not, with part of the row stored.
-    fn pairs(&mut self, text: &[u8], mut at: usize, line: u64) -> Result<bool> {
-        let mut least = 0;
-        loop {
-            at = skip_spaces(text, at);
-            if at == text.len() {
-                break;
-            }
-            if text[at] == b'q' && text[at..].starts_with(b"qid:") {
-                at = token_end(text, at);
-                continue;
-            }
-            let (index, value, end) = self.pair(text, at, line)?;
-            if u64::from(index) < least {
-                return Ok(false);
-            }
-            least = u64::from(index) + 1;
-            if value != 0.0 {
-                self.indices.push(index);
-                self.values.push(value);
-            }
-            at = end;
-        }
-        self.end_index = self.end_index.max(least);
-        Ok(true)
-    }
-
-    /// Sorts a row whose pairs are out of order, and makes sure none is there twice.
-    #[cold]
-    fn unsorted(&mut self, text: &[u8], mut at: usize, line: u64) -> Result<()> {
-        let mut scratch = std::mem::take(&mut self.scratch);
-        scratch.clear();
-        loop {
-            at = skip_spaces(text, at);
-            if at == text.len() {
-                break;
-            }
-            if text[at..].starts_with(b"qid:") {
-                at = token_end(text, at);
-                continue;
-            }
-            let (index, value, end) = self.pair(text, at, line)?;
-            scratch.push((index, value, at));
-            at = end;
-        }
-        let ordered = scratch.windows(2).all(|pair| pair[0].0 <= pair[1].0);
-        scratch.sort_by_key(|&(index, _, column)| (index, column));
-        if let Some(twice) = scratch.windows(2).find(|pair| pair[0].0 == pair[1].0) {
-            let place = Place::column(&self.path, line, twice[1].2 as u64 + 1);
-            let message = format!("feature {} stands twice in the row; keep one", twice[0].0);
-            return Err(Error::data(place, message));
-        }
-        if !ordered {
-            self.first_unsorted.get_or_insert(line);
-        }
-        for &(index, value, _) in scratch.iter().filter(|pair| pair.1 != 0.0) {
-            self.indices.push(index);
-            self.values.push(value);
-        }
-        self.end_index = self.end_index.max(scratch.last().map_or(0, |p| u64::from(p.0) + 1));
-        self.scratch = scratch;
-        Ok(())
-    }
-
-    /// Parses the pair at `at`: index as in the file, value, and where it ends.
-    #[inline]
-    fn pair(&mut self, text: &[u8], at: usize, line: u64) -> Result<(u32, f32, usize)> {
-        let mut begin = at;
-        if self.fields {
-            let Some(length) = memchr::memchr(b':', &text[at..token_end(text, at)]) else {
-                return Err(self.bad_pair(text, at, line));
-            };
-            begin = at + length + 1;
-        }
-        let mut colon = begin;
-        let mut index = 0_u64;
-        while let Some(digit) = text.get(colon).map(|byte| byte.wrapping_sub(b'0'))
-            && digit < 10
-        {
-            index = index.saturating_mul(10).saturating_add(u64::from(digit));
-            colon += 1;
-        }
-        if colon == begin || text.get(colon) != Some(&b':') {
-            return Err(self.bad_pair(text, at, line));
-        }
-        if index == 0 || index > MAX_INDEX {
-            self.odd_index(index, line, begin)?;
-        }
-        let begin = colon + 1;
-        let Some((value, length)) = number::prefix(&text[begin..]) else {
-            return Err(self.bad_pair(text, at, line));
-        };
-        let end = begin + length;
-        if text.get(end).is_some_and(|&byte| !is_space(byte)) {
-            return Err(self.bad_pair(text, at, line));
-        }
-        let place = || Place::column(&self.path, line, begin as u64 + 1);
-        let value = checked(value, &text[begin..end], place)?;
-        #[expect(clippy::cast_possible_truncation, reason = "checked against MAX_INDEX")]
-        Ok((index as u32, value, end))
-    }
-
-    /// An index of 0 tells the base, or contradicts it; one beyond the bound is refused.
-    fn odd_index(&mut self, index: u64, line: u64, column: usize) -> Result<()> {
-        let place = Place::column(&self.path, line, column as u64 + 1);
-        match self.base {
-            _ if index > MAX_INDEX => {
-                let message = format!("feature index above the largest possible, {MAX_INDEX}");
-                Err(Error::data(place, message))
-            }
-            Base::Known(0) => Ok(()),
-            Base::Guess(_) => {
-                self.base = Base::Guess(true);
-                Ok(())
-            }
-            Base::Known(_) => {
-                let message = "feature index 0 where indices begin at 1; see --index-base";
-                Err(Error::data(place, message))
-            }
-        }
-    }
-
-    #[cold]
-    fn bad_pair(&self, text: &[u8], at: usize, line: u64) -> Error {
-        let token = &text[at..token_end(text, at)];
-        let place = Place::column(&self.path, line, at as u64 + 1);
-        let found = number::shown(token);
-        let index = token.rsplit(|&byte| byte == b':').nth(1).unwrap_or_default();
-        let negative = index.strip_prefix(b"-").is_some_and(|i| i.iter().all(u8::is_ascii_digit));
-        let message = if negative {
-            format!("expected an index from 0 or 1 on, found a negative one in `{found}`")
-        } else {
-            let form = if self.fields { "field:index:value" } else { "index:value" };
-            format!("expected {form} with a finite number, found `{found}`")
-        };
-        Error::data(place, message)
+        part.fault.map_or(Ok(()), Err)
     }
 
     /// Hands over the rows gathered since the last call, indices from 0.
-    fn take(&mut self, notes: &mut Notes) -> Result<RawRows> {
+    fn take(&mut self, rules: &Rules, notes: &mut Notes) -> Result<RawRows> {
         let base = match self.base {
             Base::Known(base) => base,
             Base::Guess(zero) => u8::from(!zero),
         };
         self.base = Base::Known(base);
-        let path = self.path.display();
+        let path = rules.path.display();
         if let Some(line) = self.first_unsorted.take() {
             notes.warn(format!("{path}: indices out of order are sorted (first on line {line})"));
         }
@@ -346,7 +175,7 @@ impl Sink {
                 hash_bits: self.hash_bits,
             },
             cells: Cells::Sparse(rows),
-            labels: self.need_labels.then(|| self.labels.take()),
+            labels: rules.need_labels.then(|| self.labels.take()),
             weights: None,
             first_missing: None,
         })

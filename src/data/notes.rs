@@ -3,10 +3,14 @@
 use std::fmt;
 
 use indexmap::IndexMap;
+use serde::{Deserialize, Serialize};
 
 /// How much a note matters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum NoteLevel {
+    /// What only those who want to know more ask for.
+    Detail,
     /// A decision taken for the user.
     Info,
     /// Something that may be a mistake in the data.
@@ -14,9 +18,9 @@ pub enum NoteLevel {
 }
 
 /// One thing worth saying.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Note {
-    /// Decision or warning.
+    /// Detail, decision or warning.
     pub level: NoteLevel,
     /// The sentence, without its count.
     pub text: String,
@@ -38,7 +42,8 @@ impl fmt::Display for Note {
 /// Decisions and warnings in the order they first came up, each once.
 ///
 /// The library prints nothing itself: a program drains the notes and shows them as it likes.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(from = "Vec<Note>", into = "Vec<Note>")]
 pub struct Notes {
     seen: IndexMap<(NoteLevel, String), Option<u64>>,
 }
@@ -47,6 +52,11 @@ impl Notes {
     /// An empty collection.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Records a detail; a second time changes nothing.
+    pub fn detail(&mut self, text: impl Into<String>) {
+        self.seen.entry((NoteLevel::Detail, text.into())).or_insert(None);
     }
 
     /// Records a decision; a second time changes nothing.
@@ -99,5 +109,18 @@ impl Notes {
                 }
             }
         }
+    }
+}
+
+impl From<Vec<Note>> for Notes {
+    fn from(notes: Vec<Note>) -> Self {
+        let seen = notes.into_iter().map(|note| ((note.level, note.text), note.count));
+        Self { seen: seen.collect() }
+    }
+}
+
+impl From<Notes> for Vec<Note> {
+    fn from(notes: Notes) -> Self {
+        notes.iter().collect()
     }
 }

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::cache::Cache;
 use super::format::Format;
 use super::hash::MAX_BITS;
 use super::notes::Notes;
@@ -35,6 +36,9 @@ pub struct ReadOptions {
     pub weigh: bool,
     /// N, 1 to 30, to hash the features of a training file into 2^N.
     pub hash_bits: Option<u8>,
+    /// Whether the rows of a file that is read as a whole are kept beside it, as NAME.llfm-cache,
+    /// and taken from there as long as neither it nor any other option changes.
+    pub cache: bool,
     /// The most memory the rows may take, in bytes; no line may be longer than a quarter of it.
     pub max_memory: u64,
 }
@@ -52,6 +56,7 @@ impl Default for ReadOptions {
             weights: None,
             weigh: false,
             hash_bits: None,
+            cache: false,
             max_memory: u64::MAX / 2,
         }
     }
@@ -208,6 +213,9 @@ impl Reader {
 
     /// The next rows, at most `max_rows` of them; `None` after the last.
     ///
+    /// Text of libsvm, libffm, csv and tsv is parsed by the threads of rayon's pool; the outcome is
+    /// that of a single one.
+    ///
     /// # Errors
     /// A file without any row, and every fault of the data, with its place.
     pub fn next(&mut self, max_rows: usize, notes: &mut Notes) -> Result<Option<RawRows>> {
@@ -221,12 +229,12 @@ impl Reader {
     }
 }
 
-/// Reads a whole training file, which fixes the schema.
+/// Reads a whole training file, which fixes the schema, or takes the rows from its cache.
 ///
 /// # Errors
 /// Every fault of the data, with its place; rows beyond `options.max_memory`.
 pub fn read(path: &Path, options: &ReadOptions, notes: &mut Notes) -> Result<RawRows> {
-    read_all(Reader::open(path, options, None, true)?, notes)
+    read_all(Request { path, options, schema: None, need_labels: true }, notes)
 }
 
 /// Reads a whole file the way a training file was read: same columns, levels and index base.
@@ -240,10 +248,30 @@ pub fn read_with_schema(
     need_labels: bool,
     notes: &mut Notes,
 ) -> Result<RawRows> {
-    read_all(Reader::open(path, options, Some(schema), need_labels)?, notes)
+    read_all(Request { path, options, schema: Some(schema), need_labels }, notes)
 }
 
-fn read_all(mut reader: Reader, notes: &mut Notes) -> Result<RawRows> {
+fn read_all(request: Request, notes: &mut Notes) -> Result<RawRows> {
+    if !request.options.cache {
+        return parse_all(request, notes);
+    }
+    let Some(cache) = Cache::of(&request, notes)? else {
+        return parse_all(request, notes);
+    };
+    if let Some(rows) = cache.rows(notes)? {
+        return Ok(rows);
+    }
+    let mut said = Notes::new();
+    let rows = parse_all(request, &mut said);
+    notes.absorb(&mut said.clone());
+    let rows = rows?;
+    cache.keep(&rows, &said, notes);
+    Ok(rows)
+}
+
+fn parse_all(request: Request, notes: &mut Notes) -> Result<RawRows> {
+    let Request { path, options, schema, need_labels } = request;
+    let mut reader = Reader::open(path, options, schema, need_labels)?;
     let rows = reader.next(usize::MAX, notes)?;
-    rows.ok_or_else(|| Error::data(Place::file(&reader.path), "no rows"))
+    rows.ok_or_else(|| Error::data(Place::file(path), "no rows"))
 }

@@ -22,6 +22,17 @@ impl WeightColumn {
         Self { name, weights: Vec::new(), positive: false }
     }
 
+    /// None of the weights, for other rows of the same file.
+    pub(crate) fn block(&self) -> Self {
+        Self { name: self.name.clone(), weights: Vec::new(), positive: false }
+    }
+
+    /// Adds the weights of the next rows.
+    pub(crate) fn append(&mut self, block: Self) {
+        self.weights.extend(block.weights);
+        self.positive |= block.positive;
+    }
+
     /// Adds the weight that `field` spells.
     pub(crate) fn push(&mut self, field: &[u8], place: impl Fn() -> Place) -> Result<()> {
         let weight = match number::token(field) {

@@ -99,6 +99,7 @@ fn flags_about_data_are_refused_where_rows_are_generated() {
         "--index-base 1",
         "--header no",
         "--split-seed 3",
+        "--cache",
         "--valid-fraction 0.2",
     ] {
         let name = flag.split(' ').next().unwrap_or_default();

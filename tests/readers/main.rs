@@ -3,6 +3,7 @@
 
 mod agreement;
 mod binary;
+mod cache;
 mod files;
 mod flags;
 mod labels;
@@ -10,6 +11,7 @@ mod prepare;
 mod real;
 mod sparse;
 mod tables;
+mod threads;
 
 use std::path::{Path, PathBuf};
 

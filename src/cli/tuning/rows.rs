@@ -31,7 +31,7 @@ impl Read {
             read: &args.read,
             prepare: &args.prepare,
             task: args.settings.task.flatten(),
-            quiet: args.talk.quiet,
+            talk: &args.talk,
         };
         let read = read_parts(source, None, notes)?;
         let (rows, valid) = (read.train, read.valid);
