@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use llfm::backend::Device;
 use llfm::config::defaults::resolve;
-use llfm::data::{Chunks, Notes, ReadOptions, Reader, StoredRows, read};
+use llfm::data::{Chunks, Format, Notes, ReadOptions, Reader, StoredRows, read};
 use llfm::event::Flow;
 use llfm::experiment::{Part, Preparation, Prepared, RawParts, StreamedParts};
 use llfm::metrics::Metrics;
@@ -34,7 +34,7 @@ fn main() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     println!("{:>12} {:>10} {:>22} {:>8}", "", "in memory", "streamed", "ratio");
     for (name, text, max_memory) in
-        [("dense.csv", dense(400_000), 20 << 20), ("ratings.data", ratings(2_000_000), 40 << 20)]
+        [("dense.csv", dense(400_000), 20 << 20), ("ratings.dat", ratings(2_000_000), 40 << 20)]
     {
         let path = folder.path().join(name);
         std::fs::write(&path, text).expect("the file can be written");
@@ -80,9 +80,14 @@ fn run(path: &Path, max_memory: Option<u64>) -> Took {
     }
 }
 
+fn options(path: &Path) -> ReadOptions {
+    let ratings = path.extension().is_some_and(|ending| ending == "dat");
+    ReadOptions { format: ratings.then_some(Format::Ratings), ..ReadOptions::default() }
+}
+
 fn in_memory(path: &Path) -> Prepared {
     let mut notes = Notes::new();
-    let rows = read(path, &ReadOptions::default(), &mut notes).expect("the file is sound");
+    let rows = read(path, &options(path), &mut notes).expect("the file is sound");
     let train = Part { rows, place: path.to_owned() };
     let parts = RawParts { train, valid: None, test: None };
     Prepared::new(parts, &Preparation::default(), &mut notes).expect("the rows are sound")
@@ -90,7 +95,7 @@ fn in_memory(path: &Path) -> Prepared {
 
 fn streamed(path: &Path, max_memory: u64) -> Prepared {
     let mut notes = Notes::new();
-    let options = ReadOptions { max_memory, ..ReadOptions::default() };
+    let options = ReadOptions { max_memory, ..options(path) };
     let mut reader = Reader::open(path, &options, None, true).expect("the file is sound");
     let folder = path.parent().expect("a folder");
     let rows = StoredRows::spool(&mut reader, path, folder, max_memory, false, &mut notes)

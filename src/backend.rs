@@ -3,6 +3,7 @@
 mod batch;
 pub(crate) mod cpu;
 pub(crate) mod gpu;
+mod phases;
 
 use std::sync::Arc;
 
@@ -18,6 +19,7 @@ use crate::error::{Error, Result};
 use crate::gpu::Gpu;
 use crate::model::Parameters;
 pub use crate::optimizer::StepRates;
+pub use phases::{Phase, PhaseSeconds};
 
 /// What backends run on.
 #[derive(Debug, Clone, Default)]
@@ -64,6 +66,9 @@ pub trait Backend {
     /// What the steps since the last call measured; forces the device to finish them.
     fn take_totals(&mut self) -> Result<Totals>;
 
+    /// From now on the totals tell the time of each phase; a GPU does not know it.
+    fn time_phases(&mut self) {}
+
     /// Scores of any rows under the current parameters.
     fn score(&mut self, features: &Features) -> Result<Scores>;
 
@@ -94,6 +99,8 @@ pub struct Totals {
     pub loss: f64,
     /// (row, anchor) pairs of each anchor `[m]`.
     pub pairs: Vec<u64>,
+    /// Time of each phase, where [`Backend::time_phases`] asked for it.
+    pub phases: PhaseSeconds,
 }
 
 /// Scores of a set of rows.

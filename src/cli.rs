@@ -1,6 +1,7 @@
 //! The command line: flags in, events out, errors to exit codes.
 
 mod args;
+mod bench;
 mod compare;
 mod config_file;
 mod console;
@@ -11,6 +12,7 @@ mod evaluate;
 mod explain;
 mod inspect;
 mod load;
+mod machine;
 mod memory;
 mod outputs;
 mod predict;
@@ -53,6 +55,7 @@ Examples:
   llfm search letter.libsvm --grid anchors=20,50,100 --output letter
   llfm devices
   llfm compare
+  llfm bench letter
   llfm reproduce banana magic04 letter
 
 `llfm train --help` explains every setting. Exit codes: 0 done, 1 the GPU differs\n(compare), 2 usage, 3 data, 4 model file,
@@ -66,6 +69,7 @@ enum Command {
     Inspect(args::InspectArgs),
     Devices(args::DevicesArgs),
     Compare(Box<args::CompareArgs>),
+    Bench(bench::BenchArgs),
     Reproduce(reproduce::ReproduceArgs),
     Cv(Box<cv::CvArgs>),
     Search(Box<search::SearchArgs>),
@@ -113,6 +117,7 @@ fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Evaluate(args) => evaluate::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Devices(args) => devices::run(&args),
+        Command::Bench(args) => bench::run(&args),
         Command::Reproduce(args) => reproduce::run(&args),
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -35,6 +35,7 @@ use bench::Bench;
 pub(crate) use check::Checked;
 use check::toward;
 pub use sets::rings;
+pub(crate) use tolerance::limit;
 pub use tolerance::{TOLERANCES, Tolerance};
 
 /// Rows of the batch that kernels are compared on: all of it is read back, before and after each.

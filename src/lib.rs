@@ -99,6 +99,7 @@
 //! | [`explain`] | what each feature and pair adds to a score |
 //! | [`plot`], [`output`], [`journal`] | pictures of learning curves; files written whole or not at all; finished work, a line each |
 //! | [`mod@compare`], [`gpu`] | the GPU beside the CPU; adapters and devices |
+//! | [`mod@bench`] | how fast training is, phase by phase, beside what the machine can do |
 //! | [`error`] | the one error type |
 //!
 //! # Reference
@@ -109,6 +110,7 @@
 
 mod anchor_dropout;
 pub mod backend;
+pub mod bench;
 pub mod compare;
 pub mod config;
 pub mod data;

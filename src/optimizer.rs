@@ -29,7 +29,7 @@ pub(crate) struct Update {
     pub(crate) l2: f32,
     /// θ is first multiplied by this.
     pub(crate) keep: f32,
-    /// Adam: 1 / (1 − β₁ᵗ) and 1 / √(1 − β₂ᵗ).
+    /// 1 / (1 − β₁ᵗ) and 1 / √(1 − β₂ᵗ) of Adam, else 1.
     pub(crate) correction: (f32, f32),
 }
 
@@ -41,8 +41,12 @@ impl Update {
     /// The rule at `step` with a step size and no penalty.
     pub(crate) fn new(rule: Optimizer, step: u64, rate: f32) -> Self {
         let power = |beta: f32| f64::from(beta).powi(step.min(1_000_000) as i32);
-        let correction =
-            ((1.0 / (1.0 - power(BETA1))) as f32, (1.0 / (1.0 - power(BETA2)).sqrt()) as f32);
+        let correction = match rule {
+            Optimizer::Adam => {
+                ((1.0 / (1.0 - power(BETA1))) as f32, (1.0 / (1.0 - power(BETA2)).sqrt()) as f32)
+            }
+            Optimizer::AdaGrad | Optimizer::Sgd => (1.0, 1.0),
+        };
         Self { rule, rate, l2: 0.0, keep: 1.0, correction }
     }
 

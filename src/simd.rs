@@ -16,6 +16,17 @@ pub(crate) fn dispatch<K: pulp::WithSimd>(kernel: K) -> K::Output {
     pulp::Arch::new().dispatch(kernel)
 }
 
+/// The widest vector unit that loops are compiled for, of this machine.
+pub(crate) fn level() -> String {
+    let arch = format!("{:?}", pulp::Arch::new());
+    let name = arch.split('(').next().unwrap_or_default();
+    match name {
+        "V4" => "AVX-512".into(),
+        "V3" => "AVX2".into(),
+        other => other.to_lowercase(),
+    }
+}
+
 /// Lanes that feature and anchor rows are padded to, one AVX-512 register of f32.
 pub(crate) const LANES: usize = 16;
 

@@ -35,6 +35,8 @@ mod reproduce;
 mod search;
 #[path = "cli/space.rs"]
 mod space;
+#[path = "cli/speed.rs"]
+mod speed;
 #[path = "cli/stream.rs"]
 mod stream;
 #[path = "cli/train.rs"]

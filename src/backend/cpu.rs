@@ -7,6 +7,7 @@ pub(crate) mod coded;
 mod dense;
 pub(crate) mod distances;
 mod heads;
+pub(crate) mod kernels;
 mod records;
 mod runs;
 mod sparse;
@@ -19,6 +20,7 @@ use std::ops::Range;
 use ndarray::Array2;
 
 use crate::anchor_dropout::{AnchorDropout, Left};
+use crate::backend::phases::{Clock, Phase};
 use crate::backend::{Backend, Scores, StepRates, Totals, TrainRows, TrainTargets};
 use crate::config::{Distance, TrainConfig};
 use crate::data::Features;
@@ -99,6 +101,7 @@ pub(crate) struct Cpu<'a, S> {
     sums: Vec<f32>,
     scores: Vec<f32>,
     totals: Totals,
+    clock: Clock,
 }
 
 impl<'a, S: Store> Cpu<'a, S> {
@@ -130,6 +133,7 @@ impl<'a, S: Store> Cpu<'a, S> {
             sums: Vec::new(),
             scores: Vec::new(),
             totals: Totals::default(),
+            clock: Clock::default(),
         }
     }
 
@@ -239,6 +243,7 @@ impl<'a, S: Store> Cpu<'a, S> {
         self.pulls.clear();
         if learns {
             self.store.heads().pulls(&self.pairs, &self.chunks, self.plain, &mut self.pulls);
+            self.clock.end(Phase::Anchors);
         }
         let step = Step {
             pairs: &self.pairs,
@@ -249,10 +254,13 @@ impl<'a, S: Store> Cpu<'a, S> {
             parallel,
         };
         self.store.update_models(&step);
+        self.clock.end(Phase::Models);
         if learns {
             self.store.update_anchors(&step);
+            self.clock.end(Phase::Anchors);
         }
         self.store.heads_mut().update(shape, &step);
+        self.clock.end(Phase::Heads);
     }
 
     fn count(&mut self, rows: usize) {
@@ -273,6 +281,7 @@ impl<S: Store> Backend for Cpu<'_, S> {
 
     fn step_in(&mut self, train: TrainRows<'_>, rows: &[u32], rates: StepRates) -> Result<()> {
         let parallel = self.parallel(rows.len());
+        self.clock.start();
         self.store.gather(train.features, rows, true);
         match train.targets {
             TrainTargets::Classes(all) => gather(all, rows, &mut self.classes),
@@ -281,9 +290,13 @@ impl<S: Store> Backend for Cpu<'_, S> {
         if let Some(all) = train.weights {
             gather(all, rows, &mut self.weights);
         }
+        self.clock.end(Phase::Gather);
         self.pair_up(rows.len(), rates.anchor_dropout, parallel);
+        self.clock.end(Phase::Coding);
         self.score_pairs(parallel);
+        self.clock.end(Phase::Score);
         self.backward(rows.len(), rates.label_smoothing, parallel);
+        self.clock.end(Phase::Blend);
         self.update(rates, parallel);
         self.count(rows.len());
         Ok(())
@@ -291,7 +304,12 @@ impl<S: Store> Backend for Cpu<'_, S> {
 
     fn take_totals(&mut self) -> Result<Totals> {
         self.store.refresh();
-        Ok(std::mem::take(&mut self.totals))
+        let phases = self.clock.take();
+        Ok(Totals { phases, ..std::mem::take(&mut self.totals) })
+    }
+
+    fn time_phases(&mut self) {
+        self.clock.switch_on();
     }
 
     fn score(&mut self, features: &Features) -> Result<Scores> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use llfm::backend::{Device, Placement};
 use llfm::gpu::Gpu;
-use llfm::gpu::adapter::{self, Adapter, Choice, Facts, Request};
+use llfm::gpu::adapter::{self, Adapter, Choice, Facts, Kind, Request};
 use llfm::{Error, Result};
 
 use super::args::RunArgs;
@@ -86,6 +86,11 @@ impl Compute {
     /// The name of the adapter, where there is one.
     pub(crate) fn adapter(&self) -> Option<&str> {
         self.adapter.as_ref().map(|facts| facts.name.as_str())
+    }
+
+    /// Whether a GPU is a program on the CPU, whose speed says nothing.
+    pub(crate) fn is_software(&self) -> bool {
+        self.adapter.as_ref().is_some_and(|facts| facts.kind == Kind::Software)
     }
 
     /// The line for people.

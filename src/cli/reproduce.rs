@@ -2,7 +2,6 @@
 
 mod args;
 mod files;
-mod machine;
 mod origin;
 mod page;
 mod pictures;
@@ -25,11 +24,11 @@ pub(crate) use args::ReproduceArgs;
 
 use super::console::{Console, complain, tell};
 use super::device::Compute;
+use super::machine::Machine;
 use super::report::duration;
 use super::signals::Signals;
 use args::PresetName;
 use files::{Folders, Found};
-use machine::Machine;
 use page::Page;
 use presets::Preset;
 use published::Published;

@@ -99,7 +99,7 @@ tolerances! {
 
 /// The tolerance of an output. What stands in no table, counts and places and what may not move, must
 /// be equal.
-pub(super) fn limit(kernel: &str, output: &str) -> f64 {
+pub(crate) fn limit(kernel: &str, output: &str) -> f64 {
     let entry = TOLERANCES.iter().find(|entry| entry.kernel == kernel && entry.output == output);
     entry.map_or(0.0, |entry| entry.limit)
 }

@@ -83,15 +83,15 @@ impl WithSimd for Kernel<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { shape, lenses, rows, plain, out } = self;
-        let (stride, width) = (shape.row_stride(), shape.anchor_stride());
-        let mut quads = rows.chunks_exact(4 * stride);
-        let mut cells = out.chunks_exact_mut(4 * width);
-        for (quad, cell) in quads.by_ref().zip(cells.by_ref()) {
-            row_block::<S, 4>(simd, shape, lenses, quad, cell);
+        let width = shape.anchor_stride();
+        // Some anchors at a time, as far as these are held in cache while the rows pass.
+        let mut lane = 0;
+        while lane + 2 * S::F32_LANES <= width {
+            some_anchors::<S, 2>(simd, shape, lenses, rows, lane, out);
+            lane += 2 * S::F32_LANES;
         }
-        let cells = cells.into_remainder().chunks_exact_mut(width);
-        for (row, cell) in quads.remainder().chunks_exact(stride).zip(cells) {
-            row_block::<S, 1>(simd, shape, lenses, row, cell);
+        if lane < width {
+            some_anchors::<S, 1>(simd, shape, lenses, rows, lane, out);
         }
         if plain {
             for distance in out {
@@ -101,22 +101,25 @@ impl WithSimd for Kernel<'_> {
     }
 }
 
+/// All rows against W vectors of anchors.
 #[inline(always)]
-fn row_block<S: Simd, const R: usize>(
+fn some_anchors<S: Simd, const W: usize>(
     simd: S,
     shape: Shape,
     lenses: &Lenses,
     rows: &[f32],
+    lane: usize,
     out: &mut [f32],
 ) {
-    let width = shape.anchor_stride();
-    let mut lane = 0;
-    while lane + 2 * S::F32_LANES <= width {
-        tile::<S, R, 2>(simd, shape, lenses, rows, lane, out);
-        lane += 2 * S::F32_LANES;
+    let (stride, width) = (shape.row_stride(), shape.anchor_stride());
+    let mut quads = rows.chunks_exact(4 * stride);
+    let mut cells = out.chunks_exact_mut(4 * width);
+    for (quad, cell) in quads.by_ref().zip(cells.by_ref()) {
+        tile::<S, 4, W>(simd, shape, lenses, quad, lane, cell);
     }
-    if lane < width {
-        tile::<S, R, 1>(simd, shape, lenses, rows, lane, out);
+    let cells = cells.into_remainder().chunks_exact_mut(width);
+    for (row, cell) in quads.remainder().chunks_exact(stride).zip(cells) {
+        tile::<S, 1, W>(simd, shape, lenses, row, lane, cell);
     }
 }
 

@@ -203,6 +203,10 @@ impl Columns<'_> {
     fn gradient<S: Simd>(self, simd: S, out: &mut [f32]) {
         let stride = self.shape.stride;
         let mut offset = 0;
+        // Where a record is one vector, there are registers for all columns of a tile.
+        if stride == S::F32_LANES && out.len() == COLUMNS * stride {
+            return self.columns::<S, COLUMNS>(simd, out);
+        }
         let mut quads = out.chunks_exact_mut(4 * stride);
         for out in quads.by_ref() {
             self.starting_at(self.first + offset).columns::<S, 4>(simd, out);

@@ -8,7 +8,8 @@
 
 use crate::config::Coding;
 use crate::gpu::shaders::{Shader, shader, workgroups};
-use crate::simd::{LANES, fold_lanes, vectorized};
+use crate::simd::{LANES, dispatch, padded, vectorized};
+use pulp::{Simd, WithSimd};
 
 /// The shader, and its workgroups.
 pub(crate) const SHADER: Shader = shader!(
@@ -142,104 +143,108 @@ fn key_anchor(key: u64, distance: &[f32], multipliers: &[f32]) -> Pair {
 /// Scratch of one row's coding.
 #[derive(Debug, Default)]
 pub(crate) struct Scratch {
-    /// t of every anchor, then padding.
-    shifted: Vec<[f32; LANES]>,
+    /// t of every anchor, then infinity up to whole vectors.
+    shifted: Vec<f32>,
     /// Candidates.
     keys: Vec<u64>,
 }
 
 /// t of every anchor; 0 where it is not a number, as all distances overflowed.
 #[inline(always)]
-fn shift(distance: &[f32], multipliers: &[f32], shifted: &mut Vec<[f32; LANES]>) {
+fn shift(distance: &[f32], multipliers: &[f32], shifted: &mut Vec<f32>) {
+    let m = distance.len();
     shifted.clear();
-    shifted.resize(distance.len().div_ceil(LANES), [f32::INFINITY; LANES]);
-    let (d_blocks, d_rest) = distance.as_chunks::<LANES>();
-    let (l_blocks, l_rest) = multipliers.as_chunks::<LANES>();
-    for ((out, d), l) in shifted.iter_mut().zip(d_blocks).zip(l_blocks) {
-        for i in 0..LANES {
-            out[i] = d[i] * l[i];
-        }
-    }
-    if let Some(out) = shifted.get_mut(d_blocks.len()) {
-        out.iter_mut().zip(d_rest.iter().zip(l_rest)).for_each(|(out, (d, l))| *out = d * l);
+    shifted.resize(padded(m), f32::INFINITY);
+    for ((out, d), l) in shifted.iter_mut().zip(distance).zip(multipliers) {
+        *out = d * l;
     }
     let least = smallest(shifted);
-    for out in shifted.as_flattened_mut() {
+    for out in &mut shifted[..m] {
         let t = *out - least;
         *out = if t.is_nan() { 0.0 } else { t };
     }
 }
 
-/// The smallest of all, lane by lane: a minimum does not depend on its order.
+/// The smallest of all: a minimum does not depend on its order.
 #[inline(always)]
-fn smallest(blocks: &[[f32; LANES]]) -> f32 {
+fn smallest(all: &[f32]) -> f32 {
     let mut lanes = [f32::INFINITY; LANES];
-    for block in blocks {
+    for block in all.as_chunks::<LANES>().0 {
         for (least, u) in lanes.iter_mut().zip(block) {
             *least = if u < least { *u } else { *least };
         }
     }
-    fold_lanes(lanes, f32::min)
+    lanes.into_iter().fold(f32::INFINITY, f32::min)
+}
+
+/// Anchors that may be active, t below a [`bound`](Near::bound), nearest first.
+fn candidates(distance: &[f32], multipliers: &[f32], scratch: &mut Scratch) {
+    let Scratch { shifted, keys } = scratch;
+    vectorized(
+        #[inline(always)]
+        || shift(distance, multipliers, shifted),
+    );
+    keys.clear();
+    dispatch(Near { shifted, keys });
+    keys.sort_unstable();
 }
 
 /// Steps of Newton's method that bound μ.
 const BOUND_STEPS: usize = 2;
 
-/// A little more than μ, for which Σ(μ − t)₊² = 1.
-///
-/// That sum is convex in μ, so Newton's method comes down to the root from μ = 1, where it is at
-/// least 1, and never passes it: each step is a bound, and the rest is for rounding.
-#[inline(always)]
-fn bound(shifted: &[[f32; LANES]]) -> f32 {
-    let mut mu = 1.0_f32;
-    for _ in 0..BOUND_STEPS {
-        let (mut sum, mut squares) = ([0.0_f32; LANES], [0.0_f32; LANES]);
-        for t in shifted {
-            for l in 0..LANES {
-                let below = (mu - t[l]).max(0.0);
-                sum[l] += below;
-                squares[l] = below.mul_add(below, squares[l]);
+/// The keys of the anchors that may be active.
+struct Near<'a> {
+    shifted: &'a [f32],
+    keys: &'a mut Vec<u64>,
+}
+
+impl Near<'_> {
+    /// A little more than μ, for which Σ(μ − t)₊² = 1.
+    ///
+    /// That sum is convex in μ, so Newton's method comes down to the root from μ = 1, where it is at
+    /// least 1, and never passes it: each step is a bound, and the rest is for rounding.
+    #[inline(always)]
+    fn bound<S: Simd>(simd: S, shifted: &[S::f32s]) -> f32 {
+        let zero = simd.splat_f32s(0.0);
+        let mut mu = 1.0_f32;
+        for _ in 0..BOUND_STEPS {
+            let (mut sum, mut squares) = (zero, zero);
+            for t in shifted {
+                let below = simd.max_f32s(simd.sub_f32s(simd.splat_f32s(mu), *t), zero);
+                sum = simd.add_f32s(sum, below);
+                squares = simd.mul_add_f32s(below, below, squares);
+            }
+            mu -= (simd.reduce_sum_f32s(squares) - 1.0) / (2.0 * simd.reduce_sum_f32s(sum));
+        }
+        mu * 1.0001
+    }
+}
+
+impl WithSimd for Near<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let vectors = S::as_simd_f32s(self.shifted).0;
+        let bound = Self::bound(simd, vectors);
+        let bounds = simd.splat_f32s(bound);
+        // 2^l in lane l: the sum over the near lanes is a set of bits, without a branch for each.
+        let weights: [f32; LANES] = std::array::from_fn(|l| (1_u32 << l) as f32);
+        let weights = S::as_simd_f32s(&weights).0[0];
+        for (v, t) in vectors.iter().enumerate() {
+            let near = simd.less_than_f32s(*t, bounds);
+            if simd.first_true_m32s(near) == S::F32_LANES {
+                continue;
+            }
+            let zero = simd.splat_f32s(0.0);
+            let mut bits = simd.reduce_sum_f32s(simd.select_f32s(near, weights, zero)) as u32;
+            while bits != 0 {
+                let i = v * S::F32_LANES + bits.trailing_zeros() as usize;
+                bits &= bits - 1;
+                self.keys.push(key(self.shifted[i], i));
             }
         }
-        let (sum, squares) = (total(sum), total(squares));
-        mu -= (squares - 1.0) / (2.0 * sum);
     }
-    mu * 1.0001
-}
-
-#[inline(always)]
-fn total(lanes: [f32; LANES]) -> f32 {
-    fold_lanes(lanes, |a, b| a + b)
-}
-
-/// Anchors that may be active, t below a [`bound`], nearest first.
-fn candidates(distance: &[f32], multipliers: &[f32], scratch: &mut Scratch) {
-    let Scratch { shifted, keys } = scratch;
-    keys.clear();
-    vectorized(
-        #[inline(always)]
-        || {
-            shift(distance, multipliers, shifted);
-            let bound = bound(shifted);
-            let m = distance.len();
-            for (block, t) in shifted.iter().enumerate() {
-                // All of a block in one number: a branch for each anchor would be a coin toss.
-                let mut bits = [0_u32; LANES];
-                for l in 0..LANES {
-                    bits[l] = if t[l] < bound { 1 << l } else { 0 };
-                }
-                let mut near = fold_lanes(bits, |a, b| a | b);
-                while near != 0 {
-                    let l = near.trailing_zeros() as usize;
-                    near &= near - 1;
-                    if block * LANES + l < m {
-                        keys.push(key(t[l], block * LANES + l));
-                    }
-                }
-            }
-        },
-    );
-    keys.sort_unstable();
 }
 
 /// The `count` nearest anchors, nearest first.
@@ -250,7 +255,7 @@ fn nearest(count: usize, distance: &[f32], multipliers: &[f32], scratch: &mut Sc
         || shift(distance, multipliers, shifted),
     );
     keys.clear();
-    let anchors = shifted.as_flattened()[..distance.len()].iter().enumerate();
+    let anchors = shifted[..distance.len()].iter().enumerate();
     keys.extend(anchors.map(|(i, &t)| key(t, i)));
     if count < keys.len() {
         keys.select_nth_unstable(count - 1);

@@ -99,7 +99,7 @@ impl Bench {
     /// Runs on the CPU but where `args` say otherwise: the tests mean the same on every machine.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(assert_cmd::cargo::cargo_bin!("llfm"));
-        let computing = ["train", "predict", "evaluate", "cv", "search", "reproduce"];
+        let computing = ["train", "predict", "evaluate", "cv", "search", "reproduce", "bench"];
         let computes = args.first().is_some_and(|c| computing.contains(c));
         let at = usize::from(computes && !args.contains(&"--device"));
         let (name, rest) = args.split_at(at);

@@ -172,3 +172,27 @@ fn an_interrupt_keeps_the_finished_runs() {
     assert!(text.contains("--resume"), "{text}");
     assert!(lines_of(&bench, "reproduction/runs.jsonl").len() >= 2);
 }
+
+#[test]
+fn the_test_time_of_a_joint_model_stands_beside_its_bound() {
+    let bench = Bench::new();
+    let done = bench.line(&format!("{QUICK} fm,llfm-jo --ensemble 2 --json")).succeeds();
+    let cells = done.json_lines();
+    assert!(cells[0]["test_time_bound"].is_null() && cells[2]["test_time_bound"].is_null());
+    let run = &lines_of(&bench, "reproduction/runs.jsonl")[2];
+    assert_eq!(run["method"], "llfm-jo");
+    let number = |value: &Value| value.as_f64().expect("a number");
+    let (anchors, factors) = (&run["settings"]["anchors"], &run["settings"]["factors"]);
+    // One output of two classes.
+    let distances = number(anchors) / (number(factors) + 2.0);
+    let expected = 1.3 * (number(&run["mean_active"]) + distances);
+    let found = number(&cells[1]["test_time_bound"]);
+    assert!((found - expected).abs() < 1e-9, "{found} is not {expected}");
+    assert_eq!(cells[1]["paper"]["test_time_ratio"], 7.0);
+    let page = String::from_utf8(bench.read("reproduction/results.md")).expect("text");
+    let jo = page.lines().find(|line| line.starts_with("| JO | here")).expect("a row of JO");
+    assert!(
+        page.contains("| test time, FM 1 | bound |") && jo.contains(&format!("| {found:.2} |"))
+    );
+    assert!(page.contains("| | paper | 90.49 |") && page.contains("| 7.00 | – |"), "{page}");
+}

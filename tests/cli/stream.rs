@@ -74,8 +74,8 @@ fn a_window_that_holds_all_rows_gives_the_bytes_of_a_run_in_memory() {
         "mixed.csv --weights weight --class-weight balanced --valid-fraction 0.25",
         "mixed.csv --missing zero --ignore weight --hash-bits 8",
         "mixed.csv --label price --weights weight --missing zero --ignore shape",
-        "u.data --valid-fraction 0.1",
-        "u.data --hash-bits 7 --clip 1",
+        "u.data --format ratings --valid-fraction 0.1",
+        "u.data --format ratings --hash-bits 7 --clip 1",
         "pixels.idx --labels classes.idx",
     ] {
         check_same(&bench, flags);

@@ -210,9 +210,18 @@ fn help_explains_every_setting_and_gives_examples() {
         assert!(help.contains(heading), "{heading}");
     }
     let commands = bench.line("--help").succeeds().out;
-    for name in
-        ["train", "cv", "search", "predict", "evaluate", "inspect", "devices", "completions", "man"]
-    {
+    for name in [
+        "train",
+        "cv",
+        "search",
+        "predict",
+        "evaluate",
+        "inspect",
+        "devices",
+        "bench",
+        "completions",
+        "man",
+    ] {
         assert!(commands.contains(&format!("  {name}")), "{name}");
     }
     assert!(bench.line("--version").succeeds().out.starts_with("llfm "));

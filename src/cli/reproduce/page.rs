@@ -6,10 +6,10 @@ use llfm::config::{Method, name_of};
 use serde::Serialize;
 
 use super::args::{PresetName, ReproduceArgs};
-use super::machine::Machine;
 use super::published::{Figures, Published};
 use super::record::{Cell, Spread};
 use super::sets::{SETS, Set};
+use crate::cli::machine::Machine;
 use crate::cli::report::{count, duration};
 
 /// All results of a command.
@@ -182,9 +182,9 @@ impl<'a> Page<'a> {
                 "The settings are the paper's and its code's, as `presets/README.md` says."
             }
         };
-        let Machine { date, version, commit, cpu, cores, threads, os, device } = self.machine;
+        let Machine { date, version, commit, cpu, cores, threads, simd, os, device } = self.machine;
         format!(
-            "{date}, llfm {version}, commit {commit}. {cpu}, {cores} cores, {threads} threads, {os}; \
+            "{date}, llfm {version}, commit {commit}. {cpu}, {cores} cores, {threads} threads, {simd}, {os}; \
              computed on {device}.\n\n\
              Numbers are standardised by the training rows; users and items of ratings are not, being \
              ones and zeros. Where a set has no public split (Banana, \
@@ -193,7 +193,8 @@ impl<'a> Page<'a> {
              figure; nothing is chosen by it: every model is the one of its last epoch. The \
              training loss is the final model's; the papers print the running mean of each row's loss \
              before its update. The test time is the median of seven scorings of all test rows, over \
-             that of FM in the same run. ± is the sample deviation over the runs. Paper: Liu and \
+             that of FM in the same run; its bound for JO is 1.3·(k + m/(C(d + 2))), by the operations of k active \
+             of m anchors, C outputs and d factors. ± is the sample deviation over the runs. Paper: Liu and \
              others, *Locally Linear Factorization Machines*, IJCAI 2017, Table 2; draft: Table 2 of an \
              earlier draft of it. Every run, with all of its settings, is a line of `runs.jsonl`.\n"
         )
@@ -252,6 +253,7 @@ fn columns(set: &Set, first: &Cell) -> Vec<Headed> {
     }
     columns.extend([
         ("test time, FM 1", ratio as fn(&Cell) -> String),
+        ("bound", |cell| cell.test_time_bound.map_or_else(dash, |bound| format!("{bound:.2}"))),
         ("active anchors", |cell| {
             spread(Some(Spread { mean: cell.mean_active, sd: cell.mean_active_sd }), 1)
         }),

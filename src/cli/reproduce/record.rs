@@ -63,6 +63,17 @@ pub(super) struct Record {
     pub(super) settings: TrainConfig,
 }
 
+impl Record {
+    /// 1.3·(k + m/(C(d + 2))): k local models a row, and its distances to m anchors, which cost what one
+    /// channel of one factor does, beside one model of C channels with d factors and two numbers more;
+    /// and a margin of 30 %.
+    fn test_time_bound(&self) -> f64 {
+        let TrainConfig { anchors, factors, loss, .. } = self.settings;
+        let local_model = loss.n_outputs(self.shape.classes) * (factors + 2);
+        1.3 * (self.mean_active + anchors as f64 / local_model as f64)
+    }
+}
+
 /// An [`Estimate`] as the tables show it: a single run, and some published figures, have no deviation.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub(super) struct Spread {
@@ -111,6 +122,8 @@ pub(super) struct Cell {
     /// Time to score the test rows, over FM's in the same run; null without FM.
     pub(super) test_time_ratio: Option<f64>,
     pub(super) test_time_ratio_sd: Option<f64>,
+    /// What that ratio may be by the count of operations, for a single llfm-jo; null for the others.
+    pub(super) test_time_bound: Option<f64>,
     pub(super) mean_active: f64,
     pub(super) mean_active_sd: Option<f64>,
     pub(super) train_seconds: f64,
@@ -172,6 +185,8 @@ impl Cell {
             log_loss: spread(&|record| record.test.log_loss),
             test_time_ratio: ratio.map(|ratio| ratio.mean),
             test_time_ratio_sd: ratio.and_then(|ratio| ratio.sd),
+            test_time_bound: (contender == Contender { method: Method::LlfmJo, ensemble: 1 })
+                .then(|| mean(&|record| record.test_time_bound())),
             mean_active: active.map_or(0.0, |active| active.mean),
             mean_active_sd: active.and_then(|active| active.sd),
             train_seconds: mean(&|record| record.train_seconds),

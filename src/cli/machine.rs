@@ -6,26 +6,28 @@ use std::time::SystemTime;
 
 use serde::Serialize;
 
-use crate::cli::device::Compute;
+use super::device::Compute;
 
 /// What a reader has to know to compare times.
 #[derive(Debug, Clone, Serialize)]
-pub(super) struct Machine {
+pub(crate) struct Machine {
     /// Day, in UTC.
-    pub(super) date: String,
-    pub(super) version: &'static str,
-    pub(super) commit: String,
-    pub(super) cpu: String,
+    pub(crate) date: String,
+    pub(crate) version: &'static str,
+    pub(crate) commit: String,
+    pub(crate) cpu: String,
     /// Hardware threads this process may use.
-    pub(super) cores: usize,
-    pub(super) threads: usize,
-    pub(super) os: String,
+    pub(crate) cores: usize,
+    pub(crate) threads: usize,
+    /// Widest vector unit in use.
+    pub(crate) simd: String,
+    pub(crate) os: String,
     /// What computed.
-    pub(super) device: String,
+    pub(crate) device: String,
 }
 
 impl Machine {
-    pub(super) fn new(compute: &Compute) -> Self {
+    pub(crate) fn new(compute: &Compute) -> Self {
         let now = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
         Self {
             date: now.split('T').next().unwrap_or_default().to_owned(),
@@ -34,6 +36,7 @@ impl Machine {
             cpu: cpu().unwrap_or_else(|| std::env::consts::ARCH.to_owned()),
             cores: std::thread::available_parallelism().map_or(1, usize::from),
             threads: rayon::current_num_threads(),
+            simd: llfm::bench::simd_level(),
             os: os().unwrap_or_else(|| std::env::consts::OS.to_owned()),
             device: compute.describe(),
         }

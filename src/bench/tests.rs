@@ -1,0 +1,102 @@
+//! Jobs at small sizes.
+
+use std::time::Duration;
+
+use clap::ValueEnum;
+
+use super::*;
+use crate::config::Method;
+
+fn config(shape: &RowShape, method: Method) -> TrainConfig {
+    let small = (method != Method::Fm && shape.features < 1000).then_some(12);
+    let settings = Settings {
+        method: Some(method),
+        anchors: small,
+        batch_size: Some(64),
+        factors: Some(4),
+        ..Settings::default()
+    };
+    config_of(shape, &settings).expect("sound settings")
+}
+
+/// A job of each small shape and method.
+fn jobs(mut each: impl FnMut(&str, Job<'_>)) {
+    for name in ["ijcnn1", "letter", "movielens"] {
+        let shape = RowShape::named(name).expect("a shape");
+        let rows = shape.generate(300);
+        for &method in Method::value_variants() {
+            each(&format!("{name} {method:?}"), Job::new(shape, config(shape, method), &rows));
+        }
+    }
+}
+
+#[test]
+fn the_cpu_computes_what_the_equations_say() {
+    jobs(|name, job| {
+        let checked = job.check(&Device::Cpu);
+        assert!(checked.is_ok(), "{name}: {checked:?}");
+    });
+}
+
+#[test]
+fn phases_fill_their_epoch() {
+    jobs(|name, job| {
+        let budget = Duration::from_millis(50);
+        let timing = job.time(&Device::Cpu, budget, &mut || true).expect("the CPU works");
+        assert_eq!((timing.rows, timing.steps, timing.epochs >= 1), (300, 5, true), "{name}");
+        let total = timing.phases.total();
+        assert!(total > 0.3 * timing.seconds && total <= timing.seconds, "{name}: {timing:?}");
+        assert!(timing.mean_active >= 1.0 && timing.mean_active <= timing.work.anchors, "{name}");
+        let floors = Floors {
+            flops_per_second: 1e11,
+            copies: vec![CopyRate { bytes: 1 << 20, bytes_per_second: 1e10 }],
+        };
+        let report = timing.report(&floors);
+        let has = |phase| report.iter().any(|row| row.phase == phase);
+        assert!(has(Phase::Score) && has(Phase::Models) && has(Phase::Heads), "{name}");
+        assert_eq!(has(Phase::Anchors), job.config.learn.any(), "{name}");
+        let share: f64 = report.iter().map(|row| row.share).sum();
+        assert!((share - total / timing.seconds).abs() < 1e-9, "{name}");
+        assert!(report.iter().all(|row| row.of_floor.is_finite()), "{name}: {report:?}");
+    });
+}
+
+#[test]
+fn an_epoch_ends_early_where_somebody_asks() {
+    let shape = &SHAPES[0];
+    let rows = shape.generate(100);
+    let job = Job::new(shape, config(shape, Method::Fm), &rows);
+    let timing = job.time(&Device::Cpu, Duration::from_secs(60), &mut || false);
+    assert_eq!(timing.expect("the CPU works").epochs, 1);
+    let timing = job.time(&Device::Cpu, Duration::ZERO, &mut || true);
+    assert_eq!(timing.expect("the CPU works").epochs, 1, "there is no time for more");
+}
+
+#[test]
+fn columns_of_a_batch_are_counted_once() {
+    let shape = RowShape::named("movielens").expect("a shape");
+    let rows = shape.generate(2);
+    let config = TrainConfig { batch_size: 2, ..config(shape, Method::Fm) };
+    let job = Job::new(shape, config, &rows);
+    let Features::Sparse(all) = &rows.features else { panic!("sparse") };
+    let mut columns = all.indices.clone();
+    columns.sort_unstable();
+    columns.dedup();
+    assert_eq!(job.work(1.0).columns, columns.len() as f64);
+    let config = TrainConfig { batch_size: 1, ..job.config };
+    assert_eq!(Job::new(shape, config, &rows).work(1.0).columns, 2.0, "two a row");
+}
+
+#[test]
+fn every_kernel_of_a_method_runs_alone() {
+    jobs(|name, job| {
+        let mut kernels = job.kernels().expect("the CPU works");
+        let many = job.initial.n_anchors() > 1;
+        assert_eq!(kernels.has(Kernel::Distance), many, "{name}");
+        assert_eq!(kernels.has(Kernel::Anchors), job.config.learn.any(), "{name}");
+        for kernel in Kernel::ALL {
+            kernels.run(kernel);
+            kernels.run(kernel);
+        }
+    });
+}

@@ -1,0 +1,194 @@
+//! What `llfm bench` prints: a table for people, or events for programs.
+
+use llfm::Result;
+use llfm::bench::{Checked, CopyRate, Floors, PhaseReport, RowShape, Timing};
+use llfm::config::name_of;
+use llfm::data::{Dataset, Features};
+use serde::Serialize;
+
+use crate::cli::console::Console;
+use crate::cli::device::Compute;
+use crate::cli::machine::Machine;
+use crate::cli::memory::{peak, show_size};
+use crate::cli::report::{Facts, count, duration};
+
+/// The results as they come.
+pub(super) struct Page {
+    json: bool,
+    console: Console,
+    /// None on a GPU, whose phases are not known.
+    floors: Option<Floors>,
+    jobs: usize,
+}
+
+/// A shape and method, checked and timed.
+pub(super) struct Timed {
+    pub(super) shape: &'static str,
+    pub(super) facts: Facts,
+    pub(super) checked: Checked,
+    pub(super) timing: Timing,
+}
+
+#[derive(Serialize)]
+struct Start<'a> {
+    event: &'static str,
+    command: &'static str,
+    #[serde(flatten)]
+    machine: &'a Machine,
+    /// Whether the device is a program on the CPU: its times are no figure of a GPU.
+    software: bool,
+    floors: &'a Option<Floors>,
+}
+
+#[derive(Serialize)]
+struct TimedEvent<'a> {
+    shape: &'static str,
+    #[serde(flatten)]
+    facts: &'a Facts,
+    /// Error and its limit, of scores and of the gradient.
+    score_error: [f64; 2],
+    gradient_error: [f64; 2],
+    mean_active: f64,
+    epochs_timed: usize,
+    seconds: f64,
+    rows_per_second: f64,
+    phases: &'a [PhaseReport],
+}
+
+#[derive(Serialize)]
+struct End {
+    event: &'static str,
+    command: &'static str,
+    jobs: usize,
+    peak_memory_bytes: Option<u64>,
+}
+
+impl Page {
+    pub(super) fn new(json: bool, console: Console, floors: Option<Floors>) -> Self {
+        Self { json, console, floors, jobs: 0 }
+    }
+
+    /// Names the machine, and what it can do.
+    pub(super) fn begin(&mut self, machine: &Machine, compute: &Compute) -> Result<()> {
+        let software = compute.is_software();
+        if self.json {
+            let floors = &self.floors;
+            let (event, command) = ("start", "bench");
+            return self.console.event(&Start { event, command, machine, software, floors });
+        }
+        let Machine { date, version, commit, cpu, cores, threads, simd, os, device } = machine;
+        let title = self.console.bold(&format!("{cpu}, {cores} cores, {threads} threads, {simd}"));
+        self.console.line(&title)?;
+        self.console
+            .line(&format!("{date}, llfm {version}, commit {commit}, {os}; on {device}"))?;
+        if software {
+            self.console.line("a software adapter: no GPU figure")?;
+        }
+        if let Some(floors) = &self.floors {
+            let copy = |copy: &CopyRate| {
+                let size = show_size(copy.bytes as u64);
+                format!("{:.1} GB/s within {size}", 1e-9 * copy.bytes_per_second)
+            };
+            let copies: Vec<String> = floors.copies.iter().map(copy).collect();
+            let peak = 1e-9 * floors.flops_per_second;
+            let line = format!("peak {peak:.1} GFLOP/s; copies {}", copies.join(", "));
+            self.console.line(&line)?;
+        }
+        self.console.flush()
+    }
+
+    /// Says which rows follow.
+    pub(super) fn shape(&mut self, shape: &RowShape, rows: &Dataset) -> Result<()> {
+        if self.json {
+            return Ok(());
+        }
+        let features = &rows.features;
+        let stored = match features {
+            Features::Dense(_) => String::new(),
+            Features::Sparse(_) => {
+                format!(", {} non-zero", features.n_stored() / features.n_rows().max(1))
+            }
+        };
+        let classes = match shape.classes {
+            1 => "ratings".to_owned(),
+            classes => format!("{classes} classes"),
+        };
+        let name = self.console.bold(shape.name);
+        let sizes = format!("{} rows, {}", count(features.n_rows()), count(features.n_cols()));
+        self.console.line(&format!("\n{name}: {sizes} features{stored}, {classes}"))?;
+        self.console.flush()
+    }
+
+    /// A finished shape and method.
+    pub(super) fn timed(&mut self, timed: &Timed) -> Result<()> {
+        self.jobs += 1;
+        let Timed { shape, facts, checked, timing } = timed;
+        let phases = self.floors.as_ref().map(|floors| timing.report(floors)).unwrap_or_default();
+        if self.json {
+            return self.console.event(&TimedEvent {
+                shape,
+                facts,
+                score_error: [checked.scores, checked.scores_limit],
+                gradient_error: [checked.slope, checked.slope_limit],
+                mean_active: timing.mean_active,
+                epochs_timed: timing.epochs,
+                seconds: timing.seconds,
+                rows_per_second: timing.rows_per_second(),
+                phases: &phases,
+            });
+        }
+        let method = self.console.bold(&format!("{:<9}", facts.method));
+        self.console.line(&format!(
+            "{method} {} rows/s, {} an epoch (median of {}); m {}, d {}, batch {}, {:.1} active",
+            count(timing.rows_per_second().round() as u64),
+            duration(timing.seconds),
+            timing.epochs,
+            facts.anchors,
+            facts.factors,
+            facts.batch_size,
+            timing.mean_active
+        ))?;
+        let check = format!(
+            "  checked: scores {:.0e} off, of {:.0e} allowed, gradient {:.0e}, of {:.0e}",
+            checked.scores, checked.scores_limit, checked.slope, checked.slope_limit
+        );
+        let check = self.console.dim(&check);
+        self.console.line(&check)?;
+        self.phases(&phases)
+    }
+
+    fn phases(&mut self, phases: &[PhaseReport]) -> Result<()> {
+        if !phases.is_empty() {
+            let heads = ["phase", "ms", "share", "GFLOP/s", "GB/s", "of floor"];
+            let [first, rest @ ..] = heads;
+            let rest: String = rest.iter().map(|head| format!("{head:>10}")).collect();
+            let line = self.console.dim(&format!("  {first:<9}{rest}"));
+            self.console.line(&line)?;
+        }
+        for row in phases {
+            self.console.line(&format!(
+                "  {:<9}{:>10.2}{:>8.1} %{:>10.1}{:>10.1}{:>8.0} %",
+                name_of(row.phase),
+                1e3 * row.seconds,
+                100.0 * row.share,
+                row.gflops_per_second,
+                row.gigabytes_per_second,
+                100.0 * row.of_floor
+            ))?;
+        }
+        self.console.flush()
+    }
+
+    /// Ends the page.
+    pub(super) fn end(mut self) -> Result<()> {
+        let peak_memory_bytes = peak();
+        if self.json {
+            let (event, command, jobs) = ("result", "bench", self.jobs);
+            return self.console.event(&End { event, command, jobs, peak_memory_bytes });
+        }
+        if let Some(bytes) = peak_memory_bytes {
+            self.console.line(&format!("\nmost memory taken: {}", show_size(bytes)))?;
+        }
+        self.console.flush()
+    }
+}

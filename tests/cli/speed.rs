@@ -1,0 +1,109 @@
+//! `llfm bench`: what it measures, says and refuses.
+
+use llfm::gpu::adapter::Kind;
+use serde_json::Value;
+
+use crate::bench::Bench;
+use crate::gpu::gpu_or_skip;
+
+fn number(value: &Value) -> f64 {
+    value.as_f64().expect("a number")
+}
+
+#[test]
+fn programs_get_the_machine_a_line_a_method_and_a_result() {
+    let bench = Bench::new();
+    let done =
+        bench.line("bench ijcnn1 movielens --rows 300 --quick --threads 2 --json").succeeds();
+    let lines = done.json_lines();
+    let start = &lines[0];
+    assert_eq!((&start["event"], &start["command"]), (&"start".into(), &"bench".into()));
+    for key in ["cpu", "simd", "version", "commit", "device"] {
+        assert!(start[key].is_string(), "{key}: {start}");
+    }
+    assert!(start["cores"].is_u64() && start["threads"] == 2 && start["software"] == false);
+    assert!(number(&start["floors"]["flops_per_second"]) > 1e6, "{start}");
+    assert!(number(&start["floors"]["copies"][0]["bytes_per_second"]) > 1e6, "{start}");
+    let jobs: Vec<(&str, &str)> = lines[1..5]
+        .iter()
+        .map(|job| (job["shape"].as_str().unwrap_or(""), job["method"].as_str().unwrap_or("")))
+        .collect();
+    let expected =
+        [("ijcnn1", "fm"), ("ijcnn1", "llfm-jo"), ("movielens", "fm"), ("movielens", "llfm-jo")];
+    assert_eq!(jobs, expected);
+    for job in &lines[1..5] {
+        assert_eq!((&job["event"], &job["rows"]), (&"bench".into(), &300.into()));
+        for key in ["score_error", "gradient_error"] {
+            assert!(number(&job[key][0]) <= number(&job[key][1]), "{key}: {job}");
+        }
+        assert!(job["epochs_timed"].as_u64() >= Some(1), "{job}");
+        let per_second = 300.0 / number(&job["seconds"]);
+        assert!((number(&job["rows_per_second"]) / per_second - 1.0).abs() < 1e-9, "{job}");
+        let phases = job["phases"].as_array().expect("phases");
+        let total: f64 = phases.iter().map(|phase| number(&phase["seconds"])).sum();
+        let seconds = number(&job["seconds"]);
+        assert!(total <= seconds && total > 0.3 * seconds, "{total} of {seconds}: {job}");
+        for phase in phases {
+            for key in ["share", "gflops_per_second", "gigabytes_per_second", "of_floor"] {
+                assert!(number(&phase[key]) >= 0.0, "{key}: {phase}");
+            }
+        }
+        let has = |name: &str| phases.iter().any(|phase| phase["phase"] == name);
+        assert!(has("gather") && has("score") && has("models") && has("blend"), "{job}");
+        assert_eq!(has("anchors"), job["method"] == "llfm-jo", "{job}");
+    }
+    assert!(number(&lines[2]["mean_active"]) > 1.0, "{}", lines[2]);
+    let result = done.result();
+    assert_eq!((&result["event"], &result["jobs"]), (&"result".into(), &4.into()));
+}
+
+#[test]
+fn people_get_the_machine_and_a_table_a_method() {
+    let bench = Bench::new();
+    let line = "bench letter --method llfm-do --rows 200 --quick --anchors 9 --factors 3 \
+                --batch-size 50 --target-active 2";
+    let done = bench.line(line).succeeds();
+    for word in [
+        "GFLOP/s; copies",
+        "letter: 200 rows, 16 features, 26 classes",
+        "rows/s",
+        "m 9, d 3, batch 50",
+        "checked: scores",
+        "of floor",
+        "coding",
+        "most memory taken",
+    ] {
+        let elsewhere = word.starts_with("most") && !cfg!(target_os = "linux");
+        assert!(elsewhere || done.out.contains(word), "`{word}` is not in: {}", done.out);
+    }
+    assert!(!done.out.contains("fm  ") && !done.out.contains("\n  anchors"), "{}", done.out);
+}
+
+#[test]
+fn a_gpu_has_rows_a_second_and_software_no_figure() {
+    let Some(adapter) = gpu_or_skip() else { return };
+    let bench = Bench::new();
+    let line = "bench ijcnn1 --method llfm-jo --rows 300 --quick --anchors 8 --device gpu";
+    let done = bench.line(line).succeeds();
+    assert!(done.out.contains("rows/s") && !done.out.contains("of floor"), "{}", done.out);
+    let software = adapter.facts().kind == Kind::Software;
+    assert_eq!(done.out.contains("no GPU figure"), software, "{}", done.out);
+    let lines = bench.line(&format!("{line} --json")).succeeds().json_lines();
+    assert_eq!(
+        (&lines[0]["floors"], &lines[1]["phases"]),
+        (&Value::Null, &Vec::<Value>::new().into())
+    );
+    assert_eq!((&lines[0]["software"], &lines[1]["device"]), (&software.into(), &"gpu".into()));
+}
+
+#[test]
+fn what_cannot_be_measured_is_refused_before_any_work() {
+    let bench = Bench::new();
+    let shapes = ["ijcnn1", "letter", "mnist", "covtype", "movielens", "criteo"];
+    bench.line("bench netflix").fails(2, &[&["netflix"][..], &shapes].concat());
+    for flags in ["--rows 0", "--method gbm", "--factors 5000", "--batch-size 0", "--anchors 0"] {
+        let flag = flags.split(' ').next().unwrap_or_default();
+        bench.line(&format!("bench ijcnn1 {flags}")).fails(2, &[flag]);
+    }
+    bench.line("bench criteo --anchors 60000 --factors 4000").fails(2, &["--anchors", "MB"]);
+}
