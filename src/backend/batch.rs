@@ -144,6 +144,11 @@ impl Batch {
         self.rows.row(r)
     }
 
+    /// Entries of all rows.
+    pub(crate) fn n_stored(&self) -> usize {
+        self.rows.indices.len()
+    }
+
     /// Columns present, rising.
     pub(crate) fn columns(&self) -> &[u32] {
         &self.columns

@@ -52,6 +52,8 @@ pub(crate) trait Store: Send + Sync {
     fn shape(&self) -> Shape;
     /// Copies the given rows into the batch; `train` also prepares what the updates read.
     fn gather(&mut self, features: &Features, rows: &[u32], train: bool);
+    /// Cells that the gathered rows store.
+    fn cells(&self) -> usize;
     /// Distances of the batch rows `first..first + n` `[n, anchor_stride]`.
     fn distances(&self, first: usize, n: usize, plain: bool, out: &mut [f32]);
     /// L of each anchor.
@@ -137,10 +139,10 @@ impl<'a, S: Store> Cpu<'a, S> {
         }
     }
 
-    /// Whether a batch of `rows` is worth the cost of waking threads.
-    fn parallel(&self, rows: usize) -> bool {
+    /// Whether the gathered batch is worth the cost of waking threads.
+    fn parallel(&self) -> bool {
         let shape = self.store.shape();
-        rows * shape.features.min(64) * (shape.anchors + shape.stride) > 1 << 15
+        self.store.cells() * (shape.anchors + shape.stride) > 1 << 16
     }
 
     /// The pairs of the batch's rows, by row and by anchor, of the anchors that `dropout` leaves.
@@ -194,7 +196,7 @@ impl<'a, S: Store> Cpu<'a, S> {
     fn forward(&mut self, features: &Features, rows: Range<usize>) {
         let rows: Vec<u32> = (rows.start as u32..rows.end as u32).collect();
         self.store.gather(features, &rows, false);
-        let parallel = self.parallel(rows.len());
+        let parallel = self.parallel();
         self.pair_up(rows.len(), AnchorDropout::default(), parallel);
         self.score_pairs(parallel);
         let (blend, pair_scores) = (self.blend, &self.scores);
@@ -280,9 +282,9 @@ impl<S: Store> Backend for Cpu<'_, S> {
     }
 
     fn step_in(&mut self, train: TrainRows<'_>, rows: &[u32], rates: StepRates) -> Result<()> {
-        let parallel = self.parallel(rows.len());
         self.clock.start();
         self.store.gather(train.features, rows, true);
+        let parallel = self.parallel();
         match train.targets {
             TrainTargets::Classes(all) => gather(all, rows, &mut self.classes),
             TrainTargets::Values(all) => gather(all, rows, &mut self.values),

@@ -86,10 +86,11 @@ impl Dense {
     /// The batch as its differences to the background.
     fn take_differences(&mut self, background: &Background) {
         let chunk = ROW_CHUNK * self.shape.row_stride();
+        let parallel = self.batch.len() > 1 << 16;
         let chunks = self.batch.chunks(chunk);
         self.differences.resize_with(chunks.len(), Differences::default);
         let tasks = self.differences.iter_mut().zip(chunks).collect();
-        run_tasks(tasks, true, |(): &mut (), (differences, rows): (&mut Differences, _)| {
+        run_tasks(tasks, parallel, |(): &mut (), (differences, rows): (&mut Differences, _)| {
             differences.take(background, rows);
         });
     }
@@ -155,6 +156,10 @@ impl Store for Dense {
             self.take_differences(&background);
             self.background = Some(background);
         }
+    }
+
+    fn cells(&self) -> usize {
+        self.batch.len()
     }
 
     fn distances(&self, first: usize, n: usize, plain: bool, out: &mut [f32]) {

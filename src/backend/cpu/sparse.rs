@@ -98,6 +98,10 @@ impl Store for Sparse {
         self.batch.gather(all, rows, train);
     }
 
+    fn cells(&self) -> usize {
+        self.batch.n_stored()
+    }
+
     fn distances(&self, first: usize, n: usize, plain: bool, out: &mut [f32]) {
         let rows = (first..first + n).map(|r| self.batch.row(r));
         anchor_distance_csr(self.shape, self.column_anchors(), rows, plain, out);
