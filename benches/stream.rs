@@ -18,7 +18,7 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::{Rng, SeedableRng};
 
 /// Timings of which the best counts: the others met a busy machine.
-const REPEATS: usize = 5;
+const REPEATS: usize = 3;
 
 /// What a run took.
 struct Took {
