@@ -38,9 +38,12 @@ fn main() {
     {
         let path = folder.path().join(name);
         std::fs::write(&path, text).expect("the file can be written");
-        let [memory, disk] = [None, Some(max_memory)].map(|max_memory| {
-            let runs = (0..REPEATS).map(|_| run(&path, max_memory));
-            runs.min_by(|a, b| a.seconds.total_cmp(&b.seconds)).expect("there are runs")
+        // By turns, so that a busy machine meets both.
+        let runs = (0..REPEATS).map(|_| (run(&path, None), run(&path, Some(max_memory))));
+        let (memory, disk): (Vec<Took>, Vec<Took>) = runs.unzip();
+        let [memory, disk] = [memory, disk].map(|runs| {
+            let best = runs.into_iter().min_by(|a, b| a.seconds.total_cmp(&b.seconds));
+            best.expect("there are runs")
         });
         let [a, b] = [&memory, &disk].map(|took| took.metrics.loss);
         assert!((a - b).abs() < 0.1 * a, "{name}: the loss is {a} in memory, {b} streamed");
