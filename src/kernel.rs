@@ -12,9 +12,6 @@
 //! | [`metric_update`] | each anchor's part of the gradient | metric of dense rows |
 //! | [`head_update`] | pairs, coefficients | bias, log L |
 //!
-//! Where most cells of dense rows are those of a [`background`], [`fm_score_background`] and
-//! [`fm_update_background`] take the place of [`fm_score`](mod@fm_score) and [`fm_update`](mod@fm_update).
-//!
 //! Neither update reads what the other writes. Every output has one writer that sums in a fixed
 //! order, so a step gives the same bits whatever the number of threads.
 
@@ -22,13 +19,10 @@ pub(crate) mod anchor_distance;
 pub(crate) mod anchor_distance_csr;
 pub(crate) mod anchor_update;
 pub(crate) mod anchor_update_csr;
-pub(crate) mod background;
 pub(crate) mod blend;
 pub(crate) mod fm_score;
-pub(crate) mod fm_score_background;
 pub(crate) mod fm_score_csr;
 pub(crate) mod fm_update;
-pub(crate) mod fm_update_background;
 pub(crate) mod fm_update_csr;
 pub(crate) mod head_update;
 pub(crate) mod local_coding;

@@ -3,6 +3,7 @@
 //! Work is cut into tasks by the data alone, or where no sum crosses the cut (the columns of sparse
 //! rows), each the only writer of its outputs: the bits do not depend on the number of threads.
 
+mod background;
 pub(crate) mod coded;
 mod dense;
 pub(crate) mod distances;
@@ -33,7 +34,7 @@ use crate::kernel::pair_list::{PairList, RowChunk};
 use crate::kernel::{ROW_CHUNK, Shape};
 use crate::model::Parameters;
 use heads::Heads;
-use runs::{Run, run_tasks, runs};
+use runs::{Run, among_workers, run_tasks, runs};
 
 /// Numbers that the pairs of the rows scored at a time may take.
 const SCORE_NUMBERS: usize = 1 << 24;
@@ -197,13 +198,39 @@ impl<'a, S: Store> Cpu<'a, S> {
         let rows: Vec<u32> = (rows.start as u32..rows.end as u32).collect();
         self.store.gather(features, &rows, false);
         let parallel = self.parallel();
-        self.pair_up(rows.len(), AnchorDropout::default(), parallel);
-        self.score_pairs(parallel);
-        let (blend, pair_scores) = (self.blend, &self.scores);
-        let tasks = self.chunks.iter_mut().collect();
-        run_tasks(tasks, parallel, |(): &mut (), chunk: &mut RowChunk| {
-            blend.outputs(chunk, pair_scores);
+        among_workers(parallel, || {
+            self.pair_up(rows.len(), AnchorDropout::default(), parallel);
+            self.score_pairs(parallel);
+            let (blend, pair_scores) = (self.blend, &self.scores);
+            let tasks = self.chunks.iter_mut().collect();
+            run_tasks(tasks, parallel, |(): &mut (), chunk: &mut RowChunk| {
+                blend.outputs(chunk, pair_scores);
+            });
         });
+    }
+
+    /// Rows and targets of a batch.
+    fn gather(&mut self, train: TrainRows<'_>, rows: &[u32]) {
+        self.store.gather(train.features, rows, true);
+        match train.targets {
+            TrainTargets::Classes(all) => gather(all, rows, &mut self.classes),
+            TrainTargets::Values(all) => gather(all, rows, &mut self.values),
+        }
+        if let Some(all) = train.weights {
+            gather(all, rows, &mut self.weights);
+        }
+    }
+
+    /// What follows the gather of a batch.
+    fn descend(&mut self, rows: usize, rates: StepRates, parallel: bool) {
+        self.pair_up(rows, rates.anchor_dropout, parallel);
+        self.clock.end(Phase::Coding);
+        self.score_pairs(parallel);
+        self.clock.end(Phase::Score);
+        self.backward(rows, rates.label_smoothing, parallel);
+        self.clock.end(Phase::Blend);
+        self.update(rates, parallel);
+        self.count(rows);
     }
 
     /// Loss and coefficients of the batch's rows, then a·q and a of every pair.
@@ -283,24 +310,10 @@ impl<S: Store> Backend for Cpu<'_, S> {
 
     fn step_in(&mut self, train: TrainRows<'_>, rows: &[u32], rates: StepRates) -> Result<()> {
         self.clock.start();
-        self.store.gather(train.features, rows, true);
-        let parallel = self.parallel();
-        match train.targets {
-            TrainTargets::Classes(all) => gather(all, rows, &mut self.classes),
-            TrainTargets::Values(all) => gather(all, rows, &mut self.values),
-        }
-        if let Some(all) = train.weights {
-            gather(all, rows, &mut self.weights);
-        }
+        self.gather(train, rows);
         self.clock.end(Phase::Gather);
-        self.pair_up(rows.len(), rates.anchor_dropout, parallel);
-        self.clock.end(Phase::Coding);
-        self.score_pairs(parallel);
-        self.clock.end(Phase::Score);
-        self.backward(rows.len(), rates.label_smoothing, parallel);
-        self.clock.end(Phase::Blend);
-        self.update(rates, parallel);
-        self.count(rows.len());
+        let parallel = self.parallel();
+        among_workers(parallel, || self.descend(rows.len(), rates, parallel));
         Ok(())
     }
 

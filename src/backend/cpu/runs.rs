@@ -69,6 +69,12 @@ fn cut(columns: &[u32], tasks: usize) -> impl Iterator<Item = Span> {
     })
 }
 
+/// Does several runs of tasks as one of the pool's threads: from outside, each of them would put the
+/// caller to sleep and wake it again.
+pub(crate) fn among_workers<R: Send>(parallel: bool, body: impl FnOnce() -> R + Send) -> R {
+    if parallel && rayon::current_num_threads() > 1 { rayon::scope(|_| body()) } else { body() }
+}
+
 /// Runs every task, over threads where that pays; each thread reuses its scratch.
 pub(crate) fn run_tasks<T: Send, S: Default>(
     tasks: Vec<T>,

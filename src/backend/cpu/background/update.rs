@@ -3,8 +3,8 @@
 //! What [`fm_update`](mod@crate::kernel::fm_update) does, with Xᵀ[a·q | a] = g·Σ[a·q | a] + Σ δ[a·q | a] and
 //! X²ᵀa likewise. O(n·δ·C(d + 2)) for δ differences a row, and O(p·C(d + 1)) for the step.
 
+use super::{BatchDifferences, Difference, with_tiles};
 use crate::kernel::Shape;
-use crate::kernel::background::{BatchDifferences, Difference, with_tiles};
 use crate::kernel::fm_score::FEATURE_BLOCK;
 use crate::kernel::fm_update::{
     COLUMNS, ChannelOrder, FmBlock, FmScratch, refresh_squares, subtract_own,
@@ -146,8 +146,8 @@ fn add_squares<S: Simd>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::backend::cpu::background::tests::{Bench, number};
     use crate::config::Optimizer;
-    use crate::kernel::background::tests::{Bench, number};
     use crate::kernel::fm_update::{ChannelOrder, fm_update};
     use crate::optimizer::Moments;
 

@@ -5,6 +5,9 @@
 //! which all rows share, and a short one over δ:
 //! Σⱼ xⱼvⱼ = Σⱼ gⱼvⱼ + Σ_{δⱼ≠0} δⱼvⱼ, Σⱼ xⱼ²rⱼ = Σⱼ gⱼ²rⱼ + Σ_{δⱼ≠0} (xⱼ² − gⱼ²)rⱼ.
 
+pub(crate) mod score;
+pub(crate) mod update;
+
 use ndarray::Array2;
 
 use crate::kernel::fm_score::FEATURE_BLOCK;
@@ -150,7 +153,7 @@ macro_rules! with_tiles {
     ($vectors:expr, |$first:ident, $width:ident| $call:expr) => {{
         let mut $first = 0;
         while $first < $vectors {
-            let width = ($vectors - $first).min($crate::kernel::background::TILE);
+            let width = ($vectors - $first).min($crate::backend::cpu::background::TILE);
             match width {
                 1 => {
                     const $width: usize = 1;

@@ -4,8 +4,8 @@
 //! and O(p·C(d + 2)) for what the rows share. squares `[blocks, FEATURE_BLOCK, LANES]`, a lane an
 //! output.
 
+use super::{BatchDifferences, Difference, with_tiles};
 use crate::kernel::Shape;
-use crate::kernel::background::{BatchDifferences, Difference, with_tiles};
 use crate::kernel::fm_score::{FEATURE_BLOCK, LocalModel, squared_norm};
 use crate::simd::{LANES, dispatch};
 use pulp::{Simd, WithSimd};
@@ -154,7 +154,7 @@ fn finish(shape: Shape, bias: &[f32], sums: &[f32], own: &[f32; LANES], scores: 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernel::background::tests::Bench;
+    use crate::backend::cpu::background::tests::Bench;
     use crate::kernel::fm_score::fm_score;
     use crate::kernel::fm_update::ChannelOrder;
 
