@@ -69,7 +69,8 @@ pub trait Backend {
     /// From now on the totals tell the time of each phase; a GPU does not know it.
     fn time_phases(&mut self) {}
 
-    /// Scores of any rows under the current parameters.
+    /// Scores of any rows under the current parameters. Training and scoring backends may add in
+    /// another order.
     fn score(&mut self, features: &Features) -> Result<Scores>;
 
     /// The current parameters.

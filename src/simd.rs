@@ -7,12 +7,20 @@
 /// where the machine has them.
 #[inline(always)]
 pub(crate) fn vectorized<R>(body: impl FnOnce() -> R) -> R {
+    #[cfg(test)]
+    if tests::is_scalar() {
+        return body();
+    }
     pulp::Arch::new().dispatch(body)
 }
 
 /// Runs a kernel written in vectors, as [`vectorized`] runs one written in loops.
 #[inline(always)]
 pub(crate) fn dispatch<K: pulp::WithSimd>(kernel: K) -> K::Output {
+    #[cfg(test)]
+    if tests::is_scalar() {
+        return kernel.with_simd(pulp::Scalar);
+    }
     pulp::Arch::new().dispatch(kernel)
 }
 
@@ -67,3 +75,24 @@ macro_rules! with_lanes {
     };
 }
 pub(crate) use with_lanes;
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::cell::Cell;
+
+    thread_local! {
+        static SCALAR: Cell<bool> = const { Cell::new(false) };
+    }
+
+    pub(super) fn is_scalar() -> bool {
+        SCALAR.get()
+    }
+
+    /// Runs `body` without vectors; what it gives to other threads has them.
+    pub(crate) fn without_vectors<R>(body: impl FnOnce() -> R) -> R {
+        SCALAR.set(true);
+        let result = body();
+        SCALAR.set(false);
+        result
+    }
+}

@@ -355,3 +355,6 @@ fn gather<T: Copy>(all: &[T], rows: &[u32], out: &mut Vec<T>) {
     out.clear();
     out.extend(rows.iter().map(|&r| all[r as usize]));
 }
+
+#[cfg(test)]
+mod tests;

@@ -65,6 +65,8 @@ pub(super) fn check(job: &Job, device: &Device) -> Result<Checked> {
     let plain =
         TrainConfig { optimizer: Optimizer::Sgd, l2: 0.0, weight_decay: 0.0, ..job.config.clone() };
     let mut backend = device.trainer(&before, &plain, job.train_rows())?;
+    // A step that moves nothing: training may see rows in a way of its own.
+    backend.step(&rows, StepRates { rate: 0.0, anchor_rate: 0.0, ..slow_step() })?;
     let found = backend.score(&checked)?.outputs;
     let reference = |moved| Reference { config: &plain, before: &before, moved };
     let expected = reference(None).scores(&checked);
@@ -92,15 +94,20 @@ pub(super) fn check(job: &Job, device: &Device) -> Result<Checked> {
 
 /// The parameters after a step of plain descent on the rows.
 fn stepped(backend: &mut dyn Backend, rows: &[u32]) -> Result<Parameters> {
-    let rates = StepRates {
+    let rates = slow_step();
+    backend.step(rows, rates)?;
+    backend.parameters()
+}
+
+/// A first step of the check's rate.
+fn slow_step() -> StepRates {
+    StepRates {
         step: 1,
         rate: RATE,
         anchor_rate: RATE,
         label_smoothing: 0.0,
         anchor_dropout: AnchorDropout::default(),
-    };
-    backend.step(rows, rates)?;
-    backend.parameters()
+    }
 }
 
 /// Error of the slope along the way of one kind, where it moved.

@@ -8,7 +8,8 @@
 //! A sum or product is one flop, a fused one two, a root or quotient one; exp and log, of which a row
 //! has C, are left out. Numbers are f32. Padding is no work. Of memory each array counts once for
 //! every time a phase has to read or write it: what it takes where a phase finds nothing in the
-//! caches that another one left, and nothing twice. Both are less than what any kernel does.
+//! caches that another one left, and nothing twice. Both are less than what any kernel does, but for those
+//! that skip the background of dense rows.
 //!
 //! | phase | flops | numbers moved |
 //! |---|---|---|

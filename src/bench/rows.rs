@@ -31,6 +31,8 @@ pub struct RowShape {
 enum Fields {
     /// Numbers.
     Dense,
+    /// Numbers, four fifths of them the darkest that there is.
+    Pixels,
     /// One of so many users, and one of the other columns, an item.
     Ratings(usize),
     /// One column of each of so many fields, the later ones larger.
@@ -41,7 +43,7 @@ enum Fields {
 pub static SHAPES: [RowShape; 6] = [
     RowShape::dense("ijcnn1", 49_990, 22, 2),
     RowShape::dense("letter", 15_000, 16, 26),
-    RowShape::dense("mnist", 60_000, 784, 10),
+    RowShape { fields: Fields::Pixels, ..RowShape::dense("mnist", 60_000, 784, 10) },
     RowShape::dense("covtype", 387_342, 54, 2),
     RowShape {
         fields: Fields::Ratings(943),
@@ -53,6 +55,9 @@ pub static SHAPES: [RowShape; 6] = [
         ..RowShape::dense("criteo", 1_000_000, 1_000_000, 2)
     },
 ];
+
+/// What the darkest pixels are.
+const DARK: f32 = 0.84;
 
 /// Directions in which the rows of a cluster differ most.
 const DIRECTIONS: usize = 4;
@@ -71,7 +76,7 @@ impl RowShape {
     /// same.
     pub fn data_shape(&self) -> DataShape {
         let per_row = match self.fields {
-            Fields::Dense => self.features,
+            Fields::Dense | Fields::Pixels => self.features,
             Fields::Ratings(_) => 2,
             Fields::OneHot(fields) => fields,
         };
@@ -79,7 +84,7 @@ impl RowShape {
             rows: self.rows,
             features: self.features,
             nonzeros: self.rows * per_row,
-            sparse: self.fields != Fields::Dense,
+            sparse: matches!(self.fields, Fields::Ratings(_) | Fields::OneHot(_)),
             classes: self.classes,
             task: match self.classes {
                 1 => Task::Regression,
@@ -94,6 +99,12 @@ impl RowShape {
         let mut random = plain(7);
         let (features, targets) = match self.fields {
             Fields::Dense => clouds(rows, self.features, self.classes, &mut random),
+            Fields::Pixels => {
+                let (mut features, targets) =
+                    clouds(rows, self.features, self.classes, &mut random);
+                darken(&mut features);
+                (features, targets)
+            }
             Fields::Ratings(users) => ratings(rows, users, self.features, &mut random),
             Fields::OneHot(fields) => clicks(rows, fields, self.features, &mut random),
         };
@@ -121,6 +132,14 @@ fn clouds(n: usize, p: usize, classes: usize, random: &mut Generator) -> (Featur
         labels.push(((cloud + stray) % classes) as u32);
     }
     (Features::Dense(features), Targets::Classes(labels))
+}
+
+/// Raises the four fifths of the cells that are lowest to one value, as background has.
+fn darken(features: &mut Features) {
+    if let Features::Dense(cells) = features {
+        // The clouds' deviation is about 1, and a normal number is above this one time in five.
+        cells.mapv_inplace(|x| x.max(DARK));
+    }
 }
 
 /// One-hot users and items, some of them frequent; a rating is the sum of a leaning of each, and more where

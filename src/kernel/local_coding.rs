@@ -8,7 +8,7 @@
 
 use crate::config::Coding;
 use crate::gpu::shaders::{Shader, shader, workgroups};
-use crate::simd::{LANES, dispatch, padded, vectorized};
+use crate::simd::{LANES, dispatch, fold_lanes, padded, vectorized};
 use pulp::{Simd, WithSimd};
 
 /// The shader, and its workgroups.
@@ -204,20 +204,32 @@ impl Near<'_> {
     /// That sum is convex in μ, so Newton's method comes down to the root from μ = 1, where it is at
     /// least 1, and never passes it: each step is a bound, and the rest is for rounding.
     #[inline(always)]
-    fn bound<S: Simd>(simd: S, shifted: &[S::f32s]) -> f32 {
+    fn bound<S: Simd>(simd: S, shifted: &[f32]) -> f32 {
+        let vectors = LANES / S::F32_LANES;
         let zero = simd.splat_f32s(0.0);
         let mut mu = 1.0_f32;
         for _ in 0..BOUND_STEPS {
-            let (mut sum, mut squares) = (zero, zero);
-            for t in shifted {
-                let below = simd.max_f32s(simd.sub_f32s(simd.splat_f32s(mu), *t), zero);
-                sum = simd.add_f32s(sum, below);
-                squares = simd.mul_add_f32s(below, below, squares);
+            let (mut sum, mut squares) = ([zero; LANES], [zero; LANES]);
+            for t in shifted.chunks_exact(LANES) {
+                let t = S::as_simd_f32s(t).0;
+                for v in 0..vectors {
+                    let below = simd.max_f32s(simd.sub_f32s(simd.splat_f32s(mu), t[v]), zero);
+                    sum[v] = simd.add_f32s(sum[v], below);
+                    squares[v] = simd.mul_add_f32s(below, below, squares[v]);
+                }
             }
-            mu -= (simd.reduce_sum_f32s(squares) - 1.0) / (2.0 * simd.reduce_sum_f32s(sum));
+            mu -= (total::<S>(&squares[..vectors]) - 1.0) / (2.0 * total::<S>(&sum[..vectors]));
         }
         mu * 1.0001
     }
+}
+
+/// The sum of sixteen lanes, whatever the width of a vector.
+#[inline(always)]
+fn total<S: Simd>(sums: &[S::f32s]) -> f32 {
+    let mut lanes = [0.0; LANES];
+    S::as_mut_simd_f32s(&mut lanes).0.copy_from_slice(sums);
+    fold_lanes(lanes, |a, b| a + b)
 }
 
 impl WithSimd for Near<'_> {
@@ -226,8 +238,7 @@ impl WithSimd for Near<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let vectors = S::as_simd_f32s(self.shifted).0;
-        let bound = Self::bound(simd, vectors);
-        let bounds = simd.splat_f32s(bound);
+        let bounds = simd.splat_f32s(Self::bound(simd, self.shifted));
         // 2^l in lane l: the sum over the near lanes is a set of bits, without a branch for each.
         let weights: [f32; LANES] = std::array::from_fn(|l| (1_u32 << l) as f32);
         let weights = S::as_simd_f32s(&weights).0[0];

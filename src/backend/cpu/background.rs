@@ -3,7 +3,8 @@
 //! Standardisation makes a number of every zero (the dark pixels of an image), but the same one in
 //! each row. With x = g + δ, δ mostly zero, every sum over the features of a row is one over g,
 //! which all rows share, and a short one over δ:
-//! Σⱼ xⱼvⱼ = Σⱼ gⱼvⱼ + Σ_{δⱼ≠0} δⱼvⱼ, Σⱼ xⱼ²rⱼ = Σⱼ gⱼ²rⱼ + Σ_{δⱼ≠0} (xⱼ² − gⱼ²)rⱼ.
+//! Σⱼ xⱼvⱼ = Σⱼ gⱼvⱼ + Σ_{δⱼ≠0} δⱼvⱼ, Σⱼ xⱼ²rⱼ = Σⱼ gⱼ²rⱼ + Σ_{δⱼ≠0} (xⱼ² − gⱼ²)rⱼ. Equal to the plain sums but for rounding.
+//! CPU only.
 
 pub(crate) mod score;
 pub(crate) mod update;
@@ -65,8 +66,11 @@ impl Background {
             }
             column.sort_unstable_by(f32::total_cmp);
             let most = column.chunk_by(|a, b| a == b).max_by_key(|run| run.len())?;
-            *value = most[0];
-            cells += most.len();
+            // Without a majority it would be any value, an outlier perhaps, that sums cancel against.
+            if 2 * most.len() > sampled {
+                *value = most[0];
+                cells += most.len();
+            }
         }
         let share = cells as f64 / (sampled * p) as f64;
         (share >= LEAST_SHARE).then_some(Self { values })
@@ -290,6 +294,16 @@ pub(crate) mod tests {
             }
             assert!(found.iter().zip(row).all(|(f, x)| (f - x).abs() < 1e-6), "row {i}");
         }
+    }
+
+    #[test]
+    fn a_column_without_a_majority_is_compared_with_zero() {
+        let shape = Shape { anchors: 2, features: 150, outputs: 7, factors: 9, stride: 80 };
+        let mut all = rows(300, 150);
+        let outlier = |i: usize| if i == 256 { 1e6 } else { 1.0 + i as f32 * 1e-3 };
+        all.column_mut(3).iter_mut().enumerate().for_each(|(i, x)| *x = outlier(i));
+        let background = Background::find(&all, shape).expect("three quarters of the cells");
+        assert_eq!(background.values[3], 0.0);
     }
 
     #[test]

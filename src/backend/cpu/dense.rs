@@ -74,6 +74,18 @@ impl Dense {
         }
     }
 
+    /// Takes the training rows as they are.
+    #[cfg(test)]
+    pub(super) fn keep_whole_rows(&mut self) {
+        self.sought_background = true;
+    }
+
+    /// Whether rows are taken as their differences to a background.
+    #[cfg(test)]
+    pub(super) fn has_background(&self) -> bool {
+        self.background.is_some()
+    }
+
     /// Training rows have a background or none, whatever is in a batch.
     fn seek_background(&mut self, all: &Array2<f32>) {
         self.sought_background = true;
@@ -88,7 +100,9 @@ impl Dense {
         let chunk = ROW_CHUNK * self.shape.row_stride();
         let parallel = self.batch.len() > 1 << 16;
         let chunks = self.batch.chunks(chunk);
-        self.differences.resize_with(chunks.len(), Differences::default);
+        // Never fewer: a short batch would lose the memory of the others.
+        let most = chunks.len().max(self.differences.len());
+        self.differences.resize_with(most, Differences::default);
         let tasks = self.differences.iter_mut().zip(chunks).collect();
         run_tasks(tasks, parallel, |(): &mut (), (differences, rows): (&mut Differences, _)| {
             differences.take(background, rows);

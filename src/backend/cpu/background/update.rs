@@ -47,7 +47,6 @@ impl WithSimd for Kernel<'_> {
         let FmBlock { first, records, mut moments, squares } = block;
         let stride = shape.stride;
         let FmScratch { gradient, own, total } = scratch;
-        // Last in each: the sum over all pairs, that the background is weighed with.
         for (sums, len) in [(&mut *gradient, records.len()), (own, FEATURE_BLOCK * LANES)] {
             sums.clear();
             sums.resize(len, 0.0);
