@@ -46,13 +46,15 @@ impl Lenses {
         anchor_scale: Option<&[f32]>,
     ) {
         let (width, stride) = (shape.anchor_stride(), shape.row_stride());
-        let rows = self.scale.chunks_exact_mut(width).zip(self.center.chunks_exact_mut(width));
-        for (j, (scale, center)) in rows.enumerate() {
-            for i in 0..shape.anchors {
-                let t = anchor_scale.map_or(1.0, |t| t[i * stride + j]);
-                let s = t * root_metric[j];
-                scale[i] = s;
-                center[i] = -s * anchors[i * stride + j];
+        // As many anchors at a time as fill a line of cache in the lenses.
+        for first in (0..shape.anchors).step_by(LANES) {
+            let some = first..(first + LANES).min(shape.anchors);
+            for (j, root) in root_metric[..shape.features].iter().enumerate() {
+                for i in some.clone() {
+                    let s = anchor_scale.map_or(1.0, |t| t[i * stride + j]) * root;
+                    self.scale[j * width + i] = s;
+                    self.center[j * width + i] = -s * anchors[i * stride + j];
+                }
             }
         }
     }

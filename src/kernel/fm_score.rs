@@ -55,23 +55,31 @@ impl WithSimd for Kernel<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
+        // Few pairs are left where anchors are many: these go together as well.
+        let rest = self.by_rows::<S, ROWS>(simd);
+        let rest = rest.by_rows::<S, 4>(simd);
+        rest.by_rows::<S, 2>(simd).by_rows::<S, 1>(simd);
+    }
+}
+
+impl Kernel<'_> {
+    /// Scores R pairs at a time; returns those that are left.
+    #[inline(always)]
+    fn by_rows<S: Simd, const R: usize>(self, simd: S) -> Self {
         let Self { shape, model, rows, pair_rows, sums, scores } = self;
-        let (row_stride, stride, outputs) = (shape.row_stride(), shape.stride, shape.outputs);
+        let row_stride = shape.row_stride();
         let row = |r: u32| &rows[r as usize * row_stride..][..row_stride];
-        let mut blocks = pair_rows.chunks_exact(ROWS);
-        let mut sums = sums.chunks_exact_mut(ROWS * stride);
-        let mut scores = scores.chunks_exact_mut(ROWS * outputs);
-        for (block, (sums, scores)) in blocks.by_ref().zip(sums.by_ref().zip(scores.by_ref())) {
-            let rows: [&[f32]; ROWS] = std::array::from_fn(|r| row(block[r]));
+        let (blocks, pair_rows) = pair_rows.as_chunks::<R>();
+        let (done, sums) = sums.split_at_mut(blocks.len() * R * shape.stride);
+        let (done_scores, scores) = scores.split_at_mut(blocks.len() * R * shape.outputs);
+        let cells = done.chunks_exact_mut(R * shape.stride);
+        let cells = cells.zip(done_scores.chunks_exact_mut(R * shape.outputs));
+        for (block, (sums, scores)) in blocks.iter().zip(cells) {
+            let rows: [&[f32]; R] = std::array::from_fn(|r| row(block[r]));
             products(simd, shape, rows, model.records, sums);
             finish(simd, shape, model, rows, sums, scores);
         }
-        let sums = sums.into_remainder().chunks_exact_mut(stride);
-        let scores = scores.into_remainder().chunks_exact_mut(outputs);
-        for (&r, (sums, scores)) in blocks.remainder().iter().zip(sums.zip(scores)) {
-            products(simd, shape, [row(r)], model.records, sums);
-            finish(simd, shape, model, [row(r)], sums, scores);
-        }
+        Self { shape, model, rows, pair_rows, sums, scores }
     }
 }
 
