@@ -86,10 +86,24 @@ fn a_window_that_holds_all_rows_gives_the_bytes_of_a_run_in_memory() {
 #[test]
 fn a_feature_0_far_down_the_file_tells_how_indices_count() {
     let bench = Bench::new();
-    for (name, last) in [("one.svm", "1 1:0.5 3:1\n"), ("zero.svm", "1 0:0.5 3:1\n")] {
+    let lasts = [
+        ("one.svm", "1 1:0.5 3:1\n"),
+        ("zero.svm", "1 0:0.5 3:1\n"),
+        // Its value makes no difference.
+        ("nothing.svm", "1 0:0 3:1\n"),
+    ];
+    for (name, last) in lasts {
         bench.write(name, &(rings(500, 1) + last));
         check_same(&bench, name);
     }
+}
+
+#[test]
+fn indices_out_of_order_are_told_once() {
+    let bench = Bench::new();
+    let text = format!("1 3:1 1:0.5\n{}1 3:1 1:0.5\n", rings(900, 1));
+    bench.write("rings.svm", &text);
+    check_same(&bench, "rings.svm");
 }
 
 #[test]
