@@ -114,7 +114,7 @@ fn words_that_become_many_features_are_read_in_chunks_that_windows_have_room_for
 fn rows_too_large_for_a_window_are_refused_with_the_memory_they_need() {
     let long: String = (1..=400).map(|j| format!(" {j}:1")).collect();
     let text = "1 1:1\n".repeat(256) + &format!("0{long}\n").repeat(8) + &"0 2:1\n".repeat(400);
-    let error = prepared(&text, None, MEMORY).err().expect("seven rows are more than a window");
+    let error = prepared(&text, None, MEMORY).expect_err("seven rows are more than a window");
     let said = error.to_string();
     assert_eq!(error.exit_code(), 3);
     for word in ["rows.svm", "23 kB", "20 kB", "--max-memory", "raise it to 68 kB"] {
@@ -128,7 +128,7 @@ fn rows_held_out_fit_memory_with_all_that_belongs_to_them() {
     let text: String = (0..ROWS).map(|i| format!("{} {}:1\n", i % 2, i % 300 + 1)).collect();
     let held = |n: usize| Some(Apart::Rows((100..100 + n).collect()));
     // 8 bytes an entry, and 24 for the offset, the target and the weight.
-    let error = prepared(&text, held(2500), MEMORY).err().expect("80 kB are more than 60 kB");
+    let error = prepared(&text, held(2500), MEMORY).expect_err("80 kB are more than 60 kB");
     assert!(error.exit_code() == 3 && error.to_string().contains("--max-memory"), "{error}");
     prepared(&text, held(1500), MEMORY).expect("48 kB fit");
 }
