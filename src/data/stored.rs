@@ -101,7 +101,8 @@ impl StoredRows {
     pub(crate) fn cut(&mut self, most: usize) {
         let cut = |(i, rows): (usize, Range<usize>)| {
             let end = rows.end;
-            rows.step_by(most.max(1)).map(move |row| (i, row..(row + most.max(1)).min(end)))
+            rows.step_by(most.max(1))
+                .map(move |row| (i, row..row.saturating_add(most.max(1)).min(end)))
         };
         self.parts = std::mem::take(&mut self.parts).into_iter().flat_map(cut).collect();
         self.count();
