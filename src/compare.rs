@@ -296,10 +296,10 @@ fn run_pair(
     on_event: &mut dyn FnMut(&Event<'_>) -> Flow,
 ) -> Result<Option<[Side; 2]>> {
     let mut side = |device: &Device| {
-        let trained = train(data, config, device, on_event)?;
-        match (trained.stopped, &trained.failed, &trained.diverged) {
+        let mut trained = train(data, config, device, on_event)?;
+        match (trained.stopped, trained.failed.take(), &trained.diverged) {
             (true, ..) => Ok(None),
-            (_, Some(message), _) => Err(Error::Device(message.clone())),
+            (_, Some(error), _) => Err(error),
             // Settings under which the CPU diverges are no ground for a comparison.
             (.., Some(advice)) if matches!(device, Device::Cpu) => {
                 Err(Error::Diverged(advice.clone()))

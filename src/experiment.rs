@@ -133,10 +133,12 @@ pub struct Prepared {
 }
 
 /// A trained model with the metrics of each part, and what measuring cost.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Measured {
     /// The model; its summary has the metrics of `train`, `valid` and `test`.
     pub model: Model,
+    /// Why streamed training rows could not be read again; there are then no metrics of `train`.
+    pub unread: Option<Error>,
     /// Seconds it took to score and measure all parts.
     pub seconds: f64,
 }
@@ -272,8 +274,13 @@ impl Prepared {
         };
         let outcome = Outcome::of(&model);
         let mut scorer = Scorer::new(&model.members, config, self.preprocess.is_sparse(), device)?;
-        let train = self.measure_train(&outcome, &mut scorer, &mut model.summary)?;
-        model.summary.metrics.insert("train".to_owned(), train);
+        let mut unread = None;
+        match self.measure_train(&outcome, &mut scorer, &mut model.summary) {
+            Ok(train) => drop(model.summary.metrics.insert("train".to_owned(), train)),
+            // Training is done: a disk that fails now must not take the model with it.
+            Err(error @ (Error::Io { .. } | Error::Data { .. })) => unread = Some(error),
+            Err(error) => return Err(error),
+        }
         for (name, set) in [("valid", &self.valid), ("test", &self.test)] {
             let Some(set) = set else { continue };
             let scores = scorer.score(&set.features)?;
@@ -281,7 +288,7 @@ impl Prepared {
             model.summary.metrics.insert(name.to_owned(), found);
         }
         drop(scorer);
-        Ok(Measured { model, seconds: start.elapsed().as_secs_f64() })
+        Ok(Measured { model, unread, seconds: start.elapsed().as_secs_f64() })
     }
 }
 

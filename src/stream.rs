@@ -11,7 +11,7 @@ use crate::data::weights::{ClassCounts, WeightTotal};
 use crate::data::{
     ClassWeight, Dataset, Features, LabelMap, Notes, Preprocess, RawRows, StoredRows, Targets,
 };
-use crate::error::Result;
+use crate::error::{Error, Place, Result};
 use crate::experiment::labels_of;
 use crate::model::Fingerprint;
 use crate::seed::Pool;
@@ -20,6 +20,9 @@ use crate::train::Units;
 /// Windows that memory holds at the most: one to train on, and one that is made ready. A third of the
 /// bound is left for chunks on their way into a window.
 const WINDOWS_IN_MEMORY: u64 = 3;
+
+/// Chunks of a window at the least, so that it has rows from all over the file.
+const CHUNKS_IN_WINDOW: u64 = 8;
 
 /// Rows that are read again in every epoch.
 #[derive(Debug)]
@@ -48,13 +51,19 @@ impl Stream {
     /// # Errors
     /// Those of [`dataset`](crate::experiment::dataset), of weights that are none, and of reading.
     pub(crate) fn new(
-        rows: StoredRows,
+        mut rows: StoredRows,
         place: PathBuf,
         (labels, preprocess): (LabelMap, Preprocess),
         class_weight: ClassWeight,
         notes: &mut Notes,
     ) -> Result<Self> {
         let steps = preprocess.steps(rows.schema(), &place)?;
+        if !preprocess.is_sparse() {
+            // A word of 4 bytes may become hundreds of features.
+            let row = bytes_of(1, preprocess.n_features(), false);
+            let bytes = preprocess.max_memory() / WINDOWS_IN_MEMORY / CHUNKS_IN_WINDOW;
+            rows.cut(usize::try_from(bytes / row).unwrap_or(usize::MAX));
+        }
         let mut stream = Self {
             max_memory: preprocess.max_memory(),
             rows,
@@ -89,6 +98,7 @@ impl Stream {
             let rows = self.chunk(i, notes)?;
             print.add(&rows);
             self.stored[i] = rows.features.n_stored();
+            self.check_room(i)?;
             if let Some(weights) = &rows.weights {
                 total.add(weights)?;
                 self.weights = Some(total);
@@ -100,6 +110,23 @@ impl Stream {
         self.fingerprint = print.finish();
         self.mean = sum / self.n_rows() as f64;
         self.weights.map_or(Ok(()), WeightTotal::check)
+    }
+
+    /// Refuses a chunk that is more than a window may be.
+    fn check_room(&self, i: usize) -> Result<()> {
+        let (bytes, most) = (self.bytes(i), self.max_memory / WINDOWS_IN_MEMORY);
+        if bytes <= most {
+            return Ok(());
+        }
+        let message = format!(
+            "{} rows that are read at once take {} kB as features, a window may take {} kB, a third \
+             of --max-memory; raise it to {} kB",
+            self.rows.rows_in(i),
+            bytes.div_ceil(1000),
+            most / 1000,
+            (WINDOWS_IN_MEMORY * bytes).div_ceil(1000)
+        );
+        Err(Error::data(Place::file(&self.place), message))
     }
 
     fn fit_units(&self) -> Result<Units> {
@@ -208,8 +235,7 @@ impl Stream {
 
     /// Bytes the rows of a chunk take in a window.
     fn bytes(&self, i: usize) -> u64 {
-        let (entry, row) = if self.preprocess.is_sparse() { (8, 8 + 16) } else { (4, 16) };
-        (self.stored[i] * entry + self.rows.rows_in(i) * row) as u64
+        bytes_of(self.rows.rows_in(i), self.stored[i], self.preprocess.is_sparse())
     }
 
     /// The rows of a chunk, encoded, scaled and weighed.
@@ -252,6 +278,12 @@ impl Stream {
         }
         Ok(())
     }
+}
+
+/// About the bytes that rows with so many stored entries take in memory, with their targets and weights.
+pub(crate) fn bytes_of(rows: usize, stored: usize, sparse: bool) -> u64 {
+    let (entry, row) = if sparse { (8, 8 + 16) } else { (4, 16) };
+    (stored * entry + rows * row) as u64
 }
 
 impl Pool for Stream {

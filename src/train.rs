@@ -70,7 +70,7 @@ impl<'a> TrainData<'a> {
 }
 
 /// What a run made.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Trained {
     /// Parameters of each member of the ensemble.
     pub members: Vec<Parameters>,
@@ -88,8 +88,9 @@ pub struct Trained {
     pub stopped: bool,
     /// Advice, where the loss diverged; `members` hold the best parameters before.
     pub diverged: Option<String>,
-    /// What the device said when it failed; `members` hold the best parameters before.
-    pub failed: Option<String>,
+    /// What ended the run early: a device that failed, or streamed rows that could no longer be read;
+    /// `members` hold the best parameters before.
+    pub failed: Option<Error>,
 }
 
 /// Trains every member of the ensemble `config` asks for.
@@ -97,7 +98,8 @@ pub struct Trained {
 /// # Errors
 /// [`Error::Usage`] for weights of the training rows that are not one a row, finite and at least 0,
 /// or all 0; whatever the backend reports before the first step. Later a diverging loss is no error here but
-/// [`Trained::diverged`], and a device that fails [`Trained::failed`].
+/// [`Trained::diverged`], and a device that fails or a file that cannot be read on
+/// [`Trained::failed`].
 pub fn train(
     data: &TrainData<'_>,
     config: &TrainConfig,
@@ -169,7 +171,7 @@ fn train_on(
         let run = Run { data, config, device, member, outcome, units };
         match run.fit(rows, &mut trained, on_event) {
             // A later member that cannot begin leaves those before it.
-            Err(Error::Device(message)) if member > 0 => trained.failed = Some(message),
+            Err(error) if member > 0 => trained.failed = Some(error),
             done => done?,
         }
         if trained.stopped || trained.diverged.is_some() || trained.failed.is_some() {
@@ -229,7 +231,8 @@ impl<'a> Run<'a> {
         trained.train_seconds += clock.as_secs_f64();
         match ended {
             Ok(flow) => trained.stopped = flow == Flow::Stop,
-            Err(Error::Device(message)) => trained.failed = Some(message),
+            Err(error @ Error::Device(_)) => trained.failed = Some(error),
+            Err(error) if trained.epochs_run > 0.0 => trained.failed = Some(error),
             Err(error) => return Err(error),
         }
         // The start of a member is no model, unless there is no other.

@@ -236,7 +236,7 @@ impl<'a> Job<'a> {
             complain("note", &format!("the best model so far is in {}", path.display()));
         }
         match (trained.failed, trained.diverged, self.signals.received()) {
-            (Some(message), _, _) => Err(Error::Device(message)),
+            (Some(error), _, _) => Err(error),
             (None, Some(advice), _) => Err(Error::Diverged(advice)),
             (None, None, Some(signal)) => Err(Error::Interrupted { signal }),
             (None, None, None) => Ok(()),
@@ -259,11 +259,20 @@ impl<'a> Job<'a> {
         Ok(())
     }
 
-    /// Measures the model, on the CPU where the device failed before or fails now.
+    /// Measures the model, on the CPU where the device failed before or fails now, and without the
+    /// training rows where they cannot be read any more.
     fn measure(&mut self, trained: &mut Trained) -> Result<Measured> {
-        if trained.failed.is_none() {
+        let mut measured = self.measure_somewhere(trained)?;
+        if let Some(error) = measured.unread.take() {
+            trained.failed.get_or_insert(error);
+        }
+        Ok(measured)
+    }
+
+    fn measure_somewhere(&mut self, trained: &mut Trained) -> Result<Measured> {
+        if !matches!(trained.failed, Some(Error::Device(_))) {
             match self.loaded.rows.measure(&self.config, trained, &self.compute.device) {
-                Err(Error::Device(message)) => trained.failed = Some(message),
+                Err(error @ Error::Device(_)) => trained.failed = Some(error),
                 measured => return measured,
             }
         }

@@ -12,8 +12,9 @@ const BLOCK: u64 = 1 << 19;
 /// Blocks that are cut before they are parsed: so many a thread, and at most.
 const A_THREAD: usize = 4;
 const AT_ONCE: usize = 32;
-/// A block takes at most this part of the memory allowed. Three lots of blocks are about at a time,
-/// and parsed rows may take several times the bytes of their text.
+/// Blocks that are cut together take at most this part of the memory allowed each, one with another,
+/// and a record more. Three lots of them are about at a time, and parsed rows may take several times
+/// the bytes of their text.
 const PART: u64 = 2048;
 
 /// Some records, one after the other, with the line each begins on.
@@ -112,7 +113,15 @@ impl<F: FnMut(&mut Block) -> Result<bool>> Cutter<F> {
     /// The next blocks, to be parsed together; none at the end.
     fn lot(&mut self) -> Vec<Block> {
         let count = (A_THREAD * rayon::current_num_threads()).min(AT_ONCE);
-        std::iter::from_fn(|| self.block()).take(count).collect()
+        let most = self.bytes * count as u64;
+        let (mut lot, mut bytes) = (Vec::new(), 0);
+        // Records may be longer than a block should be.
+        while lot.len() < count && bytes < most {
+            let Some(block) = self.block() else { break };
+            bytes += block.bytes();
+            lot.push(block);
+        }
+        lot
     }
 
     fn block(&mut self) -> Option<Block> {
@@ -125,5 +134,25 @@ impl<F: FnMut(&mut Block) -> Result<bool>> Cutter<F> {
             }
         }
         (!block.records.is_empty()).then_some(block)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_records_are_cut_a_few_at_a_time() {
+        let record = vec![b'x'; 1000];
+        for (bytes, most) in [(1, 1), (500, 500), (4000, 4000)] {
+            let cut = |block: &mut Block| {
+                block.push(&record, 1);
+                Ok(true)
+            };
+            let mut cutter = Cutter { cut, left: usize::MAX, bytes, ended: false, fault: None };
+            let count = (A_THREAD * rayon::current_num_threads()).min(AT_ONCE) as u64;
+            let lot: u64 = cutter.lot().iter().map(Block::bytes).sum();
+            assert!(lot <= count * most + 5 * 1016, "{lot} bytes in blocks of {bytes}");
+        }
     }
 }

@@ -17,15 +17,18 @@ use crate::error::{Error, Result};
 /// What a file's name gets.
 const ENDING: &str = ".llfm-cache";
 
+/// What the readers make of a file. Every change of it (other kinds of columns, other words for a
+/// missing cell, other notes) has to count this up, or caches would go on giving the rows of before.
+const READER: u32 = 1;
+
 /// About the bytes of a chunk.
 const CHUNK_BYTES: usize = 1 << 24;
 
 /// Where the rows of a file are kept, and what they have to be made from.
 pub(crate) struct Cache<'a> {
-    source: &'a Path,
+    request: Request<'a>,
     path: PathBuf,
     key: String,
-    max_memory: u64,
 }
 
 /// Refuses to keep the rows of what is no file: pipes can be read only once.
@@ -63,8 +66,8 @@ impl<'a> Cache<'a> {
         }
         let mut name = OsString::from(source.as_os_str());
         name.push(ENDING);
-        let (path, max_memory) = (PathBuf::from(name), request.options.max_memory);
-        Ok(Some(Self { source, path, key: key(request)?, max_memory }))
+        let key = key(request, READER)?;
+        Ok(Some(Self { request: *request, path: PathBuf::from(name), key }))
     }
 
     /// The rows kept, with the notes of when they were read; `None` where they have to be read.
@@ -72,7 +75,8 @@ impl<'a> Cache<'a> {
     /// # Errors
     /// [`Error::Data`] where they need more memory than allowed.
     pub(crate) fn rows(&self, notes: &mut Notes) -> Result<Option<RawRows>> {
-        let (source, path) = (self.source.display(), self.path.display());
+        let (file, path) = (self.request.path, self.path.display());
+        let source = file.display();
         if !self.path.exists() {
             return Ok(None);
         }
@@ -80,7 +84,7 @@ impl<'a> Cache<'a> {
             if file.key() != self.key {
                 return Ok(None);
             }
-            check_memory(file.row_bytes(), self.max_memory, self.source)?;
+            check_memory(file.row_bytes(), self.request.options.max_memory, self.request.path)?;
             Ok(Some((file.read_all()?, file.notes().clone())))
         });
         match found {
@@ -89,7 +93,7 @@ impl<'a> Cache<'a> {
                 notes.detail(format!("{source}: rows taken from {path}"));
                 return Ok(Some(rows));
             }
-            Err(error @ Error::Data { .. }) if error.is_about(self.source) => return Err(error),
+            Err(error @ Error::Data { .. }) if error.is_about(file) => return Err(error),
             Ok(None) => notes.detail(format!("{path}: of another file or other flags")),
             Err(error) => notes.detail(error.to_string()),
         }
@@ -98,44 +102,81 @@ impl<'a> Cache<'a> {
 
     /// Keeps rows for the next time. Where that fails a warning says so.
     pub(crate) fn keep(&self, rows: &RawRows, said: &Notes, notes: &mut Notes) {
-        let (source, path) = (self.source.display(), self.path.display());
+        let (source, path) = (self.request.path.display(), self.path.display());
         match self.write(rows, said) {
-            Ok(()) => notes.detail(format!("{source}: rows kept in {path}")),
+            Ok(true) => notes.detail(format!("{source}: rows kept in {path}")),
+            Ok(false) => notes.warn(format!(
+                "{source} has changed while it was read: --cache keeps nothing of it"
+            )),
             Err(error) => {
                 notes.warn(format!("{error}; the run goes on, but --cache keeps nothing of it"));
             }
         }
     }
 
-    fn write(&self, rows: &RawRows, said: &Notes) -> Result<()> {
+    /// False where the rows may not be those of the key.
+    fn write(&self, rows: &RawRows, said: &Notes) -> Result<bool> {
+        // The file was read twice, for the key and for the rows.
+        if key(&self.request, READER)? != self.key {
+            return Ok(false);
+        }
         let n = rows.n_rows();
         let cells = match &rows.cells {
             Cells::Table(cells) => 4 * cells.len(),
             Cells::Sparse(csr) => 8 * csr.values.len() + 4 * n,
         };
         let at_once = (CHUNK_BYTES / (cells / n.max(1) + 12)).max(1);
-        let mut writer = ChunkWriter::create(&self.path, self.source)?;
+        let mut writer = ChunkWriter::create(&self.path, self.request.path)?;
         for start in (0..n).step_by(at_once) {
             writer.push_part(rows, start..(start + at_once).min(n))?;
         }
-        writer.finish(&self.key, said)
+        writer.finish(&self.key, said).map(|()| true)
     }
 }
 
 /// All that the rows of a file depend on, and its name, which notes speak of.
-fn key(request: &Request<'_>) -> Result<String> {
+fn key(request: &Request<'_>, reader: u32) -> Result<String> {
     let mut options = request.options.clone();
     options.max_memory = 0;
     let mut hasher = Sha256::new();
-    let schema = match request.schema {
-        Some(schema) => serde_json::to_string(schema).unwrap_or_default(),
-        None => String::new(),
-    };
+    let schema = request.schema.map(serde_json::to_string).transpose();
+    let schema = schema.map_err(|e| Error::io("write", request.path)(e.into()))?;
+    let schema = schema.unwrap_or_default();
     let (path, need_labels) = (request.path, request.need_labels);
     let version = env!("CARGO_PKG_VERSION");
-    let said = format!("{version}\n{path:?}\n{options:?}\n{need_labels}\n{schema}\n");
+    let said = format!("{version} {reader}\n{path:?}\n{options:?}\n{need_labels}\n{schema}\n");
     hasher.update(said.as_bytes());
     let mut file = File::open(path).map_err(Error::io("read", path))?;
     std::io::copy(&mut file, &mut hasher).map_err(Error::io("read", path))?;
     Ok(format!("{:x}", hasher.finalize()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::ReadOptions;
+
+    #[test]
+    fn rows_of_a_file_that_changed_meanwhile_or_of_another_reader_are_not_kept() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("a.csv");
+        let options = ReadOptions::default();
+        let write = |text: &str| std::fs::write(&path, text).expect("is written");
+        write("1,2,0\n3,4,1\n");
+        let request = Request { path: &path, options: &options, schema: None, need_labels: true };
+        let other = key(&request, READER + 1).expect("a key");
+        assert_ne!(key(&request, READER).expect("a key"), other);
+
+        let mut notes = Notes::new();
+        let cache = Cache::of(&request, &mut notes).expect("a file").expect("text");
+        write("1,2,0\n3,5,1\n");
+        let rows = crate::data::read(&path, &options, &mut notes).expect("rows");
+        cache.keep(&rows, &Notes::new(), &mut notes);
+        assert!(!cache.path.exists(), "{notes:?}");
+        assert!(notes.iter().any(|note| note.text.contains("has changed while")), "{notes:?}");
+
+        let cache = Cache::of(&request, &mut notes).expect("a file").expect("text");
+        cache.keep(&rows, &Notes::new(), &mut notes);
+        assert!(cache.path.exists());
+    }
 }

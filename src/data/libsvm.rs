@@ -34,15 +34,19 @@ struct Sink {
     values: Vec<f32>,
     /// One more than the largest index so far, zeros included.
     end_index: u64,
+    /// Whether any index is 0, be its value 0 or not.
+    zero: bool,
     first_unsorted: Option<u64>,
+    /// Whether it was told.
+    told_unsorted: bool,
 }
 
 /// What the first feature is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Base {
     Known(u8),
-    /// 0 if that index occurs, which is kept here, else 1.
-    Guess(bool),
+    /// 0 if that index occurs, else 1.
+    Guess,
 }
 
 impl LibsvmRows {
@@ -56,7 +60,7 @@ impl LibsvmRows {
         let asked = request.options.index_base;
         let base = match (request.schema, asked) {
             (_, Some(base)) => Base::Known(base),
-            (None, None) => Base::Guess(false),
+            (None, None) => Base::Guess,
             (Some(Schema::Sparse { index_base, .. }), None) => Base::Known(*index_base),
             (Some(schema @ Schema::Table(_)), None) => {
                 if !schema.is_numeric() {
@@ -82,7 +86,9 @@ impl LibsvmRows {
             indices: Vec::new(),
             values: Vec::new(),
             end_index: 0,
+            zero: false,
             first_unsorted: None,
+            told_unsorted: false,
         };
         let rules = Rules { path, fields, need_labels: request.need_labels };
         Ok(Self { input, rules, sink })
@@ -101,6 +107,10 @@ impl Rows for LibsvmRows {
             |part, block| sink.merge(part, block, rules),
         )?;
         if done.n == 0 { Ok(None) } else { sink.take(rules, notes).map(Some) }
+    }
+
+    fn has_index_0(&self) -> bool {
+        self.sink.zero
     }
 }
 
@@ -130,9 +140,7 @@ impl Sink {
         self.labels.append(part.labels, |row| block.line(row));
         self.end_index = self.end_index.max(part.end_index);
         self.first_unsorted = self.first_unsorted.or(part.first_unsorted);
-        if part.zero {
-            self.base = Base::Guess(true);
-        }
+        self.zero |= part.zero;
         part.fault.map_or(Ok(()), Err)
     }
 
@@ -140,11 +148,12 @@ impl Sink {
     fn take(&mut self, rules: &Rules, notes: &mut Notes) -> Result<RawRows> {
         let base = match self.base {
             Base::Known(base) => base,
-            Base::Guess(zero) => u8::from(!zero),
+            Base::Guess => u8::from(!self.zero),
         };
         self.base = Base::Known(base);
         let path = rules.path.display();
-        if let Some(line) = self.first_unsorted.take() {
+        if let (Some(line), false) = (self.first_unsorted, self.told_unsorted) {
+            self.told_unsorted = true;
             notes.warn(format!("{path}: indices out of order are sorted (first on line {line})"));
         }
         for index in &mut self.indices {

@@ -158,6 +158,11 @@ impl Request<'_> {
 pub(crate) trait Rows: Send {
     /// At most `max_rows` rows, or `None` at the end of the file.
     fn next(&mut self, max_rows: usize, notes: &mut Notes) -> Result<Option<RawRows>>;
+
+    /// Whether any row so far names a feature 0.
+    fn has_index_0(&self) -> bool {
+        false
+    }
 }
 
 /// Reads a file a chunk at a time, in bounded memory.
@@ -226,6 +231,11 @@ impl Reader {
         }
         self.begun = true;
         Ok(rows)
+    }
+
+    /// Whether any row so far names a feature 0 of a libsvm or libffm file, be its value 0 or not.
+    pub(crate) fn has_index_0(&self) -> bool {
+        self.rows.has_index_0()
     }
 }
 

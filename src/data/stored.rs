@@ -1,5 +1,6 @@
 //! Rows of a file that is larger than memory, kept on the disk as they were read.
 
+use std::ops::Range;
 use std::path::Path;
 
 use super::chunk_file::{ChunkFile, ChunkWriter};
@@ -27,6 +28,8 @@ const FIRST_ROWS: usize = 256;
 #[derive(Debug)]
 pub struct StoredRows {
     file: ChunkFile,
+    /// The chunk of the file that each chunk here is in, and its rows of the file.
+    parts: Vec<(usize, Range<usize>)>,
     /// Rows of the file that were taken out, sorted.
     taken: Vec<usize>,
     /// The first row of each chunk among those that were not, and behind the last their number.
@@ -56,7 +59,6 @@ impl StoredRows {
         let wanted = CHUNK_BYTES.min(max_memory / CHUNKS_IN_MEMORY);
         let mut writer = ChunkWriter::unnamed(folder, place).map_err(|e| no_room(e, folder))?;
         let mut at_once = FIRST_ROWS;
-        let mut has_zero = false;
         let mut n_rows = 0_usize;
         while let Some(rows) = reader.next(at_once, notes)? {
             n_rows += rows.n_rows();
@@ -64,19 +66,17 @@ impl StoredRows {
                 let message = format!("more than the {} rows that are possible", u32::MAX);
                 return Err(Error::data(Place::file(place), message));
             }
-            if let Cells::Sparse(cells) = &rows.cells {
-                has_zero |= guess_base && !has_zero && cells.indices.contains(&0);
-            }
             let bytes = (raw_bytes(&rows) / rows.n_rows().max(1) as u64).max(1);
             let chunk = usize::try_from(wanted / bytes).unwrap_or(usize::MAX).max(1);
             for start in (0..rows.n_rows()).step_by(chunk) {
                 let part = start..(start + chunk).min(rows.n_rows());
                 writer.push_part(&rows, part).map_err(|e| no_room(e, folder))?;
             }
-            at_once = chunk.saturating_mul(CHUNKS_AT_ONCE);
+            // Rows further down may be larger.
+            at_once = chunk.saturating_mul(CHUNKS_AT_ONCE).min(2 * at_once);
         }
         let file = writer.finish_unnamed().map_err(|e| no_room(e, folder))?;
-        Ok(Self::of(file, guess_base && !has_zero))
+        Ok(Self::of(file, guess_base && !reader.has_index_0()))
     }
 
     fn of(file: ChunkFile, from_one: bool) -> Self {
@@ -89,15 +89,28 @@ impl StoredRows {
             }
             _ => false,
         };
-        let mut rows = Self { file, taken: Vec::new(), starts: Vec::new(), schema, from_one };
+        let parts = (0..file.n_chunks()).map(|i| (i, file.rows_of(i))).collect();
+        let (taken, starts) = (Vec::new(), Vec::new());
+        let mut rows = Self { file, parts, taken, starts, schema, from_one };
         rows.count();
         rows
     }
 
+    /// Cuts chunks into such of at most `most` rows, for rows that take more room in memory than in
+    /// the file. Each then reads all of what it was cut from.
+    pub(crate) fn cut(&mut self, most: usize) {
+        let cut = |(i, rows): (usize, Range<usize>)| {
+            let end = rows.end;
+            rows.step_by(most.max(1))
+                .map(move |row| (i, row..row.saturating_add(most.max(1)).min(end)))
+        };
+        self.parts = std::mem::take(&mut self.parts).into_iter().flat_map(cut).collect();
+        self.count();
+    }
+
     /// Numbers the rows anew.
     fn count(&mut self) {
-        self.starts = (0..self.file.n_chunks())
-            .map(|i| self.file.rows_of(i).start)
+        self.starts = (self.parts.iter().map(|(_, rows)| rows.start))
             .chain([self.file.n_rows()])
             .map(|row| row - self.taken.partition_point(|&taken| taken < row))
             .collect();
@@ -114,7 +127,7 @@ impl StoredRows {
 
     /// Number of chunks.
     pub fn n_chunks(&self) -> usize {
-        self.file.n_chunks()
+        self.parts.len()
     }
 
     /// Number of rows in chunk `i`; some have none left.
@@ -127,7 +140,7 @@ impl StoredRows {
     /// # Errors
     /// Those of [`ChunkFile::read`].
     pub fn read(&self, i: usize) -> Result<RawRows> {
-        let range = self.file.rows_of(i);
+        let range = self.parts[i].1.clone();
         let rows = self.whole_chunk(i)?;
         let taken = self.taken.partition_point(|&row| row < range.start)
             ..self.taken.partition_point(|&row| row < range.end);
@@ -158,13 +171,13 @@ impl StoredRows {
         rows: &[usize],
         each: &mut dyn FnMut(RawRows) -> Result<()>,
     ) -> Result<()> {
-        self.pick_from(rows, &|i| self.file.rows_of(i), &|i| self.whole_chunk(i), each)
+        self.pick_from(rows, &|i| self.parts[i].1.clone(), &|i| self.whole_chunk(i), each)
     }
 
     fn pick_from(
         &self,
         rows: &[usize],
-        of_chunk: &dyn Fn(usize) -> std::ops::Range<usize>,
+        of_chunk: &dyn Fn(usize) -> Range<usize>,
         read: &dyn Fn(usize) -> Result<RawRows>,
         each: &mut dyn FnMut(RawRows) -> Result<()>,
     ) -> Result<()> {
@@ -182,7 +195,13 @@ impl StoredRows {
     }
 
     fn whole_chunk(&self, i: usize) -> Result<RawRows> {
-        let mut rows = self.file.read(i)?;
+        let (chunk, part) = &self.parts[i];
+        let all = self.file.rows_of(*chunk);
+        let mut rows = self.file.read(*chunk)?;
+        if *part != all {
+            let part: Vec<usize> = part.clone().map(|row| row - all.start).collect();
+            rows = rows.select(&part);
+        }
         if let (true, Cells::Sparse(cells)) = (self.from_one, &mut rows.cells) {
             cells.indices.iter_mut().for_each(|j| *j -= 1);
             cells.n_cols = self.schema.n_columns();
@@ -220,4 +239,45 @@ fn no_room(error: Error, folder: &Path) -> Error {
     let Error::Io { action, source, .. } = error else { return error };
     let text = format!("{source}; --stream keeps the rows there, TMPDIR names another folder");
     Error::Io { action, path: folder.to_owned(), source: std::io::Error::new(source.kind(), text) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::ReadOptions;
+
+    #[test]
+    fn rows_that_get_longer_down_the_file_fit_memory() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("rows.svm");
+        let long: String = (1..=125).map(|j| format!(" {j}:1")).collect();
+        let text = "1 1:1\n".repeat(FIRST_ROWS) + &format!("0{long}\n").repeat(2000);
+        std::fs::write(&path, text).expect("is written");
+        let max_memory = 1_000_000;
+        let options = ReadOptions { max_memory, ..ReadOptions::default() };
+        let mut reader = Reader::open(&path, &options, None, true).expect("a reader");
+        let (folder, mut notes) = (folder.path(), Notes::new());
+        let mut rows = StoredRows::spool(&mut reader, &path, folder, max_memory, false, &mut notes)
+            .expect("rows that fit one by one");
+        assert_eq!(rows.n_rows(), FIRST_ROWS + 2000);
+        let all: Vec<usize> = (0..rows.n_rows()).collect();
+        let cells = |rows: &StoredRows| {
+            let mut cells = Vec::new();
+            let each = &mut |part: RawRows| {
+                if let Cells::Sparse(part) = part.cells {
+                    cells.extend((0..part.n_rows()).map(|i| part.row(i).0.to_vec()));
+                }
+                Ok(())
+            };
+            rows.pick(&all[..rows.n_rows()], each).expect("rows");
+            cells
+        };
+        let whole = cells(&rows);
+        rows.cut(7);
+        assert!((0..rows.n_chunks()).all(|i| (1..=7).contains(&rows.rows_in(i))));
+        assert!(cells(&rows) == whole, "cut rows are the same");
+        rows.take_out(&[0, 9, 10, 2255]);
+        let left: Vec<_> = (0..whole.len()).filter(|i| ![0, 9, 10, 2255].contains(i)).collect();
+        assert!(cells(&rows).iter().eq(left.iter().map(|&i| &whole[i])));
+    }
 }

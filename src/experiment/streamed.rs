@@ -9,7 +9,7 @@ use crate::data::source::check_memory;
 use crate::data::{ClassWeight, Dataset, LabelMap, Notes, Preprocess, StoredRows, Task};
 use crate::error::{Error, Place, Result};
 use crate::model::Model;
-use crate::stream::Stream;
+use crate::stream::{Stream, bytes_of};
 use crate::train::Start;
 
 /// The rows of an experiment, those to train on in a file.
@@ -138,8 +138,9 @@ fn gather(
             Some(all) => all.append(more),
             None => all = Some(more),
         }
-        let entries = all.as_ref().map_or(0, |all| all.features.n_stored() as u64);
-        let bytes = if preprocess.is_sparse() { 8 * entries } else { 4 * entries };
+        let bytes = all.as_ref().map_or(0, |all| {
+            bytes_of(all.features.n_rows(), all.features.n_stored(), preprocess.is_sparse())
+        });
         check_memory(bytes, preprocess.max_memory(), place)
     })?;
     all.ok_or_else(|| Error::data(Place::file(place), "no rows"))

@@ -55,6 +55,20 @@ fn both(text: &str, max_memory: u64) -> (Prepared, Prepared) {
     (memory, Prepared::streamed(parts, &how, &mut Notes::new()).expect("prepared"))
 }
 
+/// Rows of libsvm streamed, some of them held out.
+fn prepared(text: &str, valid: Option<Apart>, max_memory: u64) -> crate::error::Result<Prepared> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("rows.svm");
+    std::fs::write(&path, text).expect("is written");
+    let options = ReadOptions { max_memory, ..ReadOptions::default() };
+    let mut reader = Reader::open(&path, &options, None, true).expect("a reader");
+    let (folder, mut notes) = (folder.path(), Notes::new());
+    let rows = StoredRows::spool(&mut reader, &path, folder, max_memory, false, &mut notes);
+    let rows = rows.expect("room on the disk");
+    let parts = StreamedParts { rows, place: path.clone(), valid, test: None };
+    Prepared::streamed(parts, &Preparation { max_memory, ..Preparation::default() }, &mut notes)
+}
+
 fn stream(prepared: &Prepared) -> &Arc<Stream> {
     prepared.stream.as_ref().expect("streamed")
 }
@@ -77,6 +91,46 @@ fn windows_hold_every_chunk_once_and_no_more_than_their_share_of_memory() {
     assert_eq!(chunks.iter().collect::<BTreeSet<_>>().len(), chunks.len());
     let rows: usize = chunks.iter().map(|&i| stream.rows.rows_in(i)).sum();
     assert_eq!(rows, stream.n_rows());
+}
+
+#[test]
+fn words_that_become_many_features_are_read_in_chunks_that_windows_have_room_for() {
+    let row = |i: usize| format!("w{},{}\n", i * 7 % 250, i % 101);
+    let text: String = ["a,y\n".to_owned()].into_iter().chain((0..ROWS).map(row)).collect();
+    let memory_allowed = 600_000;
+    let (memory, disk) = both(&text, memory_allowed);
+    let stream = stream(&disk);
+    let mut all = stream.no_rows();
+    let windows = stream.in_order();
+    for window in &windows {
+        let bytes: u64 = window.iter().map(|&i| stream.bytes(i)).sum();
+        assert!(bytes <= memory_allowed / 3, "{bytes}");
+        all.append(stream.window(window).expect("a window"));
+    }
+    assert!(all == memory.train && windows[0].len() > 4, "{windows:?}");
+}
+
+#[test]
+fn rows_too_large_for_a_window_are_refused_with_the_memory_they_need() {
+    let long: String = (1..=400).map(|j| format!(" {j}:1")).collect();
+    let text = "1 1:1\n".repeat(256) + &format!("0{long}\n").repeat(8) + &"0 2:1\n".repeat(400);
+    let error = prepared(&text, None, MEMORY).expect_err("seven rows are more than a window");
+    let said = error.to_string();
+    assert_eq!(error.exit_code(), 3);
+    for word in ["rows.svm", "23 kB", "20 kB", "--max-memory", "raise it to 68 kB"] {
+        assert!(said.contains(word), "`{word}` is not in: {said}");
+    }
+    prepared(&text, None, 80_000).expect("enough memory");
+}
+
+#[test]
+fn rows_held_out_fit_memory_with_all_that_belongs_to_them() {
+    let text: String = (0..ROWS).map(|i| format!("{} {}:1\n", i % 2, i % 300 + 1)).collect();
+    let held = |n: usize| Some(Apart::Rows((100..100 + n).collect()));
+    // 8 bytes an entry, and 24 for the offset, the target and the weight.
+    let error = prepared(&text, held(2500), MEMORY).expect_err("80 kB are more than 60 kB");
+    assert!(error.exit_code() == 3 && error.to_string().contains("--max-memory"), "{error}");
+    prepared(&text, held(1500), MEMORY).expect("48 kB fit");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What is kept when a device fails in the middle of a run.
+//! What is kept when a device or a read fails in the middle of a run.
 
 use std::cell::Cell;
 
@@ -13,11 +13,12 @@ use ndarray::Array2;
 struct Failing<'a> {
     inner: Box<dyn Backend + 'a>,
     steps: usize,
+    error: fn() -> Error,
 }
 
 impl Backend for Failing<'_> {
     fn step(&mut self, rows: &[u32], rates: StepRates) -> Result<()> {
-        self.steps = self.steps.checked_sub(1).ok_or_else(lost)?;
+        self.steps = self.steps.checked_sub(1).ok_or_else(self.error)?;
         self.inner.step(rows, rates)
     }
 
@@ -39,6 +40,7 @@ struct FailingDevice {
     begun: Cell<usize>,
     failing: usize,
     steps: Option<usize>,
+    error: fn() -> Error,
 }
 
 impl Trainers for FailingDevice {
@@ -49,8 +51,9 @@ impl Trainers for FailingDevice {
         rows: TrainRows<'a>,
     ) -> Result<Box<dyn Backend + 'a>> {
         let fails = self.begun.replace(self.begun.get() + 1) == self.failing;
-        let steps = if fails { self.steps.ok_or_else(lost)? } else { usize::MAX };
-        Ok(Box::new(Failing { inner: Device::Cpu.trainer(initial, config, rows)?, steps }))
+        let steps = if fails { self.steps.ok_or_else(self.error)? } else { usize::MAX };
+        let inner = Device::Cpu.trainer(initial, config, rows)?;
+        Ok(Box::new(Failing { inner, steps, error: self.error }))
     }
 }
 
@@ -61,12 +64,13 @@ fn lost() -> Error {
 /// Trains two members, 3 epochs of 4 steps each; the member `failing` fails after `steps` steps, or
 /// cannot begin where they are `None`.
 fn run(failing: usize, steps: Option<usize>) -> Result<Trained> {
-    watched(failing, steps, &mut |_| Flow::Continue)
+    watched(failing, steps, lost, &mut |_| Flow::Continue)
 }
 
 fn watched(
     failing: usize,
     steps: Option<usize>,
+    error: fn() -> Error,
     on_event: &mut dyn FnMut(&Event<'_>) -> Flow,
 ) -> Result<Trained> {
     let features = Array2::from_shape_fn((64, 2), |(i, j)| (i * (j + 3) % 17) as f32 / 8.0 - 1.0);
@@ -92,14 +96,14 @@ fn watched(
     };
     let config = defaults::resolve(&settings, &shape)?;
     let data = TrainData::new(&rows, 2);
-    let device = FailingDevice { begun: Cell::new(0), failing, steps };
+    let device = FailingDevice { begun: Cell::new(0), failing, steps, error };
     train_on(&data, &config, &device, on_event)
 }
 
 /// What was kept: the epoch each member is from, and the epochs run, the step that failed counted.
 fn kept(failing: usize, steps: Option<usize>) -> (Vec<usize>, f64) {
     let trained = run(failing, steps).expect("a failing device loses nothing");
-    assert_eq!(trained.failed.as_deref(), Some("the device is lost"));
+    assert!(matches!(&trained.failed, Some(Error::Device(said)) if said == "the device is lost"));
     assert_eq!(trained.members.len(), trained.best_epochs.len());
     assert!(!trained.stopped && trained.diverged.is_none());
     (trained.best_epochs, trained.epochs_run)
@@ -127,6 +131,25 @@ fn earlier_members_are_kept() {
 }
 
 #[test]
+fn rows_that_cannot_be_read_after_the_first_step_leave_the_model_too() {
+    let full = || Error::io("read", std::path::Path::new("rows"))(std::io::ErrorKind::Other.into());
+    let run = |failing, steps, error| watched(failing, steps, error, &mut |_| Flow::Continue);
+    for (failing, steps, epochs) in [(0, Some(9), vec![2]), (1, Some(5), vec![3, 1])] {
+        let trained = run(failing, steps, full).expect("nothing is lost");
+        assert_eq!(trained.best_epochs, epochs);
+        assert_eq!(trained.failed.map(|error| error.exit_code()), Some(6));
+    }
+    let wrong = || Error::data(crate::error::Place::default(), "damaged");
+    for (failing, steps) in [(1, None), (1, Some(0)), (0, Some(5))] {
+        let trained = run(failing, steps, wrong).expect("nothing is lost");
+        assert_eq!(trained.members.len(), 1);
+        assert_eq!(trained.failed.map(|error| error.exit_code()), Some(3));
+    }
+    // Nothing was learned: an error like any other.
+    assert_eq!(run(0, None, full).expect_err("there is nothing to keep").exit_code(), 6);
+}
+
+#[test]
 fn a_device_that_cannot_begin_is_an_error() {
     let error = run(0, None).expect_err("there is nothing to keep");
     assert_eq!(error.exit_code(), 5);
@@ -135,7 +158,7 @@ fn a_device_that_cannot_begin_is_an_error() {
 #[test]
 fn the_parameters_of_the_start_and_of_every_epoch_are_told() {
     let mut told = Vec::new();
-    let trained = watched(9, None, &mut |event| {
+    let trained = watched(9, None, lost, &mut |event| {
         if let Event::Kept { member, epoch, parameters } = event {
             told.push((*member, *epoch, (*parameters).clone()));
         }

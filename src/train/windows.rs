@@ -1,5 +1,6 @@
 //! Training rows in windows: read and prepared by a thread of their own while steps are taken.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::Scope;
@@ -8,7 +9,7 @@ use super::Units;
 use crate::backend::{TrainRows, TrainTargets};
 use crate::config::TrainConfig;
 use crate::data::{Dataset, Targets};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::event::Flow;
 use crate::random::{Generator, Purpose, stream};
 use crate::schedule::shuffle;
@@ -75,8 +76,9 @@ impl Windows {
         step: &mut dyn FnMut(&Dataset, &[u32]) -> Result<Flow>,
     ) -> Result<Flow> {
         let mut left: Option<Dataset> = None;
-        // The thread ends before the last epoch does only if it has sent an error.
-        while let Ok(window) = self.receiver.recv() {
+        loop {
+            // The thread ends before the last epoch does only if it has sent an error.
+            let window = self.receiver.recv().map_err(|_| cut_short())?;
             let Window { rows, last } = window?;
             let mut order = order.shuffled(rows.features.n_rows());
             if let Some(mut first) = left.take() {
@@ -97,17 +99,23 @@ impl Windows {
             }
             if last {
                 // Whatever is left over has come to its end: so has the window.
-                if !rest.is_empty() {
-                    return step(&rows, rest);
-                }
-                break;
+                return match left {
+                    Some(left) => step(&left, &all(&left)),
+                    None if rest.is_empty() => Ok(Flow::Continue),
+                    None => step(&rows, rest),
+                };
             }
             if !rest.is_empty() {
                 left = Some(rows.select(rest));
             }
         }
-        left.map_or(Ok(Flow::Continue), |rest| step(&rest, &all(&rest)))
     }
+}
+
+/// There is no window where the epoch has not come to its end.
+fn cut_short() -> Error {
+    let why = std::io::Error::other("the thread that makes them ready has ended");
+    Error::io("read", Path::new("the training rows"))(why)
 }
 
 fn all(rows: &Dataset) -> Vec<u32> {
@@ -179,6 +187,10 @@ mod tests {
             sender.send(Ok(window(first, rows, i + 1 == sizes.len()))).expect("room");
             first += rows;
         }
+        steps_over(receiver, batch_size).expect("steps")
+    }
+
+    fn steps_over(receiver: Receiver<Result<Window>>, batch_size: usize) -> Result<Vec<Vec<f32>>> {
         let (rows, features, task) = (100, 2, Task::Regression);
         let shape = DataShape { rows, features, nonzeros: 200, sparse: false, classes: 1, task };
         let config = resolve(&Settings::default(), &shape).expect("sound settings");
@@ -194,8 +206,19 @@ mod tests {
             found.push(numbers);
             Ok(Flow::Continue)
         };
-        Windows { receiver }.epoch(batch_size, &mut Order::new(&config, 0), step).expect("steps");
-        found
+        Windows { receiver }.epoch(batch_size, &mut Order::new(&config, 0), step)?;
+        Ok(found)
+    }
+
+    #[test]
+    fn windows_that_end_before_the_last_one_are_an_error() {
+        let (sender, receiver) = sync_channel(2);
+        for first in [0, 10] {
+            sender.send(Ok(window(first, 10, false))).expect("room");
+        }
+        drop(sender);
+        let error = steps_over(receiver, 4).expect_err("half an epoch is none");
+        assert!(error.exit_code() == 6 && error.to_string().contains("training rows"), "{error}");
     }
 
     #[test]

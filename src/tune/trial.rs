@@ -112,8 +112,8 @@ impl Bench<'_> {
         if trained.stopped {
             return Ok(None);
         }
-        if let Some(message) = trained.failed {
-            return Err(Error::Device(message));
+        if let Some(error) = trained.failed {
+            return Err(error);
         }
         if let Some(advice) = trained.diverged {
             return Err(Error::Diverged(advice));

@@ -86,10 +86,24 @@ fn a_window_that_holds_all_rows_gives_the_bytes_of_a_run_in_memory() {
 #[test]
 fn a_feature_0_far_down_the_file_tells_how_indices_count() {
     let bench = Bench::new();
-    for (name, last) in [("one.svm", "1 1:0.5 3:1\n"), ("zero.svm", "1 0:0.5 3:1\n")] {
+    let lasts = [
+        ("one.svm", "1 1:0.5 3:1\n"),
+        ("zero.svm", "1 0:0.5 3:1\n"),
+        // Its value makes no difference.
+        ("nothing.svm", "1 0:0 3:1\n"),
+    ];
+    for (name, last) in lasts {
         bench.write(name, &(rings(500, 1) + last));
         check_same(&bench, name);
     }
+}
+
+#[test]
+fn indices_out_of_order_are_told_once() {
+    let bench = Bench::new();
+    let text = format!("1 3:1 1:0.5\n{}1 3:1 1:0.5\n", rings(900, 1));
+    bench.write("rings.svm", &text);
+    check_same(&bench, "rings.svm");
 }
 
 #[test]
@@ -222,6 +236,52 @@ fn a_signal_saves_the_model_and_leaves_no_rows() {
     assert_eq!(child.wait().expect("llfm ends").code(), Some(130));
     assert_eq!(std::fs::read_dir(&folder).expect("a folder").count(), 0, "no litter");
     bench.line("evaluate m.llfm data.csv").succeeds();
+}
+
+/// Trains in windows, without end, until `harm` has been done to the file of rows.
+#[cfg(target_os = "linux")]
+fn harmed(bench: &Bench, harm: &dyn Fn(&std::fs::File)) -> crate::bench::Done {
+    let folder = bench.path("rows");
+    std::fs::create_dir(&folder).expect("the folder is writable");
+    bench.write("data.csv", &curve(3000, 1));
+    let args = ["train", "data.csv", "--stream", "--max-memory", "60kB", "--epochs", "1000000"];
+    let mut command = bench.command(&[&args[..], &["--model", "m.llfm"]].concat());
+    let command = command.env("TMPDIR", &folder).stderr(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = command.spawn().expect("llfm starts");
+    let mut err = BufReader::new(child.stderr.take().expect("a pipe"));
+    let mut told = String::new();
+    while !told.lines().any(|line| line.starts_with("epoch")) {
+        assert!(err.read_line(&mut told).expect("llfm talks") > 0, "training began: {told}");
+    }
+    // The file has no name, but the process that holds it has.
+    let files = std::fs::read_dir(format!("/proc/{}/fd", child.id())).expect("open files");
+    let rows = files
+        .filter_map(|file| Some(file.ok()?.path()))
+        .find(|file| std::fs::read_link(file).is_ok_and(|to| to.starts_with(&folder)))
+        .expect("the file of rows");
+    harm(&std::fs::OpenOptions::new().write(true).open(rows).expect("the file is writable"));
+    std::io::Read::read_to_string(&mut err, &mut told).expect("llfm talks");
+    let mut done = crate::bench::Done::from(child.wait_with_output().expect("llfm ends"));
+    done.err = told;
+    done
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn rows_that_can_no_longer_be_read_leave_the_model_so_far() {
+    use std::os::unix::fs::FileExt;
+    let cut: &dyn Fn(&std::fs::File) = &|file| file.set_len(100).expect("is cut");
+    let change: &dyn Fn(&std::fs::File) = &|file| {
+        file.write_all_at(&[0xaa; 4096], 512).expect("is changed");
+    };
+    for (harm, code) in [(cut, 6), (change, 3)] {
+        let bench = Bench::new();
+        let done =
+            harmed(&bench, harm).fails(code, &["rows", "the best model so far is in m.llfm"]);
+        assert!(done.out.contains("ended by rows that cannot be read"), "{}", done.out);
+        bench.line("evaluate m.llfm data.csv").succeeds();
+        bench.line("inspect m.llfm").succeeds();
+    }
 }
 
 #[test]

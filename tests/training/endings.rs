@@ -4,7 +4,7 @@ use llfm::config::{Method, Optimizer, Schedule, TrainConfig};
 use llfm::data::Dataset;
 use llfm::metrics::EvalMetric;
 use llfm::predict::mean_loss;
-use llfm::train::TrainData;
+use llfm::train::{TrainData, Trained};
 
 use crate::bench::{METHODS, Run, config, only, regression, rings, run, run_until, start, surface};
 
@@ -48,8 +48,14 @@ fn the_parameters_of_the_best_validation_epoch_are_returned() {
 
 /// One member of an ensemble as a model of its own.
 fn member_of(run: &Run, member: usize) -> Run {
-    let mut trained = run.trained.clone();
-    trained.members = vec![trained.members[member].clone()];
+    let all = &run.trained;
+    let trained = Trained {
+        members: vec![all.members[member].clone()],
+        best_epochs: vec![all.best_epochs[member]],
+        diverged: None,
+        failed: None,
+        ..*all
+    };
     Run { trained, epochs: vec![], warnings: vec![], steps: 0 }
 }
 

@@ -173,8 +173,8 @@ impl Trainer<'_> {
         progress.finish();
         let trained = trained?;
         self.signals.check()?;
-        if let Some(message) = trained.failed {
-            return Err(Error::Device(message));
+        if let Some(error) = trained.failed {
+            return Err(error);
         }
         if let (Some(advice), false) = (&trained.diverged, self.args.talk.quiet) {
             complain("warning", &format!("{set}, {}, run {run}: {advice}", contender.title()));

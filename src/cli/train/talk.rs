@@ -2,11 +2,11 @@
 
 use std::env::temp_dir;
 
-use llfm::Result;
 use llfm::config::{TrainConfig, name_of};
 use llfm::data::Dataset;
 use llfm::experiment::Measured;
 use llfm::train::Trained;
+use llfm::{Error, Result};
 
 use super::Job;
 use crate::cli::memory::show_size;
@@ -119,8 +119,10 @@ impl Job<'_> {
     }
 
     pub(super) fn why_stopped(&self, trained: &Trained) -> Option<&'static str> {
-        if trained.failed.is_some() {
-            return Some("device");
+        match &trained.failed {
+            Some(Error::Device(_)) => return Some("device"),
+            Some(_) => return Some("unreadable-rows"),
+            None => {}
         }
         if trained.diverged.is_some() {
             return Some("diverged");
@@ -156,6 +158,7 @@ impl Job<'_> {
         let epochs = match self.why_stopped(trained) {
             Some("patience") => " (ended by --patience)".into(),
             Some("device") => " (ended by the device)".into(),
+            Some("unreadable-rows") => " (ended by rows that cannot be read)".into(),
             Some(why) => format!(" (ended by {why})"),
             None => String::new(),
         };

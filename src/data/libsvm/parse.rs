@@ -230,8 +230,7 @@ impl Parser<'_> {
                 let message = format!("feature index above the largest possible, {MAX_INDEX}");
                 Err(Error::data(place, message))
             }
-            Base::Known(0) => Ok(()),
-            Base::Guess(_) => {
+            Base::Known(0) | Base::Guess => {
                 self.part.zero = true;
                 Ok(())
             }
