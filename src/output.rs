@@ -52,6 +52,18 @@ impl AtomicFile {
         Ok(Self { named, path, sink })
     }
 
+    /// Lets nobody read it who may not read `source`.
+    pub(crate) fn with_rights_of(self, source: &Path) -> Result<Self> {
+        #[cfg(unix)]
+        if let (Sink::Replaced(file), Ok(meta)) = (&self.sink, fs::metadata(source)) {
+            let rights = file.get_ref().as_file().set_permissions(meta.permissions());
+            rights.map_err(Error::io("write", &self.named))?;
+        }
+        #[cfg(not(unix))]
+        let _ = source;
+        Ok(self)
+    }
+
     /// A file in `folder` that never appears, and is gone when it is closed.
     pub(crate) fn unnamed(folder: &Path) -> Result<Self> {
         let file = tempfile::tempfile_in(folder).map_err(Error::io("create a file in", folder))?;

@@ -120,6 +120,10 @@ impl<'a> Cache<'a> {
         if key(&self.request, READER)? != self.key {
             return Ok(false);
         }
+        if !ChunkFile::may_replace(&self.path) {
+            let foreign = "something else stands there; move it away".into();
+            return Err(Error::io("write", &self.path)(std::io::Error::other::<String>(foreign)));
+        }
         let n = rows.n_rows();
         let cells = match &rows.cells {
             Cells::Table(cells) => 4 * cells.len(),

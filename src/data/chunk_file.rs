@@ -107,6 +107,15 @@ impl ChunkFile {
         Self::of(File::open(path).map_err(Error::io("read", path))?, path)
     }
 
+    /// Whether what stands at `path` began as such a file, whatever became of it; true where nothing
+    /// does.
+    pub(crate) fn may_replace(path: &Path) -> bool {
+        let Ok(meta) = std::fs::symlink_metadata(path) else { return true };
+        let mut mark = [0; MARK.len()];
+        let begins = |mut file: File| file.read_exact(&mut mark).is_ok() && mark == MARK;
+        meta.is_file() && (meta.len() == 0 || File::open(path).is_ok_and(begins))
+    }
+
     /// The same of a file that is open; `path` is for messages.
     fn of(mut file: File, path: &Path) -> Result<Self> {
         let length = file.metadata().map_err(Error::io("read", path))?.len();

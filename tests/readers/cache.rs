@@ -126,7 +126,7 @@ fn a_damaged_cache_is_written_anew() {
     let whole = std::fs::read(&cache).expect("the cache");
     let mut changed = whole.clone();
     changed[20] ^= 1;
-    for damaged in [&whole[..whole.len() / 2], &changed, b"mine"] {
+    for damaged in [&whole[..whole.len() / 2], &changed, b""] {
         std::fs::write(&cache, damaged).expect("a file");
         bench.notes = Notes::new();
         let rows = bench.read("a.csv", TEXT).expect("rows");
@@ -144,6 +144,33 @@ fn a_cache_that_cannot_be_written_is_a_warning() {
     bench.read("a.csv", TEXT).expect("rows");
     let warnings = bench.notes.iter().filter(|note| note.level == NoteLevel::Warning);
     assert!(warnings.into_iter().any(|note| note.text.contains("--cache keeps nothing")));
+}
+
+#[test]
+fn what_is_no_cache_stays_where_it_is() {
+    let mut bench = caching();
+    let cache = cache_of(&bench.file("a.csv", TEXT));
+    std::fs::write(&cache, "my notes").expect("a file");
+    bench.read("a.csv", TEXT).expect("rows");
+    assert!(bench.noted("something else stands there"), "{:?}", bench.notes);
+    assert_eq!(std::fs::read(&cache).expect("the file"), b"my notes");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_cache_is_as_private_as_its_file() {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    let mut bench = caching();
+    let file = bench.file("a.csv", TEXT);
+    std::fs::set_permissions(&file, PermissionsExt::from_mode(0o600)).expect("rights");
+    bench.read("a.csv", TEXT).expect("rows");
+    let mode = std::fs::metadata(cache_of(&file)).expect("the cache").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let other = bench.file("b.csv", TEXT);
+    let target = bench.file("target.txt", "my notes");
+    symlink(&target, cache_of(&other)).expect("a link");
+    bench.read("b.csv", TEXT).expect("rows");
+    assert_eq!(std::fs::read(&target).expect("the file"), b"my notes");
 }
 
 #[test]

@@ -50,7 +50,7 @@ impl ChunkWriter {
     /// # Errors
     /// [`Error::Io`] when the folder is missing or cannot be written.
     pub fn create(path: &Path, source: &Path) -> Result<Self> {
-        Self::on(AtomicFile::create(path)?, path, source)
+        Self::on(AtomicFile::create(path)?.with_rights_of(source)?, path, source)
     }
 
     /// Opens a file in `folder` that has no name where the system knows such files, and never
