@@ -23,6 +23,12 @@ const SAMPLE: usize = 256;
 const LEAST_SHARE: f64 = 0.6;
 const LEAST_LANES: usize = 4 * LANES;
 
+/// A background is the value of one row in so many at least, or else 0.
+const COMMON: usize = 8;
+
+/// Nor is it further from 0 than so many times the value that a quarter of the rows is below.
+const FURTHEST: f32 = 4.0;
+
 /// The value g that most rows have in each feature `[row_stride]`.
 #[derive(Debug, Clone)]
 pub(crate) struct Background {
@@ -66,11 +72,13 @@ impl Background {
             }
             column.sort_unstable_by(f32::total_cmp);
             let most = column.chunk_by(|a, b| a == b).max_by_key(|run| run.len())?;
-            // Without a majority it would be any value, an outlier perhaps, that sums cancel against.
-            if 2 * most.len() > sampled {
-                *value = most[0];
-                cells += most.len();
+            let (common, often) = (most[0], COMMON * most.len() >= sampled);
+            column.sort_unstable_by(|a, b| a.abs().total_cmp(&b.abs()));
+            // Rows far smaller than it would be the difference of large sums.
+            if often && common.abs() <= FURTHEST * column[sampled / 4].abs() {
+                *value = common;
             }
+            cells += column.iter().filter(|x| *x == value).count();
         }
         let share = cells as f64 / (sampled * p) as f64;
         (share >= LEAST_SHARE).then_some(Self { values })
@@ -297,13 +305,18 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_column_without_a_majority_is_compared_with_zero() {
+    fn a_column_without_a_common_value_or_of_a_far_one_is_compared_with_zero() {
         let shape = Shape { anchors: 2, features: 150, outputs: 7, factors: 9, stride: 80 };
         let mut all = rows(300, 150);
-        let outlier = |i: usize| if i == 256 { 1e6 } else { 1.0 + i as f32 * 1e-3 };
-        all.column_mut(3).iter_mut().enumerate().for_each(|(i, x)| *x = outlier(i));
+        let small = |i: usize| 1.0 + i as f32 * 1e-3;
+        let outlier = |i: usize| if i == 256 { 1e6 } else { small(i) };
+        let sentinel = |i: usize| if i % 5 < 3 { -1e6 } else { small(i) };
+        for i in 0..300 {
+            (all[[i, 3]], all[[i, 4]], all[[i, 5]]) = (outlier(i), sentinel(i), small(i % 5));
+        }
         let background = Background::find(&all, shape).expect("three quarters of the cells");
-        assert_eq!(background.values[3], 0.0);
+        assert_eq!(background.values[3..5], [0.0; 2]);
+        assert!((1.0..1.005).contains(&background.values[5]), "one row in five");
     }
 
     #[test]
