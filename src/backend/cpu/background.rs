@@ -1,10 +1,10 @@
-//! Dense rows as what differs from a background: the value that most rows have in each feature.
+//! Dense rows as what differs from a background: in each feature a value that many rows have.
 //!
 //! Standardisation makes a number of every zero (the dark pixels of an image), but the same one in
 //! each row. With x = g + δ, δ mostly zero, every sum over the features of a row is one over g,
 //! which all rows share, and a short one over δ:
-//! Σⱼ xⱼvⱼ = Σⱼ gⱼvⱼ + Σ_{δⱼ≠0} δⱼvⱼ, Σⱼ xⱼ²rⱼ = Σⱼ gⱼ²rⱼ + Σ_{δⱼ≠0} (xⱼ² − gⱼ²)rⱼ. Equal to the plain sums but for rounding.
-//! CPU only.
+//! Σⱼ xⱼvⱼ = Σⱼ gⱼvⱼ + Σ_{δⱼ≠0} δⱼvⱼ, Σⱼ xⱼ²rⱼ = Σⱼ gⱼ²rⱼ + Σ_{δⱼ≠0} (xⱼ² − gⱼ²)rⱼ, equal to the plain
+//! sums but for rounding. CPU only.
 
 pub(crate) mod score;
 pub(crate) mod update;
@@ -29,7 +29,7 @@ const COMMON: usize = 8;
 /// Nor is it further from 0 than so many times the value that a quarter of the rows is below.
 const FURTHEST: f32 = 4.0;
 
-/// The value g that most rows have in each feature `[row_stride]`.
+/// The most frequent value g of each feature, 0 where none is frequent `[row_stride]`.
 #[derive(Debug, Clone)]
 pub(crate) struct Background {
     pub(crate) values: Vec<f32>,

@@ -29,7 +29,7 @@ pub(crate) struct Dense {
     heads: Heads,
     /// Rows of the batch `[b, row_stride]`.
     batch: Vec<f32>,
-    /// What most cells of the training rows are, once it was looked for.
+    /// The background of the training rows, once it was looked for.
     background: Option<Background>,
     sought_background: bool,
     /// The batch against the background, in chunks of rows.
