@@ -1,5 +1,7 @@
 //! Losses of one row: the value, and the slope with respect to each score.
 
+use std::slice;
+
 use crate::config::Loss;
 use crate::math::{exp, log1p_unit, sigmoid, softplus};
 
@@ -46,6 +48,42 @@ pub(crate) fn smoothed_loss(loss: Loss, smoothing: f32, scores: &mut [f32], clas
         *slope -= added(c);
     }
     value - taken
+}
+
+/// [`smoothed_loss`] of many rows, scores `[rows, C]`; with one score a row the loop has the loss
+/// fixed in it, and becomes vectors.
+#[inline(always)]
+pub(crate) fn smoothed_losses(
+    loss: Loss,
+    smoothing: f32,
+    scores: &mut [f32],
+    classes: &[u32],
+    losses: &mut [f32],
+) {
+    let outputs = scores.len() / losses.len().max(1);
+    match (outputs, loss) {
+        (1, Loss::Logistic) => binary_losses(Loss::Logistic, smoothing, scores, classes, losses),
+        (1, Loss::Hinge) => binary_losses(Loss::Hinge, smoothing, scores, classes, losses),
+        _ => {
+            let rows = scores.chunks_exact_mut(outputs.max(1)).zip(classes);
+            for ((scores, &class), out) in rows.zip(losses) {
+                *out = smoothed_loss(loss, smoothing, scores, class);
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn binary_losses(
+    loss: Loss,
+    smoothing: f32,
+    scores: &mut [f32],
+    classes: &[u32],
+    losses: &mut [f32],
+) {
+    for ((score, &class), out) in scores.iter_mut().zip(classes).zip(losses) {
+        *out = smoothed_loss(loss, smoothing, slice::from_mut(score), class);
+    }
 }
 
 /// softplus(−yŷ), y = ±1.

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use crate::anchor_dropout::AnchorDropout;
 use crate::config::Optimizer;
+use crate::simd::{Quads, as_quads_mut};
 
 /// What one step's updates need beside the gradient.
 #[derive(Debug, Clone, Copy)]
@@ -88,37 +89,42 @@ impl Update {
         }
     }
 
-    /// The same for a few lanes, as copies: the compiler then knows that they do not overlap, and
-    /// makes vectors of them.
+    /// The same for a record, as copies: the compiler then knows that they do not overlap.
     #[inline(always)]
-    pub(crate) fn apply_lanes<const S: usize>(
+    pub(crate) fn apply_quads<const Q: usize>(
         &self,
-        theta: &mut [f32; S],
-        gradient: &[f32; S],
+        theta: &mut Quads<Q>,
+        gradient: &Quads<Q>,
         moments: MomentsMut<'_>,
     ) {
         let MomentsMut { first, second } = moments;
+        let (first, second) = (as_quads_mut::<Q>(first), as_quads_mut::<Q>(second));
         let mut t = *theta;
-        match self.rule {
-            Optimizer::Sgd => {
-                for l in 0..S {
-                    self.sgd(&mut t[l], gradient[l]);
+        match (self.rule, first, second) {
+            (Optimizer::AdaGrad, _, [second]) => {
+                let mut sum = *second;
+                for q in 0..Q {
+                    for l in 0..4 {
+                        self.adagrad(&mut t[q][l], gradient[q][l], &mut sum[q][l]);
+                    }
                 }
+                *second = sum;
             }
-            Optimizer::AdaGrad => {
-                let mut sum = lanes::<S>(second);
-                for l in 0..S {
-                    self.adagrad(&mut t[l], gradient[l], &mut sum[l]);
+            (Optimizer::Adam, [first], [second]) => {
+                let (mut m, mut v) = (*first, *second);
+                for q in 0..Q {
+                    for l in 0..4 {
+                        self.adam(&mut t[q][l], gradient[q][l], &mut m[q][l], &mut v[q][l]);
+                    }
                 }
-                second.copy_from_slice(&sum);
+                (*first, *second) = (m, v);
             }
-            Optimizer::Adam => {
-                let (mut m, mut v) = (lanes::<S>(first), lanes::<S>(second));
-                for l in 0..S {
-                    self.adam(&mut t[l], gradient[l], &mut m[l], &mut v[l]);
+            _ => {
+                for q in 0..Q {
+                    for l in 0..4 {
+                        self.sgd(&mut t[q][l], gradient[q][l]);
+                    }
                 }
-                first.copy_from_slice(&m);
-                second.copy_from_slice(&v);
             }
         }
         *theta = t;
@@ -146,14 +152,6 @@ impl Update {
         let step = (*m * first_up) / v.sqrt().mul_add(second_up, EPSILON);
         *t = self.rate.mul_add(-step, *t * self.keep);
     }
-}
-
-/// A copy of memory of that many lanes.
-#[inline(always)]
-fn lanes<const S: usize>(memory: &[f32]) -> [f32; S] {
-    let mut lanes = [0.0; S];
-    lanes.copy_from_slice(&memory[..S]);
-    lanes
 }
 
 /// An optimizer's memory beside a tensor, of the tensor's layout; empty where the rule keeps none.

@@ -3,6 +3,8 @@
 //! Every sum is taken in an order that does not depend on the vector width, and products are added
 //! with a fused multiply-add, so a kernel gives the same bits whichever of them it runs with.
 
+use std::cmp::Ordering;
+
 /// Runs `body`, which must be `#[inline(always)]` all the way down, with AVX-512, AVX2 or NEON
 /// where the machine has them.
 #[inline(always)]
@@ -57,24 +59,60 @@ pub(crate) fn fold_lanes<T: Copy>(lanes: [T; LANES], fold: impl Fn(T, T) -> T) -
     fold(fold(four[0], four[2]), fold(four[1], four[3]))
 }
 
-/// Calls a kernel with the number of lanes of a record known to the compiler, where there are few:
-/// its sums are then held in registers.
-macro_rules! with_lanes {
+/// A record of a known number of lanes, in groups of four: the compiler keeps those in registers,
+/// where it would cut a plain array into odd parts.
+pub(crate) type Quads<const Q: usize> = [[f32; 4]; Q];
+
+/// Memory as records; what is left at the end is no record.
+#[inline(always)]
+pub(crate) fn as_quads<const Q: usize>(lanes: &[f32]) -> &[Quads<Q>] {
+    lanes.as_chunks().0.as_chunks().0
+}
+
+/// The same, to be written.
+#[inline(always)]
+pub(crate) fn as_quads_mut<const Q: usize>(lanes: &mut [f32]) -> &mut [Quads<Q>] {
+    lanes.as_chunks_mut().0.as_chunks_mut().0
+}
+
+/// Sums four lanes pairwise.
+#[inline(always)]
+pub(crate) fn sum_quad(quad: [f32; 4]) -> f32 {
+    (quad[0] + quad[2]) + (quad[1] + quad[3])
+}
+
+/// A record with `inside` in its first lanes, `at` in the next and 0 in the rest.
+#[inline(always)]
+pub(crate) fn mask<const Q: usize>(lanes: usize, inside: f32, at: f32) -> Quads<Q> {
+    let mut quads = [[0.0; 4]; Q];
+    for (l, lane) in quads.as_flattened_mut().iter_mut().enumerate() {
+        *lane = match l.cmp(&lanes) {
+            Ordering::Less => inside,
+            Ordering::Equal => at,
+            Ordering::Greater => 0.0,
+        };
+    }
+    quads
+}
+
+/// Calls a kernel with the groups of four lanes of a record known to the compiler, where there are
+/// few: its sums are then held in registers.
+macro_rules! with_quads {
     ($lanes:expr, $known:ident($($argument:expr),* $(,)?), else $other:expr) => {
         match $lanes {
-            4 => $known::<4>($($argument),*),
-            8 => $known::<8>($($argument),*),
-            12 => $known::<12>($($argument),*),
-            16 => $known::<16>($($argument),*),
-            20 => $known::<20>($($argument),*),
-            24 => $known::<24>($($argument),*),
-            28 => $known::<28>($($argument),*),
-            32 => $known::<32>($($argument),*),
+            4 => $known::<1>($($argument),*),
+            8 => $known::<2>($($argument),*),
+            12 => $known::<3>($($argument),*),
+            16 => $known::<4>($($argument),*),
+            20 => $known::<5>($($argument),*),
+            24 => $known::<6>($($argument),*),
+            28 => $known::<7>($($argument),*),
+            32 => $known::<8>($($argument),*),
             _ => $other,
         }
     };
 }
-pub(crate) use with_lanes;
+pub(crate) use with_quads;
 
 #[cfg(test)]
 pub(crate) mod tests {

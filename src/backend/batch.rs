@@ -8,8 +8,8 @@ use crate::kernel::fm_update_csr::{Columns, Entry};
 /// Rows of a batch, and the columns that occur in them.
 pub(crate) struct Batch {
     rows: Csr,
-    /// Where each row lies among all.
-    spans: Vec<Range<usize>>,
+    /// Entries of every row, where all have as many.
+    alike: Option<usize>,
     /// Columns present, rising.
     columns: Vec<u32>,
     /// `[columns + 1]`: entries of each column, rows rising.
@@ -39,19 +39,22 @@ impl Present {
         self.summary[word / 64] |= 1 << (word % 64);
     }
 
-    /// Moves all columns to the end of `out`.
-    fn drain_into(&mut self, out: &mut Vec<u32>) {
+    /// Hands out all columns, rising, and forgets them.
+    #[inline(always)]
+    fn drain(&mut self, mut each: impl FnMut(u32)) {
         for (s, summary) in self.summary.iter_mut().enumerate() {
             for w in bits(std::mem::take(summary)) {
                 let word = s * 64 + w;
-                let columns = bits(std::mem::take(&mut self.words[word]));
-                out.extend(columns.map(|bit| (word * 64 + bit) as u32));
+                for bit in bits(std::mem::take(&mut self.words[word])) {
+                    each((word * 64 + bit) as u32);
+                }
             }
         }
     }
 }
 
 /// The places of the ones, rising.
+#[inline(always)]
 fn bits(mut word: u64) -> impl Iterator<Item = usize> {
     std::iter::from_fn(move || {
         let bit = word.trailing_zeros() as usize;
@@ -66,7 +69,7 @@ impl Batch {
     pub(crate) fn new(n_cols: usize) -> Self {
         Self {
             rows: Csr { n_cols, ..Csr::default() },
-            spans: Vec::new(),
+            alike: None,
             columns: Vec::new(),
             starts: Vec::new(),
             entries: Vec::new(),
@@ -77,60 +80,69 @@ impl Batch {
 
     /// Copies the given rows of `all`; `by_column` also transposes them.
     pub(crate) fn gather(&mut self, all: &Csr, rows: &[u32], by_column: bool) {
+        self.lay_out(all, rows);
         let batch = &mut self.rows;
-        // Rows lie anywhere: a first look at all of them lets their reads wait for memory together.
-        self.spans.clear();
-        let mut seen = (0, 0.0);
-        for &r in rows {
-            let span = all.span(r as usize);
-            if !span.is_empty() {
-                seen = (seen.0 ^ all.indices[span.start], seen.1 + all.values[span.start]);
-            }
-            self.spans.push(span);
-        }
-        std::hint::black_box(seen);
-        let n = self.spans.iter().map(Range::len).sum();
-        batch.offsets.clear();
-        batch.offsets.push(0);
-        batch.indices.resize(n, 0);
-        batch.values.resize(n, 0.0);
-        let mut end = 0;
-        for span in &self.spans {
-            let cells = batch.indices[end..].iter_mut().zip(&mut batch.values[end..]);
-            let row = all.indices[span.clone()].iter().zip(&all.values[span.clone()]);
-            // Rows may have two or three entries: two calls to copy them would cost more.
-            for ((index, value), (&j, &x)) in cells.zip(row) {
-                (*index, *value) = (j, x);
-                if by_column {
-                    self.cursors[j as usize] += 1;
-                    self.present.insert(j);
-                }
-            }
-            end += span.len();
-            batch.offsets.push(end);
+        // Rows lie anywhere: loops that do nothing else have many reads wait for memory together.
+        match self.alike {
+            Some(1) => copy_alike::<1>(all, rows, batch),
+            Some(2) => copy_alike::<2>(all, rows, batch),
+            Some(3) => copy_alike::<3>(all, rows, batch),
+            Some(4) => copy_alike::<4>(all, rows, batch),
+            _ => copy(all, rows, batch),
         }
         if by_column {
+            self.count();
             self.transpose();
+        }
+    }
+
+    /// Room for the rows, and where each of them goes.
+    fn lay_out(&mut self, all: &Csr, rows: &[u32]) {
+        let batch = &mut self.rows;
+        batch.offsets.resize(rows.len() + 1, 0);
+        let first = rows.first().map_or(0, |&r| all.span(r as usize).len());
+        let (mut n, mut alike) = (0, true);
+        for (&r, end) in rows.iter().zip(&mut batch.offsets[1..]) {
+            let len = all.span(r as usize).len();
+            alike &= len == first;
+            n += len;
+            *end = n;
+        }
+        self.alike = alike.then_some(first);
+        batch.indices.resize(n, 0);
+        batch.values.resize(n, 0.0);
+    }
+
+    /// Entries of each column.
+    fn count(&mut self) {
+        for &j in &self.rows.indices {
+            self.cursors[j as usize] += 1;
+            self.present.insert(j);
         }
     }
 
     /// Entries by column, from the columns as they were counted.
     fn transpose(&mut self) {
-        self.columns.clear();
-        self.present.drain_into(&mut self.columns);
-        self.starts.clear();
-        let mut start = 0;
-        for &j in &self.columns {
-            self.starts.push(start);
+        let n = self.rows.indices.len();
+        // No more columns than entries: nothing grows while the columns are told.
+        self.columns.resize(n, 0);
+        self.starts.resize(n + 1, 0);
+        let (mut slot, mut start) = (0, 0);
+        self.present.drain(|j| {
+            (self.columns[slot], self.starts[slot]) = (j, start);
             start += std::mem::replace(&mut self.cursors[j as usize], start);
-        }
-        self.starts.push(start);
-        self.entries.resize(self.rows.indices.len(), Entry::default());
-        for row in 0..self.rows.n_rows() {
-            let (columns, values) = self.rows.row(row);
-            for (&j, &value) in columns.iter().zip(values) {
+            slot += 1;
+        });
+        self.columns.truncate(slot);
+        self.starts.truncate(slot + 1);
+        self.starts[slot] = start;
+        self.entries.resize(n, Entry::default());
+        for (row, span) in (0..).zip(self.rows.offsets.windows(2)) {
+            let span = span[0]..span[1];
+            let cells = self.rows.indices[span.clone()].iter().zip(&self.rows.values[span]);
+            for (&j, &value) in cells {
                 let cursor = &mut self.cursors[j as usize];
-                self.entries[*cursor as usize] = Entry { row: row as u32, value };
+                self.entries[*cursor as usize] = Entry { row, value };
                 *cursor += 1;
             }
         }
@@ -163,6 +175,28 @@ impl Batch {
     pub(crate) fn part(&self, slots: Range<usize>, first: usize) -> Columns<'_> {
         let starts = &self.starts[slots.start..=slots.end];
         Columns { first, columns: &self.columns[slots], starts, entries: &self.entries }
+    }
+}
+
+/// Copies rows of few entries, each as many: ratings have two, the user and the item.
+fn copy_alike<const Z: usize>(all: &Csr, rows: &[u32], batch: &mut Csr) {
+    let indices = batch.indices.as_chunks_mut::<Z>().0;
+    let cells = indices.iter_mut().zip(batch.values.as_chunks_mut::<Z>().0);
+    for (&r, (indices, values)) in rows.iter().zip(cells) {
+        let start = all.offsets[r as usize];
+        indices.copy_from_slice(&all.indices[start..start + Z]);
+        values.copy_from_slice(&all.values[start..start + Z]);
+    }
+}
+
+fn copy(all: &Csr, rows: &[u32], batch: &mut Csr) {
+    for (&r, &start) in rows.iter().zip(&batch.offsets) {
+        let cells = batch.indices[start..].iter_mut().zip(&mut batch.values[start..]);
+        let (columns, values) = all.row(r as usize);
+        // Rows may have a handful of entries: two calls to copy them would cost more.
+        for ((index, value), (&j, &x)) in cells.zip(columns.iter().zip(values)) {
+            (*index, *value) = (j, x);
+        }
     }
 }
 
@@ -212,6 +246,24 @@ mod tests {
                 })
                 .collect();
             assert_eq!(found, expected);
+        }
+    }
+
+    #[test]
+    fn rows_are_copied_the_same_whether_all_have_as_many_entries_or_not() {
+        let all = Csr {
+            n_cols: 30,
+            offsets: (0..=6).map(|row| row * (row + 1) / 2).chain([23, 25]).collect(),
+            indices: (0..25).collect(),
+            values: (0..25).map(|at| at as f32).collect(),
+        };
+        let mut batch = Batch::new(30);
+        for rows in [&[0, 0][..], &[1, 7, 6], &[2], &[3, 3, 3], &[4], &[2, 1, 3], &[5, 0], &[]] {
+            batch.gather(&all, rows, true);
+            assert_eq!(batch.rows.n_rows(), rows.len());
+            for (at, &row) in rows.iter().enumerate() {
+                assert_eq!(batch.row(at), all.row(row as usize), "row {row} of {rows:?}");
+            }
         }
     }
 }

@@ -7,8 +7,11 @@
 //! scores `[n_pairs, C]`, γ, targets, weights → outputs `[rows, C]`, loss, coefficients `[pairs, C]`
 //! and slopes `[pairs]`, both divided by the batch's rows; ℓ is the row's loss times its weight. One task a chunk of rows. O(n_pairs·C).
 
+use std::slice;
+
 use crate::config::{Coding, Loss};
 use crate::gpu::shaders::{Shader, shader};
+use crate::kernel::ROW_CHUNK;
 use crate::kernel::local_coding::{INVERSE_FLOOR, Pair};
 use crate::kernel::pair_list::RowChunk;
 use crate::loss;
@@ -63,9 +66,14 @@ impl Blend {
     fn sum_outputs(&self, chunk: &mut RowChunk, scores: &[f32]) {
         let c = self.outputs;
         chunk.outputs.clear();
+        if self.coding == Coding::Single {
+            // A row's only pair has weight 1, and the slots are the rows.
+            let first = chunk.pairs.first().map_or(0, |pair| pair.slot as usize * c);
+            chunk.outputs.extend_from_slice(&scores[first..][..chunk.n_rows() * c]);
+            return;
+        }
         chunk.outputs.resize(chunk.n_rows() * c, 0.0);
-        for r in 0..chunk.n_rows() {
-            let out = &mut chunk.outputs[r * c..][..c];
+        for (r, out) in chunk.outputs.chunks_exact_mut(c).enumerate() {
             let span = chunk.ends[r] as usize..chunk.ends[r + 1] as usize;
             for pair in &chunk.pairs[span] {
                 let f = &scores[pair.slot as usize * c..][..c];
@@ -87,27 +95,64 @@ impl Blend {
     #[inline(always)]
     fn differentiate(&self, chunk: &mut RowChunk, scores: &[f32], labels: BatchLabels<'_>) {
         self.sum_outputs(chunk, scores);
+        self.losses(chunk, labels);
         let c = self.outputs;
-        chunk.loss = 0.0;
-        chunk.coefficients.resize(chunk.pairs.len() * c, 0.0);
+        chunk.coefficients.clear();
         chunk.slopes.resize(chunk.pairs.len(), 0.0);
-        for r in 0..chunk.n_rows() {
-            let slopes = &mut chunk.outputs[r * c..][..c];
-            let value = match labels.targets {
-                BatchTargets::Classes(classes) => {
-                    loss::smoothed_loss(self.loss, self.smoothing, slopes, classes[r])
+        if self.coding == Coding::Single {
+            chunk.coefficients.extend_from_slice(&chunk.outputs);
+        } else {
+            chunk.coefficients.resize(chunk.pairs.len() * c, 0.0);
+            self.share_slopes(chunk, scores);
+        }
+    }
+
+    /// Loss of the chunk's rows; their outputs become ∂ℓ/∂ŷ / b.
+    #[inline(always)]
+    fn losses(&self, chunk: &mut RowChunk, labels: BatchLabels<'_>) {
+        let (n, c) = (chunk.n_rows(), self.outputs);
+        let mut losses = [0.0; ROW_CHUNK];
+        let losses = &mut losses[..n];
+        match labels.targets {
+            BatchTargets::Classes(classes) => {
+                loss::smoothed_losses(
+                    self.loss,
+                    self.smoothing,
+                    &mut chunk.outputs,
+                    classes,
+                    losses,
+                );
+            }
+            BatchTargets::Values(values) => {
+                for ((score, value), loss) in chunk.outputs.iter_mut().zip(values).zip(&mut *losses)
+                {
+                    *loss = loss::squared(slice::from_mut(score), *value);
                 }
-                BatchTargets::Values(values) => loss::squared(slopes, values[r]),
-            };
-            let weight = labels.weights.map_or(1.0, |weights| weights[r]);
-            chunk.loss += f64::from(value * weight);
-            let share = self.inverse_batch * weight;
-            slopes.iter_mut().for_each(|g| *g *= share);
+            }
+        }
+        if let Some(weights) = labels.weights {
+            let rows = chunk.outputs.chunks_exact_mut(c).zip(&mut *losses);
+            for ((slopes, loss), weight) in rows.zip(weights) {
+                *loss *= weight;
+                let share = self.inverse_batch * weight;
+                slopes.iter_mut().for_each(|g| *g *= share);
+            }
+        } else {
+            chunk.outputs.iter_mut().for_each(|g| *g *= self.inverse_batch);
+        }
+        chunk.loss = losses.iter().map(|&loss| f64::from(loss)).sum();
+    }
+
+    /// What each pair takes of its row's ∂ℓ/∂ŷ, and its ∂ℓ/∂u.
+    #[inline(always)]
+    fn share_slopes(&self, chunk: &mut RowChunk, scores: &[f32]) {
+        let c = self.outputs;
+        for (r, slopes) in chunk.outputs.chunks_exact(c).enumerate() {
             let span = chunk.ends[r] as usize..chunk.ends[r + 1] as usize;
             let pairs = &chunk.pairs[span.clone()];
             let coefficients = chunk.coefficients[span.start * c..].chunks_exact_mut(c);
             for (pair, coefficients) in pairs.iter().zip(coefficients) {
-                for (out, g) in coefficients.iter_mut().zip(&*slopes) {
+                for (out, g) in coefficients.iter_mut().zip(slopes) {
                     *out = pair.gamma * g;
                 }
             }
@@ -143,7 +188,7 @@ impl Blend {
         for (pair, out) in pairs.iter().zip(out) {
             let below = phi - *out;
             *out = match self.coding {
-                Coding::Single => 0.0,
+                Coding::Single => unreachable!("nothing pulls on a lone anchor"),
                 Coding::Adaptive => (below - k * pair.gamma * (phi - mean)) / normalizer,
                 Coding::Soft => pair.gamma * below,
                 Coding::Inverse => pair.gamma * below / (pair.u + INVERSE_FLOOR),

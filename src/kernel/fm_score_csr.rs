@@ -7,7 +7,7 @@
 
 use crate::gpu::shaders::{self, Shader, shader};
 use crate::kernel::Shape;
-use crate::simd::{vectorized, with_lanes};
+use crate::simd::{as_quads, as_quads_mut, mask, sum_quad, vectorized, with_quads};
 
 /// The shader, and its workgroups.
 pub(crate) const SHADER: Shader =
@@ -28,7 +28,7 @@ pub(crate) fn fm_score_csr<'r>(
     vectorized(
         #[inline(always)]
         || {
-            with_lanes!(
+            with_quads!(
                 lanes,
                 one_output(model, rows, sums, scores),
                 else any(model, rows, sums, scores)
@@ -46,36 +46,40 @@ struct Model<'a> {
     records: &'a [f32],
 }
 
-/// One output, records of S lanes.
+/// One output, records of Q groups of lanes.
 #[inline(always)]
-fn one_output<'r, const S: usize>(
+fn one_output<'r, const Q: usize>(
     model: Model<'_>,
     rows: impl Iterator<Item = (&'r [u32], &'r [f32])>,
     sums: &mut [f32],
     scores: &mut [f32],
 ) {
     let Shape { anchors: m, factors: d, .. } = model.shape;
-    let (records, bias) = (model.records.as_chunks::<S>().0, model.bias[0]);
-    let cells = sums.as_chunks_mut::<S>().0.iter_mut().zip(scores);
+    let (records, bias) = (as_quads::<Q>(model.records), model.bias[0]);
+    // What a lane's q² − own and its sum count for in the score.
+    let (half, linear) = (mask::<Q>(d, 0.5, 0.0), mask::<Q>(d, 0.0, 1.0));
+    let cells = as_quads_mut::<Q>(sums).iter_mut().zip(scores);
     for ((columns, values), (sums, score)) in rows.zip(cells) {
-        let (mut sum, mut own) = ([0.0_f32; S], [0.0_f32; S]);
+        let (mut sum, mut own) = ([[0.0_f32; 4]; Q], [[0.0_f32; 4]; Q]);
         for (&j, &x) in columns.iter().zip(values) {
             let record = &records[j as usize * m + model.anchor];
-            for l in 0..S {
-                let term = x * record[l];
-                sum[l] += term;
-                own[l] = term.mul_add(term, own[l]);
+            for q in 0..Q {
+                for l in 0..4 {
+                    let term = x * record[q][l];
+                    sum[q][l] += term;
+                    own[q][l] = term.mul_add(term, own[q][l]);
+                }
             }
         }
         *sums = sum;
-        for l in 0..S {
-            own[l] = sum[l].mul_add(sum[l], -own[l]);
+        let mut parts = [0.0_f32; 4];
+        for q in 0..Q {
+            for l in 0..4 {
+                let cross = sum[q][l].mul_add(sum[q][l], -own[q][l]);
+                parts[l] += half[q][l].mul_add(cross, linear[q][l] * sum[q][l]);
+            }
         }
-        let mut cross = 0.0_f32;
-        for own in &own[..d] {
-            cross += own;
-        }
-        *score = bias + sum[d] + 0.5 * cross;
+        *score = bias + sum_quad(parts);
     }
 }
 

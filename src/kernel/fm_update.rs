@@ -11,7 +11,7 @@ use crate::gpu::shaders::{Shader, shader, workgroups};
 use crate::kernel::Shape;
 use crate::kernel::fm_score::{FEATURE_BLOCK, squared_norm};
 use crate::optimizer::{MomentsMut, Update};
-use crate::simd::{LANES, dispatch, vectorized, with_lanes};
+use crate::simd::{LANES, as_quads_mut, dispatch, vectorized, with_quads};
 use pulp::{Simd, WithSimd};
 
 /// The shader, and its workgroups.
@@ -84,9 +84,9 @@ pub(crate) fn weigh_run<'c>(
     vectorized(
         #[inline(always)]
         || {
-            with_lanes!(
+            with_quads!(
                 lanes,
-                weigh_lanes(shape.factors, coefficients, sums),
+                weigh_quads(shape.factors, coefficients, sums),
                 else for (n, sums) in sums.chunks_exact_mut(shape.stride).enumerate() {
                     weigh_sums(shape.factors, coefficients(n), sums);
                 }
@@ -95,15 +95,16 @@ pub(crate) fn weigh_run<'c>(
     );
 }
 
-/// One output, S lanes.
+/// One output, Q groups of lanes.
 #[inline(always)]
-fn weigh_lanes<'c, const S: usize>(
+fn weigh_quads<'c, const Q: usize>(
     factors: usize,
     coefficients: impl Fn(usize) -> &'c [f32],
     sums: &mut [f32],
 ) {
-    for (n, sums) in sums.as_chunks_mut::<S>().0.iter_mut().enumerate() {
+    for (n, sums) in as_quads_mut::<Q>(sums).iter_mut().enumerate() {
         let a = coefficients(n)[0];
+        let sums = sums.as_flattened_mut();
         for q in &mut *sums {
             *q *= a;
         }

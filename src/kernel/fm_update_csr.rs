@@ -11,7 +11,7 @@ use crate::kernel::ROW_CHUNK;
 use crate::kernel::Shape;
 use crate::kernel::pair_list::RowChunk;
 use crate::optimizer::{MomentsMut, Update};
-use crate::simd::{vectorized, with_lanes};
+use crate::simd::{Quads, as_quads, as_quads_mut, mask, vectorized, with_quads};
 
 /// The shader, and its workgroups.
 pub(crate) const SHADER: Shader = shader!(
@@ -85,12 +85,12 @@ pub(crate) fn fm_update_csr(
     vectorized(
         #[inline(always)]
         || match m {
-            1 => with_lanes!(
+            1 => with_quads!(
                 lanes,
                 lone(task, records, moments),
                 else any(task, records, moments, scratch)
             ),
-            _ => with_lanes!(
+            _ => with_quads!(
                 lanes,
                 one_output(task, records, moments, scratch),
                 else any(task, records, moments, scratch)
@@ -106,36 +106,38 @@ struct Task<'a> {
     update: Update,
 }
 
-/// One anchor with one output, records of S lanes: the slot of a row's pair is the row.
+/// One anchor with one output, records of Q groups of lanes: the slot of a row's pair is the row.
 #[inline(always)]
-fn lone<const S: usize>(task: Task<'_>, records: &mut [f32], mut moments: MomentsMut<'_>) {
+fn lone<const Q: usize>(task: Task<'_>, records: &mut [f32], mut moments: MomentsMut<'_>) {
     let Task { batch, columns, update } = task;
     let d = batch.shape.factors;
-    let (weighted, records) = (batch.weighted.as_chunks::<S>().0, records.as_chunks_mut::<S>().0);
+    let (weighted, records) = (as_quads::<Q>(batch.weighted), as_quads_mut::<Q>(records));
+    let factors = mask(d, 1.0, 0.0);
     for (at, entries) in columns.iter() {
-        let (mut gradient, mut own) = ([0.0_f32; S], 0.0_f32);
+        let (mut gradient, mut own) = ([[0.0_f32; 4]; Q], 0.0_f32);
         for entry in entries {
             add(entry.value, d, &weighted[entry.row as usize], &mut gradient, &mut own);
         }
-        let moments = moments.part(at * S..(at + 1) * S);
-        step(d, update, &mut gradient, own, &mut records[at], moments);
+        let moments = moments.part(at * 4 * Q..(at + 1) * 4 * Q);
+        step(&factors, update, &mut gradient, own, &mut records[at], moments);
     }
 }
 
-/// Many anchors with one output each, records of S lanes.
+/// Many anchors with one output each, records of Q groups of lanes.
 #[inline(always)]
-fn one_output<const S: usize>(
+fn one_output<const Q: usize>(
     task: Task<'_>,
     records: &mut [f32],
     mut moments: MomentsMut<'_>,
     scratch: &mut ColumnScratch,
 ) {
     let Task { batch, columns, update } = task;
-    let Shape { anchors: m, factors: d, .. } = batch.shape;
-    let (weighted, records) = (batch.weighted.as_chunks::<S>().0, records.as_chunks_mut::<S>().0);
-    let (gradient, own) = (scratch.gradient.as_chunks_mut::<S>().0, &mut scratch.own[..m]);
+    let Shape { anchors: m, factors: d, stride, .. } = batch.shape;
+    let (weighted, records) = (as_quads::<Q>(batch.weighted), as_quads_mut::<Q>(records));
+    let (gradient, own) = (as_quads_mut::<Q>(&mut scratch.gradient), &mut scratch.own[..m]);
+    let factors = mask(d, 1.0, 0.0);
     for (at, entries) in columns.iter() {
-        gradient.fill([0.0; S]);
+        gradient.fill([[0.0; 4]; Q]);
         own.fill(0.0);
         for entry in entries {
             let chunk = &batch.chunks[entry.row as usize / ROW_CHUNK];
@@ -145,44 +147,48 @@ fn one_output<const S: usize>(
             }
         }
         let cells = at * m..(at + 1) * m;
-        let mut moments = moments.part(cells.start * S..cells.end * S);
+        let mut moments = moments.part(cells.start * stride..cells.end * stride);
         let anchors = gradient.iter_mut().zip(&*own).zip(&mut records[cells]);
         for (i, ((gradient, own), record)) in anchors.enumerate() {
-            step(d, update, gradient, *own, record, moments.part(i * S..(i + 1) * S));
+            let moments = moments.part(i * stride..(i + 1) * stride);
+            step(&factors, update, gradient, *own, record, moments);
         }
     }
 }
 
 /// Adds an entry's part of Σ a·xⱼ·q, Σ a·xⱼ and Σ a·xⱼ².
 #[inline(always)]
-fn add<const S: usize>(
+fn add<const Q: usize>(
     value: f32,
     d: usize,
-    weighted: &[f32; S],
-    gradient: &mut [f32; S],
+    weighted: &Quads<Q>,
+    gradient: &mut Quads<Q>,
     own: &mut f32,
 ) {
-    for l in 0..S {
-        gradient[l] = value.mul_add(weighted[l], gradient[l]);
+    for q in 0..Q {
+        for l in 0..4 {
+            gradient[q][l] = value.mul_add(weighted[q][l], gradient[q][l]);
+        }
     }
-    *own = (value * value).mul_add(weighted[d], *own);
+    *own = (value * value).mul_add(weighted.as_flattened()[d], *own);
 }
 
-/// Steps a record along the gradient that its sums make.
+/// Steps a record along the gradient that its sums make; `factors` is 1 in the lanes of V.
 #[inline(always)]
-fn step<const S: usize>(
-    d: usize,
+fn step<const Q: usize>(
+    factors: &Quads<Q>,
     update: Update,
-    gradient: &mut [f32; S],
+    gradient: &mut Quads<Q>,
     own: f32,
-    record: &mut [f32; S],
+    record: &mut Quads<Q>,
     moments: MomentsMut<'_>,
 ) {
-    for l in 0..S {
-        let less = record[l].mul_add(-own, gradient[l]);
-        gradient[l] = if l < d { less } else { gradient[l] };
+    for q in 0..Q {
+        for l in 0..4 {
+            gradient[q][l] = record[q][l].mul_add(-own * factors[q][l], gradient[q][l]);
+        }
     }
-    update.apply_lanes(record, gradient, moments);
+    update.apply_quads(record, gradient, moments);
 }
 
 /// Any number of outputs and lanes.

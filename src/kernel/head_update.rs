@@ -30,15 +30,10 @@ pub(crate) fn bias_update(
     gradient: &mut Vec<f32>,
 ) {
     let (c, d, stride) = (shape.outputs, shape.factors, shape.stride);
-    gradient.clear();
     gradient.resize(bias.len(), 0.0);
-    for (i, gradient) in gradient.chunks_exact_mut(c).enumerate() {
-        for slot in pairs.span(i) {
-            let weighted = weighted[slot * stride..][..stride].chunks_exact(d + 1);
-            for (g, weighted) in gradient.iter_mut().zip(weighted) {
-                *g += weighted[d];
-            }
-        }
+    for (g, head) in gradient.iter_mut().zip(0..) {
+        let (anchor, a) = (head / c, head % c * (d + 1) + d);
+        *g = pairs.span(anchor).fold(0.0, |sum, slot| sum + weighted[slot * stride + a]);
     }
     rule.apply(bias, gradient, moments);
 }
