@@ -37,9 +37,27 @@ impl Lenses {
         Self { scale: vec![0.0; len], center: vec![0.0; len] }
     }
 
+    /// The lenses of a few features at a time, to be written apart.
+    pub(crate) fn blocks(&mut self, shape: Shape) -> impl Iterator<Item = LensBlock<'_>> {
+        // As many features as fill a line of cache in the anchors.
+        let len = LANES * shape.anchor_stride();
+        let parts = self.scale.chunks_mut(len).zip(self.center.chunks_mut(len));
+        parts.enumerate().map(|(b, (scale, center))| LensBlock { first: b * LANES, scale, center })
+    }
+}
+
+/// The lenses of some features.
+pub(crate) struct LensBlock<'a> {
+    /// First feature of the block.
+    first: usize,
+    scale: &'a mut [f32],
+    center: &'a mut [f32],
+}
+
+impl LensBlock<'_> {
     /// Works in anchors z `[m, row_stride]`, metric √e `[p]` and scales t `[m, row_stride]`.
     pub(crate) fn refresh(
-        &mut self,
+        self,
         shape: Shape,
         anchors: &[f32],
         root_metric: &[f32],
@@ -47,13 +65,15 @@ impl Lenses {
     ) {
         let (width, stride) = (shape.anchor_stride(), shape.row_stride());
         // As many anchors at a time as fill a line of cache in the lenses.
-        for first in (0..shape.anchors).step_by(LANES) {
-            let some = first..(first + LANES).min(shape.anchors);
-            for (j, root) in root_metric[..shape.features].iter().enumerate() {
+        for start in (0..shape.anchors).step_by(LANES) {
+            let some = start..(start + LANES).min(shape.anchors);
+            let features =
+                self.scale.chunks_exact_mut(width).zip(self.center.chunks_exact_mut(width));
+            for (j, (scale, center)) in (self.first..).zip(features) {
                 for i in some.clone() {
-                    let s = anchor_scale.map_or(1.0, |t| t[i * stride + j]) * root;
-                    self.scale[j * width + i] = s;
-                    self.center[j * width + i] = -s * anchors[i * stride + j];
+                    let s = anchor_scale.map_or(1.0, |t| t[i * stride + j]) * root_metric[j];
+                    scale[i] = s;
+                    center[i] = -s * anchors[i * stride + j];
                 }
             }
         }

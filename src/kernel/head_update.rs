@@ -11,6 +11,7 @@ use crate::kernel::anchor_update::Pull;
 use crate::kernel::pair_list::PairList;
 use crate::math::exp;
 use crate::optimizer::{MomentsMut, Update};
+use crate::simd::vectorized;
 
 /// The shader, and its workgroups.
 pub(crate) const SHADER: Shader =
@@ -35,7 +36,10 @@ pub(crate) fn bias_update(
         let (anchor, a) = (head / c, head % c * (d + 1) + d);
         *g = pairs.span(anchor).fold(0.0, |sum, slot| sum + weighted[slot * stride + a]);
     }
-    rule.apply(bias, gradient, moments);
+    vectorized(
+        #[inline(always)]
+        || rule.apply(bias, gradient, moments),
+    );
 }
 
 /// Steps log L, and L with it; `gradient` is scratch.
@@ -53,8 +57,13 @@ pub(crate) fn lipschitz_update(
         (0..log_lipschitz.len())
             .map(|i| pulls[pairs.span(i)].iter().fold(0.0, |sum: f32, pull| sum + pull.log_slope)),
     );
-    rule.apply(log_lipschitz, gradient, moments);
-    for (multiplier, l) in multipliers.iter_mut().zip(&*log_lipschitz) {
-        *multiplier = exp(*l);
-    }
+    vectorized(
+        #[inline(always)]
+        || {
+            rule.apply(log_lipschitz, gradient, moments);
+            for (multiplier, l) in multipliers.iter_mut().zip(&*log_lipschitz) {
+                *multiplier = exp(*l);
+            }
+        },
+    );
 }

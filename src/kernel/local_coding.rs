@@ -149,43 +149,80 @@ pub(crate) struct Scratch {
     keys: Vec<u64>,
 }
 
-/// t of every anchor; 0 where it is not a number, as all distances overflowed.
+/// t of every anchor, 0 where it is not a number, as all distances overflowed; returns the smallest
+/// of each class of anchors.
 #[inline(always)]
-fn shift(distance: &[f32], multipliers: &[f32], shifted: &mut Vec<f32>) {
+fn shift(distance: &[f32], multipliers: &[f32], shifted: &mut Vec<f32>) -> Classes {
     let m = distance.len();
     shifted.clear();
     shifted.resize(padded(m), f32::INFINITY);
     for ((out, d), l) in shifted.iter_mut().zip(distance).zip(multipliers) {
         *out = d * l;
     }
-    let least = smallest(shifted);
-    for out in &mut shifted[..m] {
+    let mut classes = nearest_of_classes(shifted);
+    let least = smallest(&classes);
+    shift_by(least, &mut shifted[..m]);
+    shift_by(least, classes.as_flattened_mut());
+    classes
+}
+
+#[inline(always)]
+fn shift_by(least: f32, all: &mut [f32]) {
+    for out in all {
         let t = *out - least;
         *out = if t.is_nan() { 0.0 } else { t };
     }
 }
 
-/// The smallest of all: a minimum does not depend on its order.
+/// A number for each class of anchors.
+type Classes = [[f32; LANES]; 4];
+
+/// The smallest of each class; numbers so far apart as there are classes are of the same.
 #[inline(always)]
-fn smallest(all: &[f32]) -> f32 {
-    let mut lanes = [f32::INFINITY; LANES];
-    for block in all.as_chunks::<LANES>().0 {
-        for (least, u) in lanes.iter_mut().zip(block) {
-            *least = if u < least { *u } else { *least };
+fn nearest_of_classes(all: &[f32]) -> Classes {
+    let mut classes = [[f32::INFINITY; LANES]; 4];
+    let (quads, rest) = all.as_chunks::<LANES>().0.as_chunks::<4>();
+    for quad in quads {
+        for (class, block) in classes.iter_mut().zip(quad) {
+            lower(class, block);
         }
     }
-    lanes.into_iter().fold(f32::INFINITY, f32::min)
+    for (class, block) in classes.iter_mut().zip(rest) {
+        lower(class, block);
+    }
+    classes
+}
+
+#[inline(always)]
+fn lower(least: &mut [f32; LANES], block: &[f32; LANES]) {
+    for l in 0..LANES {
+        least[l] = if block[l] < least[l] { block[l] } else { least[l] };
+    }
+}
+
+/// The smallest of all: a minimum does not depend on its order.
+#[inline(always)]
+fn smallest(classes: &Classes) -> f32 {
+    let mut lanes = classes[0];
+    for class in &classes[1..] {
+        lower(&mut lanes, class);
+    }
+    fold_lanes(
+        lanes,
+        #[inline(always)]
+        |a, b| if b < a { b } else { a },
+    )
 }
 
 /// Anchors that may be active, t below a [`bound`](Near::bound), nearest first.
 fn candidates(distance: &[f32], multipliers: &[f32], scratch: &mut Scratch) {
     let Scratch { shifted, keys } = scratch;
-    vectorized(
+    let classes = vectorized(
         #[inline(always)]
         || shift(distance, multipliers, shifted),
     );
     keys.clear();
-    dispatch(Near { shifted, keys });
+    dispatch(Near { shifted, classes, keys });
     keys.sort_unstable();
 }
 
@@ -195,6 +232,8 @@ const BOUND_STEPS: usize = 2;
 /// The keys of the anchors that may be active.
 struct Near<'a> {
     shifted: &'a [f32],
+    /// Smallest t of each class: these anchors alone bound μ, as more of them only lower it.
+    classes: Classes,
     keys: &'a mut Vec<u64>,
 }
 
@@ -204,13 +243,13 @@ impl Near<'_> {
     /// That sum is convex in μ, so Newton's method comes down to the root from μ = 1, where it is at
     /// least 1, and never passes it: each step is a bound, and the rest is for rounding.
     #[inline(always)]
-    fn bound<S: Simd>(simd: S, shifted: &[f32]) -> f32 {
+    fn bound<S: Simd>(simd: S, classes: &Classes) -> f32 {
         let vectors = LANES / S::F32_LANES;
         let zero = simd.splat_f32s(0.0);
         let mut mu = 1.0_f32;
         for _ in 0..BOUND_STEPS {
             let (mut sum, mut squares) = ([zero; LANES], [zero; LANES]);
-            for t in shifted.chunks_exact(LANES) {
+            for t in classes {
                 let t = S::as_simd_f32s(t).0;
                 for v in 0..vectors {
                     let below = simd.max_f32s(simd.sub_f32s(simd.splat_f32s(mu), t[v]), zero);
@@ -238,7 +277,7 @@ impl WithSimd for Near<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let vectors = S::as_simd_f32s(self.shifted).0;
-        let bounds = simd.splat_f32s(Self::bound(simd, self.shifted));
+        let bounds = simd.splat_f32s(Self::bound(simd, &self.classes));
         // 2^l in lane l: the sum over the near lanes is a set of bits, without a branch for each.
         let weights: [f32; LANES] = std::array::from_fn(|l| (1_u32 << l) as f32);
         let weights = S::as_simd_f32s(&weights).0[0];

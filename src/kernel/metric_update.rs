@@ -6,6 +6,7 @@
 use crate::gpu::shaders::{Shader, shader, workgroups};
 use crate::math::exp;
 use crate::optimizer::{MomentsMut, Update};
+use crate::simd::vectorized;
 
 /// The shader, and its workgroups.
 pub(crate) const SHADER: Shader =
@@ -23,11 +24,16 @@ pub(crate) fn metric_update(
     moments: MomentsMut<'_>,
 ) {
     let mut gradient = vec![0.0_f32; log_metric.len()];
-    for part in parts.chunks_exact(log_metric.len()) {
-        gradient.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
-    }
-    rule.apply(log_metric, &gradient, moments);
-    for (weight, tau) in weight.iter_mut().zip(&*log_metric) {
-        *weight = exp(power * tau);
-    }
+    vectorized(
+        #[inline(always)]
+        || {
+            for part in parts.chunks_exact(log_metric.len()) {
+                gradient.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
+            }
+            rule.apply(log_metric, &gradient, moments);
+            for (weight, tau) in weight.iter_mut().zip(&*log_metric) {
+                *weight = exp(power * tau);
+            }
+        },
+    );
 }

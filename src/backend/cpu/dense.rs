@@ -4,7 +4,7 @@ use ndarray::Array2;
 
 use crate::config::TrainConfig;
 use crate::data::Features;
-use crate::kernel::anchor_distance::{Lenses, anchor_distance};
+use crate::kernel::anchor_distance::{LensBlock, Lenses, anchor_distance};
 use crate::kernel::anchor_update::{AnchorRow, AnchorScratch, anchor_update};
 use crate::kernel::fm_score::{FEATURE_BLOCK, LocalModel, fm_score};
 use crate::kernel::fm_update::{ChannelOrder, FmBlock, FmScratch, fill_squares, fm_update};
@@ -55,9 +55,13 @@ pub(crate) struct Dense {
 }
 
 impl Dense {
-    fn refresh_lenses(&mut self) {
+    fn refresh_lenses(&mut self, parallel: bool) {
+        let (shape, anchors, metric) = (self.shape, &self.anchors, &self.root_metric);
         let scales = self.scales.as_deref();
-        self.lenses.refresh(self.shape, &self.anchors, &self.root_metric, scales);
+        let tasks = self.lenses.blocks(shape).collect();
+        run_tasks(tasks, parallel, |(): &mut (), block: LensBlock<'_>| {
+            block.refresh(shape, anchors, metric, scales);
+        });
     }
 
     fn order(&self) -> ChannelOrder {
@@ -147,7 +151,7 @@ impl Store for Dense {
             lenses: Lenses::new(shape),
         };
         store.fill_squares();
-        store.refresh_lenses();
+        store.refresh_lenses(false);
         store
     }
 
@@ -274,7 +278,7 @@ impl Store for Dense {
                 (&self.metric_parts, &mut self.log_metric, &mut self.root_metric);
             metric_update(parts, rates.rest, 0.5, tau, root, self.metric_moments.view());
         }
-        self.refresh_lenses();
+        self.refresh_lenses(step.parallel);
     }
 
     fn parameters(&self) -> Parameters {
