@@ -56,16 +56,16 @@ pub(crate) fn smoothed_loss(loss: Loss, smoothing: f32, scores: &mut [f32], clas
 pub(crate) fn smoothed_losses(
     loss: Loss,
     smoothing: f32,
+    outputs: usize,
     scores: &mut [f32],
     classes: &[u32],
     losses: &mut [f32],
 ) {
-    let outputs = scores.len() / losses.len().max(1);
     match (outputs, loss) {
         (1, Loss::Logistic) => binary_losses(Loss::Logistic, smoothing, scores, classes, losses),
         (1, Loss::Hinge) => binary_losses(Loss::Hinge, smoothing, scores, classes, losses),
         _ => {
-            let rows = scores.chunks_exact_mut(outputs.max(1)).zip(classes);
+            let rows = scores.chunks_exact_mut(outputs).zip(classes);
             for ((scores, &class), out) in rows.zip(losses) {
                 *out = smoothed_loss(loss, smoothing, scores, class);
             }
@@ -132,4 +132,34 @@ fn log_at_least_one(x: f32) -> f32 {
     let exponent = (x.to_bits() >> 23) as i32 - 127;
     let mantissa = f32::from_bits((x.to_bits() & 0x007f_ffff) | 0x3f80_0000);
     (exponent as f32).mul_add(std::f32::consts::LN_2, log1p_unit(mantissa - 1.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn losses_of_many_rows_are_those_of_each() {
+        let classes = [0, 1, 1, 0, 1, 0, 0, 1, 1];
+        for (loss, outputs) in [
+            (Loss::Logistic, 1),
+            (Loss::Hinge, 1),
+            (Loss::Squared, 1),
+            (Loss::Softmax, 3),
+            (Loss::Ovr, 3),
+        ] {
+            for smoothing in [0.0, 0.1] {
+                let scores: Vec<f32> =
+                    (0..9 * outputs).map(|i| 4.0 * (i as f32 * 0.7).sin()).collect();
+                let (mut found, mut losses) = (scores.clone(), [0.0; 9]);
+                smoothed_losses(loss, smoothing, outputs, &mut found, &classes, &mut losses);
+                let mut expected = scores;
+                for (r, row) in expected.chunks_exact_mut(outputs).enumerate() {
+                    let value = smoothed_loss(loss, smoothing, row, classes[r]);
+                    assert_eq!(losses[r], value, "{loss:?}, row {r}");
+                }
+                assert_eq!(found, expected, "{loss:?}");
+            }
+        }
+    }
 }

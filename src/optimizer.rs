@@ -100,31 +100,31 @@ impl Update {
         let MomentsMut { first, second } = moments;
         let (first, second) = (as_quads_mut::<Q>(first), as_quads_mut::<Q>(second));
         let mut t = *theta;
-        match (self.rule, first, second) {
-            (Optimizer::AdaGrad, _, [second]) => {
-                let mut sum = *second;
-                for q in 0..Q {
-                    for l in 0..4 {
-                        self.adagrad(&mut t[q][l], gradient[q][l], &mut sum[q][l]);
-                    }
-                }
-                *second = sum;
-            }
-            (Optimizer::Adam, [first], [second]) => {
-                let (mut m, mut v) = (*first, *second);
-                for q in 0..Q {
-                    for l in 0..4 {
-                        self.adam(&mut t[q][l], gradient[q][l], &mut m[q][l], &mut v[q][l]);
-                    }
-                }
-                (*first, *second) = (m, v);
-            }
-            _ => {
+        match self.rule {
+            Optimizer::Sgd => {
                 for q in 0..Q {
                     for l in 0..4 {
                         self.sgd(&mut t[q][l], gradient[q][l]);
                     }
                 }
+            }
+            Optimizer::AdaGrad => {
+                let mut sum = second[0];
+                for q in 0..Q {
+                    for l in 0..4 {
+                        self.adagrad(&mut t[q][l], gradient[q][l], &mut sum[q][l]);
+                    }
+                }
+                second[0] = sum;
+            }
+            Optimizer::Adam => {
+                let (mut m, mut v) = (first[0], second[0]);
+                for q in 0..Q {
+                    for l in 0..4 {
+                        self.adam(&mut t[q][l], gradient[q][l], &mut m[q][l], &mut v[q][l]);
+                    }
+                }
+                (first[0], second[0]) = (m, v);
             }
         }
         *theta = t;

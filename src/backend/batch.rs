@@ -8,8 +8,6 @@ use crate::kernel::fm_update_csr::{Columns, Entry};
 /// Rows of a batch, and the columns that occur in them.
 pub(crate) struct Batch {
     rows: Csr,
-    /// Entries of every row, where all have as many.
-    alike: Option<usize>,
     /// Columns present, rising.
     columns: Vec<u32>,
     /// `[columns + 1]`: entries of each column, rows rising.
@@ -69,7 +67,6 @@ impl Batch {
     pub(crate) fn new(n_cols: usize) -> Self {
         Self {
             rows: Csr { n_cols, ..Csr::default() },
-            alike: None,
             columns: Vec::new(),
             starts: Vec::new(),
             entries: Vec::new(),
@@ -80,10 +77,10 @@ impl Batch {
 
     /// Copies the given rows of `all`; `by_column` also transposes them.
     pub(crate) fn gather(&mut self, all: &Csr, rows: &[u32], by_column: bool) {
-        self.lay_out(all, rows);
+        let common_length = self.lay_out(all, rows);
         let batch = &mut self.rows;
         // Rows lie anywhere: loops that do nothing else have many reads wait for memory together.
-        match self.alike {
+        match common_length {
             Some(1) => copy_alike::<1>(all, rows, batch),
             Some(2) => copy_alike::<2>(all, rows, batch),
             Some(3) => copy_alike::<3>(all, rows, batch),
@@ -96,8 +93,8 @@ impl Batch {
         }
     }
 
-    /// Room for the rows, and where each of them goes.
-    fn lay_out(&mut self, all: &Csr, rows: &[u32]) {
+    /// Room for the rows, and where each of them goes; returns the entries that all of them have.
+    fn lay_out(&mut self, all: &Csr, rows: &[u32]) -> Option<usize> {
         let batch = &mut self.rows;
         batch.offsets.resize(rows.len() + 1, 0);
         let first = rows.first().map_or(0, |&r| all.span(r as usize).len());
@@ -108,9 +105,9 @@ impl Batch {
             n += len;
             *end = n;
         }
-        self.alike = alike.then_some(first);
         batch.indices.resize(n, 0);
         batch.values.resize(n, 0.0);
+        alike.then_some(first)
     }
 
     /// Entries of each column.
@@ -253,7 +250,8 @@ mod tests {
     fn rows_are_copied_the_same_whether_all_have_as_many_entries_or_not() {
         let all = Csr {
             n_cols: 30,
-            offsets: (0..=6).map(|row| row * (row + 1) / 2).chain([23, 25]).collect(),
+            // 0 to 5 entries, then 2 and 8.
+            offsets: vec![0, 0, 1, 3, 6, 10, 15, 17, 25],
             indices: (0..25).collect(),
             values: (0..25).map(|at| at as f32).collect(),
         };
@@ -261,6 +259,8 @@ mod tests {
         for rows in [&[0, 0][..], &[1, 7, 6], &[2], &[3, 3, 3], &[4], &[2, 1, 3], &[5, 0], &[]] {
             batch.gather(&all, rows, true);
             assert_eq!(batch.rows.n_rows(), rows.len());
+            let by_column = (0..batch.columns().len()).map(|slot| batch.entries(slot).len());
+            assert_eq!(by_column.sum::<usize>(), batch.n_stored(), "{rows:?}");
             for (at, &row) in rows.iter().enumerate() {
                 assert_eq!(batch.row(at), all.row(row as usize), "row {row} of {rows:?}");
             }

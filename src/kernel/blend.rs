@@ -68,6 +68,7 @@ impl Blend {
         chunk.outputs.clear();
         if self.coding == Coding::Single {
             // A row's only pair has weight 1, and the slots are the rows.
+            debug_assert_eq!(chunk.pairs.len(), chunk.n_rows());
             let first = chunk.pairs.first().map_or(0, |pair| pair.slot as usize * c);
             chunk.outputs.extend_from_slice(&scores[first..][..chunk.n_rows() * c]);
             return;
@@ -115,15 +116,18 @@ impl Blend {
         let losses = &mut losses[..n];
         match labels.targets {
             BatchTargets::Classes(classes) => {
+                debug_assert_eq!(classes.len(), n);
                 loss::smoothed_losses(
                     self.loss,
                     self.smoothing,
+                    c,
                     &mut chunk.outputs,
                     classes,
                     losses,
                 );
             }
             BatchTargets::Values(values) => {
+                debug_assert_eq!((c, values.len()), (1, n));
                 for ((score, value), loss) in chunk.outputs.iter_mut().zip(values).zip(&mut *losses)
                 {
                     *loss = loss::squared(slice::from_mut(score), *value);
@@ -188,7 +192,7 @@ impl Blend {
         for (pair, out) in pairs.iter().zip(out) {
             let below = phi - *out;
             *out = match self.coding {
-                Coding::Single => unreachable!("nothing pulls on a lone anchor"),
+                Coding::Single => unreachable!("its slopes are those of the row"),
                 Coding::Adaptive => (below - k * pair.gamma * (phi - mean)) / normalizer,
                 Coding::Soft => pair.gamma * below,
                 Coding::Inverse => pair.gamma * below / (pair.u + INVERSE_FLOOR),

@@ -56,7 +56,8 @@ fn one_output<'r, const Q: usize>(
 ) {
     let Shape { anchors: m, factors: d, .. } = model.shape;
     let (records, bias) = (as_quads::<Q>(model.records), model.bias[0]);
-    // What a lane's q² − own and its sum count for in the score.
+    // What a lane's q² − own and its sum count for in the score. As products: of a w·x whose square
+    // overflows they make no number, as the loss would.
     let (half, linear) = (mask::<Q>(d, 0.5, 0.0), mask::<Q>(d, 0.0, 1.0));
     let cells = as_quads_mut::<Q>(sums).iter_mut().zip(scores);
     for ((columns, values), (sums, score)) in rows.zip(cells) {
@@ -114,6 +115,34 @@ fn any<'r>(
                 cross += q.mul_add(*q, -own);
             }
             *score = bias + q[d] + 0.5 * cross;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn known_lanes_give_the_scores_of_any() {
+        let number = |i: usize| (i as f32 * 0.7).sin();
+        let rows: [(&[u32], &[f32]); 4] =
+            [(&[0, 4], &[1.0, 1.0]), (&[], &[]), (&[2], &[-0.5]), (&[0, 1, 3], &[2.0, 0.1, -1.0])];
+        for factors in 0..32 {
+            let stride = (factors + 1_usize).next_multiple_of(4);
+            let shape = Shape { anchors: 2, features: 5, outputs: 1, factors, stride };
+            let mut records: Vec<f32> = (0..5 * 2 * stride).map(number).collect();
+            records.chunks_exact_mut(stride).for_each(|record| record[factors + 1..].fill(0.0));
+            let (mut sums, mut scores) = (vec![0.0; 4 * stride], vec![0.0; 4]);
+            fm_score_csr(shape, 1, &[0.3], &records, rows.into_iter(), &mut sums, &mut scores);
+            let (mut all_sums, mut expected) = (vec![0.0; 4 * stride], vec![0.0; 4]);
+            let model = Model { shape, anchor: 1, bias: &[0.3], records: &records };
+            any(model, rows.into_iter(), &mut all_sums, &mut expected);
+            assert_eq!(sums, all_sums, "{factors} factors");
+            // Crossed terms are summed in another order.
+            for (score, expected) in scores.iter().zip(&expected) {
+                assert!((score - expected).abs() < 1e-5, "{factors} factors");
+            }
         }
     }
 }

@@ -185,7 +185,9 @@ fn step<const Q: usize>(
 ) {
     for q in 0..Q {
         for l in 0..4 {
-            gradient[q][l] = record[q][l].mul_add(-own * factors[q][l], gradient[q][l]);
+            // Not a product with the mask: where the sum overflowed, that is no number.
+            let own = if factors[q][l] == 0.0 { 0.0 } else { own };
+            gradient[q][l] = record[q][l].mul_add(-own, gradient[q][l]);
         }
     }
     update.apply_quads(record, gradient, moments);

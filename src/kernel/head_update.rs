@@ -31,10 +31,18 @@ pub(crate) fn bias_update(
     gradient: &mut Vec<f32>,
 ) {
     let (c, d, stride) = (shape.outputs, shape.factors, shape.stride);
+    gradient.clear();
     gradient.resize(bias.len(), 0.0);
-    for (g, head) in gradient.iter_mut().zip(0..) {
-        let (anchor, a) = (head / c, head % c * (d + 1) + d);
-        *g = pairs.span(anchor).fold(0.0, |sum, slot| sum + weighted[slot * stride + a]);
+    for (i, gradient) in gradient.chunks_exact_mut(c).enumerate() {
+        if let [g] = gradient {
+            *g = pairs.span(i).fold(0.0, |sum, slot| sum + weighted[slot * stride + d]);
+            continue;
+        }
+        for slot in pairs.span(i) {
+            for (c, g) in gradient.iter_mut().enumerate() {
+                *g += weighted[slot * stride + c * (d + 1) + d];
+            }
+        }
     }
     vectorized(
         #[inline(always)]

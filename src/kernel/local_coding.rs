@@ -149,48 +149,39 @@ pub(crate) struct Scratch {
     keys: Vec<u64>,
 }
 
-/// t of every anchor, 0 where it is not a number, as all distances overflowed; returns the smallest
-/// of each class of anchors.
+/// t of every anchor; 0 where it is not a number, as all distances overflowed.
 #[inline(always)]
-fn shift(distance: &[f32], multipliers: &[f32], shifted: &mut Vec<f32>) -> Classes {
+fn shift(distance: &[f32], multipliers: &[f32], shifted: &mut Vec<f32>) {
     let m = distance.len();
     shifted.clear();
     shifted.resize(padded(m), f32::INFINITY);
     for ((out, d), l) in shifted.iter_mut().zip(distance).zip(multipliers) {
         *out = d * l;
     }
-    let mut classes = nearest_of_classes(shifted);
-    let least = smallest(&classes);
-    shift_by(least, &mut shifted[..m]);
-    shift_by(least, classes.as_flattened_mut());
-    classes
-}
-
-#[inline(always)]
-fn shift_by(least: f32, all: &mut [f32]) {
-    for out in all {
+    let least = smallest(&nearest_of_groups(shifted));
+    for out in &mut shifted[..m] {
         let t = *out - least;
         *out = if t.is_nan() { 0.0 } else { t };
     }
 }
 
-/// A number for each class of anchors.
-type Classes = [[f32; LANES]; 4];
+/// A number for each of 64 groups of anchors: anchor i is in group i mod 64.
+type Groups = [[f32; LANES]; 4];
 
-/// The smallest of each class; numbers so far apart as there are classes are of the same.
+/// The smallest of each group; infinite where it has none.
 #[inline(always)]
-fn nearest_of_classes(all: &[f32]) -> Classes {
-    let mut classes = [[f32::INFINITY; LANES]; 4];
+fn nearest_of_groups(all: &[f32]) -> Groups {
+    let mut groups = [[f32::INFINITY; LANES]; 4];
     let (quads, rest) = all.as_chunks::<LANES>().0.as_chunks::<4>();
     for quad in quads {
-        for (class, block) in classes.iter_mut().zip(quad) {
-            lower(class, block);
+        for (group, block) in groups.iter_mut().zip(quad) {
+            lower(group, block);
         }
     }
-    for (class, block) in classes.iter_mut().zip(rest) {
-        lower(class, block);
+    for (group, block) in groups.iter_mut().zip(rest) {
+        lower(group, block);
     }
-    classes
+    groups
 }
 
 #[inline(always)]
@@ -202,10 +193,10 @@ fn lower(least: &mut [f32; LANES], block: &[f32; LANES]) {
 
 /// The smallest of all: a minimum does not depend on its order.
 #[inline(always)]
-fn smallest(classes: &Classes) -> f32 {
-    let mut lanes = classes[0];
-    for class in &classes[1..] {
-        lower(&mut lanes, class);
+fn smallest(groups: &Groups) -> f32 {
+    let mut lanes = groups[0];
+    for group in &groups[1..] {
+        lower(&mut lanes, group);
     }
     fold_lanes(
         lanes,
@@ -217,12 +208,15 @@ fn smallest(classes: &Classes) -> f32 {
 /// Anchors that may be active, t below a [`bound`](Near::bound), nearest first.
 fn candidates(distance: &[f32], multipliers: &[f32], scratch: &mut Scratch) {
     let Scratch { shifted, keys } = scratch;
-    let classes = vectorized(
+    let groups = vectorized(
         #[inline(always)]
-        || shift(distance, multipliers, shifted),
+        || {
+            shift(distance, multipliers, shifted);
+            nearest_of_groups(shifted)
+        },
     );
     keys.clear();
-    dispatch(Near { shifted, classes, keys });
+    dispatch(Near { shifted, groups, keys });
     keys.sort_unstable();
 }
 
@@ -232,24 +226,25 @@ const BOUND_STEPS: usize = 2;
 /// The keys of the anchors that may be active.
 struct Near<'a> {
     shifted: &'a [f32],
-    /// Smallest t of each class: these anchors alone bound μ, as more of them only lower it.
-    classes: Classes,
+    /// Smallest t of each group.
+    groups: Groups,
     keys: &'a mut Vec<u64>,
 }
 
 impl Near<'_> {
-    /// A little more than μ, for which Σ(μ − t)₊² = 1.
+    /// At least μ, for which Σ(μ − t)₊² = 1 over all anchors.
     ///
-    /// That sum is convex in μ, so Newton's method comes down to the root from μ = 1, where it is at
-    /// least 1, and never passes it: each step is a bound, and the rest is for rounding.
+    /// Over the nearest of each group alone the sum is smaller, and its root larger. It is convex in
+    /// μ, so Newton's method comes down to the root from μ = 1, where it is at least 1, and never
+    /// passes it: each step is a bound, and the rest is for rounding.
     #[inline(always)]
-    fn bound<S: Simd>(simd: S, classes: &Classes) -> f32 {
+    fn bound<S: Simd>(simd: S, groups: &[[f32; LANES]]) -> f32 {
         let vectors = LANES / S::F32_LANES;
         let zero = simd.splat_f32s(0.0);
         let mut mu = 1.0_f32;
         for _ in 0..BOUND_STEPS {
             let (mut sum, mut squares) = ([zero; LANES], [zero; LANES]);
-            for t in classes {
+            for t in groups {
                 let t = S::as_simd_f32s(t).0;
                 for v in 0..vectors {
                     let below = simd.max_f32s(simd.sub_f32s(simd.splat_f32s(mu), t[v]), zero);
@@ -277,7 +272,8 @@ impl WithSimd for Near<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let vectors = S::as_simd_f32s(self.shifted).0;
-        let bounds = simd.splat_f32s(Self::bound(simd, &self.classes));
+        let blocks = (self.shifted.len() / LANES).min(self.groups.len());
+        let bounds = simd.splat_f32s(Self::bound(simd, &self.groups[..blocks]));
         // 2^l in lane l: the sum over the near lanes is a set of bits, without a branch for each.
         let weights: [f32; LANES] = std::array::from_fn(|l| (1_u32 << l) as f32);
         let weights = S::as_simd_f32s(&weights).0[0];

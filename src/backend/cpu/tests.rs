@@ -23,10 +23,10 @@ fn pixels(features: usize) -> Array2<f32> {
     })
 }
 
-fn settings(optimizer: Optimizer) -> Settings {
+fn settings(method: Method, optimizer: Optimizer) -> Settings {
     Settings {
-        method: Some(Method::LlfmJo),
-        anchors: Some(5),
+        method: Some(method),
+        anchors: (method != Method::Fm).then_some(5),
         optimizer: Some(optimizer),
         batch_size: Some(70),
         ..Settings::default()
@@ -38,39 +38,47 @@ struct Course<'a> {
     features: &'a Features,
     config: TrainConfig,
     classes: Vec<u32>,
+    /// Empty where rows have none.
+    weights: Vec<f32>,
     initial: Parameters,
 }
 
 impl<'a> Course<'a> {
-    fn new(features: &'a Features, optimizer: Optimizer) -> Self {
-        let (n, p, m) = (features.n_rows(), features.n_cols(), 5);
+    /// With two classes, rows have weights.
+    fn new(features: &'a Features, method: Method, optimizer: Optimizer, n_classes: usize) -> Self {
+        let (n, p) = (features.n_rows(), features.n_cols());
+        let binary = n_classes == 2;
         let shape = DataShape {
             rows: n,
             features: p,
             nonzeros: features.n_stored(),
             sparse: matches!(features, Features::Sparse(_)),
-            classes: CLASSES,
-            task: Task::Multiclass,
+            classes: n_classes,
+            task: if binary { Task::Binary } else { Task::Multiclass },
         };
-        let config = resolve(&settings(optimizer), &shape).expect("sound settings");
-        let (mut random, d) = (plain(5), config.factors);
+        let config = resolve(&settings(method, optimizer), &shape).expect("sound settings");
+        let (mut random, d, m) = (plain(5), config.factors, config.anchors);
+        let outputs = if binary { 1 } else { n_classes };
         let mut number = || random.random_range(-0.1..0.1_f32);
         let initial = Parameters {
             anchors: Array2::from_shape_simple_fn((m, p), &mut number),
             log_lipschitz: Array1::zeros(m),
             log_metric: Array1::from_shape_simple_fn(p, &mut number),
             anchor_scale: None,
-            bias: Array2::from_shape_simple_fn((m, CLASSES), &mut number),
-            linear: Array3::from_shape_simple_fn((m, CLASSES, p), &mut number),
-            factors: Array4::from_shape_simple_fn((m, CLASSES, p, d), &mut number),
+            bias: Array2::from_shape_simple_fn((m, outputs), &mut number),
+            linear: Array3::from_shape_simple_fn((m, outputs, p), &mut number),
+            factors: Array4::from_shape_simple_fn((m, outputs, p, d), &mut number),
         };
-        let classes = (0..n as u32).map(|r| r * r % CLASSES as u32).collect();
-        Self { features, config, classes, initial }
+        let classes = (0..n as u32).map(|r| r * r % 7 % n_classes as u32).collect();
+        let weighted = if binary { n } else { 0 };
+        let weights = (0..weighted).map(|r| 1.0 + (r % 3) as f32).collect();
+        Self { features, config, classes, weights, initial }
     }
 
     fn run<S: Store>(&self, prepare: impl FnOnce(&mut S)) -> (Cpu<'_, S>, Vec<f32>) {
         let targets = TrainTargets::Classes(&self.classes);
-        let rows = TrainRows { features: self.features, targets, weights: None };
+        let weights = (!self.weights.is_empty()).then_some(&self.weights[..]);
+        let rows = TrainRows { features: self.features, targets, weights };
         let mut cpu = Cpu::<S>::new(&self.initial, &self.config, Some(rows));
         prepare(&mut cpu.store);
         let order: Vec<u32> = (0..self.features.n_rows() as u32).rev().collect();
@@ -95,7 +103,7 @@ impl<'a> Course<'a> {
 #[test]
 fn rows_with_a_background_train_as_whole_rows_do() {
     let features = Features::Dense(pixels(150));
-    let course = Course::new(&features, Optimizer::Sgd);
+    let course = Course::new(&features, Method::LlfmJo, Optimizer::Sgd, CLASSES);
     let (whole, expected) = course.run(Dense::keep_whole_rows);
     let (cpu, found) = course.run(|_: &mut Dense| {});
     assert!(cpu.store.has_background() && !whole.store.has_background());
@@ -115,13 +123,21 @@ fn steps_have_the_same_bits_without_vectors() {
     let bits = |numbers: Vec<f32>| numbers.into_iter().map(f32::to_bits).collect::<Vec<_>>();
     // One thread: others have their vectors.
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("a thread");
+    let courses = [
+        (Method::LlfmJo, Optimizer::Adam, CLASSES),
+        (Method::LlfmJo, Optimizer::AdaGrad, 2),
+        (Method::Fm, Optimizer::Adam, 2),
+        (Method::Fm, Optimizer::Sgd, CLASSES),
+    ];
     for features in [Features::Dense(pixels(150)), Features::Dense(pixels(20)), sparse] {
-        let course = Course::new(&features, Optimizer::Adam);
-        let run = || match &features {
-            Features::Dense(_) => bits(course.run(|_: &mut Dense| {}).1),
-            Features::Sparse(_) => bits(course.run(|_: &mut Sparse| {}).1),
-        };
-        let (vectors, scalars) = pool.install(|| (run(), without_vectors(run)));
-        assert_eq!(vectors, scalars, "{} features", features.n_cols());
+        for (method, optimizer, n_classes) in courses {
+            let course = Course::new(&features, method, optimizer, n_classes);
+            let run = || match &features {
+                Features::Dense(_) => bits(course.run(|_: &mut Dense| {}).1),
+                Features::Sparse(_) => bits(course.run(|_: &mut Sparse| {}).1),
+            };
+            let (vectors, scalars) = pool.install(|| (run(), without_vectors(run)));
+            assert_eq!(vectors, scalars, "{method:?}, {} features", features.n_cols());
+        }
     }
 }

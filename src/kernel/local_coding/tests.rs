@@ -97,9 +97,22 @@ fn twenty_thousand_rows_of_large_distances_have_the_neighbours_of_f64() {
 fn looking_at_near_anchors_alone_gives_the_bits_of_looking_at_all() {
     let mut random = Generator::seed_from_u64(2);
     for row in 0..20_000 {
-        let m = random.random_range(1..100);
+        let m = match row % 20 {
+            0 => [63, 64, 65, 128, 129, 200, 1000][row / 20 % 7],
+            _ => random.random_range(1..100),
+        };
         let spread = 10.0_f32.powf(random.random_range(-2.5..1.5));
-        let u: Vec<f32> = (0..m).map(|_| 3.0 + spread * random.random_range(0.0..1.0)).collect();
+        let distance = |random: &mut Generator, i: usize| {
+            let far = spread * random.random_range(0.0..1.0);
+            match row % 3 {
+                0 => 3.0 + far,
+                // Ties.
+                1 => 3.0 + (far * 8.0).round() / 8.0,
+                // The near ones all in a group.
+                _ => 3.0 + far + if i % 64 == 7 { 0.0 } else { 0.1 },
+            }
+        };
+        let u: Vec<f32> = (0..m).map(|i| distance(&mut random, i)).collect();
         let (mut scratch, ones) = (Scratch::default(), vec![1.0; m]);
         nearest(m, &u, &ones, &mut scratch);
         let keys = scratch.keys;
