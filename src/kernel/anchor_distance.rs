@@ -105,15 +105,11 @@ impl WithSimd for Kernel<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { shape, lenses, rows, plain, out } = self;
-        let width = shape.anchor_stride();
-        // Some anchors at a time, as far as these are held in cache while the rows pass.
-        let mut lane = 0;
-        while lane + 2 * S::F32_LANES <= width {
-            some_anchors::<S, 2>(simd, shape, lenses, rows, lane, out);
-            lane += 2 * S::F32_LANES;
-        }
-        if lane < width {
-            some_anchors::<S, 1>(simd, shape, lenses, rows, lane, out);
+        // As many sums as registers hold beside what they are made of.
+        if S::REGISTER_COUNT >= 32 {
+            squares::<S, 8>(simd, shape, lenses, rows, out);
+        } else {
+            squares::<S, 4>(simd, shape, lenses, rows, out);
         }
         if plain {
             for distance in out {
@@ -123,9 +119,30 @@ impl WithSimd for Kernel<'_> {
     }
 }
 
+/// Sums of squares, R rows at a time.
+#[inline(always)]
+fn squares<S: Simd, const R: usize>(
+    simd: S,
+    shape: Shape,
+    lenses: &Lenses,
+    rows: &[f32],
+    out: &mut [f32],
+) {
+    let width = shape.anchor_stride();
+    // Some anchors at a time, as far as these are held in cache while the rows pass.
+    let mut lane = 0;
+    while lane + 2 * S::F32_LANES <= width {
+        some_anchors::<S, R, 2>(simd, shape, lenses, rows, lane, out);
+        lane += 2 * S::F32_LANES;
+    }
+    if lane < width {
+        some_anchors::<S, R, 1>(simd, shape, lenses, rows, lane, out);
+    }
+}
+
 /// All rows against W vectors of anchors.
 #[inline(always)]
-fn some_anchors<S: Simd, const W: usize>(
+fn some_anchors<S: Simd, const R: usize, const W: usize>(
     simd: S,
     shape: Shape,
     lenses: &Lenses,
@@ -134,13 +151,13 @@ fn some_anchors<S: Simd, const W: usize>(
     out: &mut [f32],
 ) {
     let (stride, width) = (shape.row_stride(), shape.anchor_stride());
-    let mut quads = rows.chunks_exact(4 * stride);
-    let mut cells = out.chunks_exact_mut(4 * width);
-    for (quad, cell) in quads.by_ref().zip(cells.by_ref()) {
-        tile::<S, 4, W>(simd, shape, lenses, quad, lane, cell);
+    let mut tiles = rows.chunks_exact(R * stride);
+    let mut cells = out.chunks_exact_mut(R * width);
+    for (rows, cell) in tiles.by_ref().zip(cells.by_ref()) {
+        tile::<S, R, W>(simd, shape, lenses, rows, lane, cell);
     }
     let cells = cells.into_remainder().chunks_exact_mut(width);
-    for (row, cell) in quads.remainder().chunks_exact(stride).zip(cells) {
+    for (row, cell) in tiles.remainder().chunks_exact(stride).zip(cells) {
         tile::<S, 1, W>(simd, shape, lenses, row, lane, cell);
     }
 }
