@@ -67,9 +67,9 @@ impl RowShape {
         Self { name, rows, features, anchors: None, classes, fields: Fields::Dense }
     }
 
-    /// The shape of a name.
+    /// The shape of a name, in any case.
     pub fn named(name: &str) -> Option<&'static Self> {
-        SHAPES.iter().find(|shape| shape.name == name)
+        SHAPES.iter().find(|shape| shape.name.eq_ignore_ascii_case(name))
     }
 
     /// What the defaults look at: the set's, however many rows are generated, so that a row costs the

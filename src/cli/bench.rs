@@ -39,7 +39,7 @@ const QUICK_ROWS: usize = 5000;
 #[command(after_help = EXAMPLES)]
 pub(crate) struct BenchArgs {
     /// Shapes to train at [default: all]
-    #[arg(value_name = "SHAPE", value_parser = shape_parser())]
+    #[arg(value_name = "SHAPE", value_parser = shape_parser(), ignore_case = true)]
     shapes: Vec<&'static RowShape>,
     /// Methods, comma-separated
     #[arg(

@@ -14,7 +14,7 @@ fn number(value: &Value) -> f64 {
 fn programs_get_the_machine_a_line_a_method_and_a_result() {
     let bench = Bench::new();
     let done =
-        bench.line("bench ijcnn1 movielens --rows 300 --quick --threads 2 --json").succeeds();
+        bench.line("bench ijcnn1 MovieLens --rows 300 --quick --threads 2 --json").succeeds();
     let lines = done.json_lines();
     let start = &lines[0];
     assert_eq!((&start["event"], &start["command"]), (&"start".into(), &"bench".into()));
