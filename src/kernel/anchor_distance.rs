@@ -199,3 +199,29 @@ fn tile<S: Simd, const R: usize, const W: usize>(
         out.copy_from_slice(&sums[r]);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lenses_written_apart_are_those_of_all_features() {
+        let shape = Shape { anchors: 19, features: 37, outputs: 1, factors: 0, stride: LANES };
+        let (width, stride) = (shape.anchor_stride(), shape.row_stride());
+        let number = |i: usize| 1.5 + (i as f32 * 0.7).sin();
+        let anchors: Vec<f32> = (0..19 * stride).map(number).collect();
+        let scales: Vec<f32> = (0..19 * stride).map(|i| number(i + 3)).collect();
+        let metric: Vec<f32> = (0..stride).map(|j| number(j + 9)).collect();
+        let mut lenses = Lenses::new(shape);
+        let blocks: Vec<_> = lenses.blocks(shape).collect();
+        assert_eq!(blocks.len(), 3);
+        for block in blocks.into_iter().rev() {
+            block.refresh(shape, &anchors, &metric, Some(&scales));
+        }
+        for (i, j) in (0..19).flat_map(|i| (0..37).map(move |j| (i, j))) {
+            let s = scales[i * stride + j] * metric[j];
+            assert_eq!(lenses.scale[j * width + i], s, "anchor {i}, feature {j}");
+            assert_eq!(lenses.center[j * width + i], -s * anchors[i * stride + j]);
+        }
+    }
+}

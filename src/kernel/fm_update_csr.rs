@@ -11,7 +11,7 @@ use crate::kernel::ROW_CHUNK;
 use crate::kernel::Shape;
 use crate::kernel::pair_list::RowChunk;
 use crate::optimizer::{MomentsMut, Update};
-use crate::simd::{Quads, as_quads, as_quads_mut, mask, vectorized, with_quads};
+use crate::simd::{Quads, as_quads, as_quads_mut, vectorized, with_quads};
 
 /// The shader, and its workgroups.
 pub(crate) const SHADER: Shader = shader!(
@@ -112,14 +112,13 @@ fn lone<const Q: usize>(task: Task<'_>, records: &mut [f32], mut moments: Moment
     let Task { batch, columns, update } = task;
     let d = batch.shape.factors;
     let (weighted, records) = (as_quads::<Q>(batch.weighted), as_quads_mut::<Q>(records));
-    let factors = mask(d, 1.0, 0.0);
     for (at, entries) in columns.iter() {
         let (mut gradient, mut own) = ([[0.0_f32; 4]; Q], 0.0_f32);
         for entry in entries {
             add(entry.value, d, &weighted[entry.row as usize], &mut gradient, &mut own);
         }
         let moments = moments.part(at * 4 * Q..(at + 1) * 4 * Q);
-        step(&factors, update, &mut gradient, own, &mut records[at], moments);
+        step(d, update, &mut gradient, own, &mut records[at], moments);
     }
 }
 
@@ -135,7 +134,6 @@ fn one_output<const Q: usize>(
     let Shape { anchors: m, factors: d, stride, .. } = batch.shape;
     let (weighted, records) = (as_quads::<Q>(batch.weighted), as_quads_mut::<Q>(records));
     let (gradient, own) = (as_quads_mut::<Q>(&mut scratch.gradient), &mut scratch.own[..m]);
-    let factors = mask(d, 1.0, 0.0);
     for (at, entries) in columns.iter() {
         gradient.fill([[0.0; 4]; Q]);
         own.fill(0.0);
@@ -151,7 +149,7 @@ fn one_output<const Q: usize>(
         let anchors = gradient.iter_mut().zip(&*own).zip(&mut records[cells]);
         for (i, ((gradient, own), record)) in anchors.enumerate() {
             let moments = moments.part(i * stride..(i + 1) * stride);
-            step(&factors, update, gradient, *own, record, moments);
+            step(d, update, gradient, *own, record, moments);
         }
     }
 }
@@ -173,10 +171,10 @@ fn add<const Q: usize>(
     *own = (value * value).mul_add(weighted.as_flattened()[d], *own);
 }
 
-/// Steps a record along the gradient that its sums make; `factors` is 1 in the lanes of V.
+/// Steps a record along the gradient that its sums make.
 #[inline(always)]
 fn step<const Q: usize>(
-    factors: &Quads<Q>,
+    d: usize,
     update: Update,
     gradient: &mut Quads<Q>,
     own: f32,
@@ -185,8 +183,7 @@ fn step<const Q: usize>(
 ) {
     for q in 0..Q {
         for l in 0..4 {
-            // Not a product with the mask: where the sum overflowed, that is no number.
-            let own = if factors[q][l] == 0.0 { 0.0 } else { own };
+            let own = if 4 * q + l < d { own } else { 0.0 };
             gradient[q][l] = record[q][l].mul_add(-own, gradient[q][l]);
         }
     }
