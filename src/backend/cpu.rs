@@ -11,6 +11,7 @@ mod heads;
 pub(crate) mod kernels;
 mod records;
 mod runs;
+mod search;
 mod sparse;
 
 pub(crate) use dense::Dense;
@@ -23,7 +24,7 @@ use ndarray::Array2;
 use crate::anchor_dropout::{AnchorDropout, Left};
 use crate::backend::phases::{Clock, Phase};
 use crate::backend::{Backend, Scores, StepRates, Totals, TrainRows, TrainTargets};
-use crate::config::{Distance, TrainConfig};
+use crate::config::{Coding, Distance, TrainConfig};
 use crate::data::Features;
 use crate::error::Result;
 use crate::kernel::anchor_update::Pull;
@@ -35,6 +36,7 @@ use crate::kernel::{ROW_CHUNK, Shape};
 use crate::model::Parameters;
 use heads::Heads;
 use runs::{Run, among_workers, run_tasks, runs};
+use search::SearchScratch;
 
 /// Numbers that the pairs of the rows scored at a time may take.
 const SCORE_NUMBERS: usize = 1 << 24;
@@ -57,6 +59,21 @@ pub(crate) trait Store: Send + Sync {
     fn cells(&self) -> usize;
     /// Distances of the batch rows `first..first + n` `[n, anchor_stride]`.
     fn distances(&self, first: usize, n: usize, plain: bool, out: &mut [f32]);
+    /// From now on finds near anchors without the distances to all, where it can.
+    fn search_anchors(&mut self) {}
+    /// The same distances to all anchors that may be active, infinite to others.
+    fn near_distances(
+        &self,
+        first: usize,
+        n: usize,
+        plain: bool,
+        _scratch: &mut SearchScratch,
+        out: &mut [f32],
+    ) {
+        self.distances(first, n, plain, out);
+    }
+    /// Ends the search of a batch.
+    fn end_search(&mut self, _rows: usize, _parallel: bool) {}
     /// L of each anchor.
     fn multipliers(&self) -> &[f32];
     /// Sums and scores of a run of pairs.
@@ -87,6 +104,15 @@ pub(crate) struct Step<'a> {
     pub(crate) parallel: bool,
 }
 
+/// Memory for the coding of a chunk.
+#[derive(Default)]
+struct CodeScratch {
+    /// `[rows, anchor_stride]`.
+    distance: Vec<f32>,
+    search: SearchScratch,
+    left: Left,
+}
+
 /// The backend over a storage of rows.
 pub(crate) struct Cpu<'a, S> {
     store: S,
@@ -114,8 +140,13 @@ impl<'a, S: Store> Cpu<'a, S> {
         config: &TrainConfig,
         train: Option<TrainRows<'a>>,
     ) -> Self {
+        let mut store = S::new(parameters, config, train.is_some());
+        // Hidden anchors lower no λ, and other codings have no λ.
+        if config.coding == Coding::Adaptive && config.anchor_dropout == 0.0 {
+            store.search_anchors();
+        }
         Self {
-            store: S::new(parameters, config, train.is_some()),
+            store,
             coder: Coder { coding: config.coding, neighbors: config.neighbors },
             blend: Blend {
                 coding: config.coding,
@@ -162,13 +193,13 @@ impl<'a, S: Store> Cpu<'a, S> {
         let (store, coder, plain) = (&self.store, self.coder, self.plain);
         let (m, width) = (store.shape().anchors, store.shape().anchor_stride());
         let tasks = self.chunks.iter_mut().enumerate().collect();
-        run_tasks(tasks, parallel, |scratch: &mut (Vec<f32>, Left), (c, chunk)| {
+        run_tasks(tasks, parallel, |scratch: &mut CodeScratch, (c, chunk)| {
             let first = c * ROW_CHUNK;
             let n = ROW_CHUNK.min(rows - first);
-            let (distance, left) = scratch;
+            let CodeScratch { distance, search, left } = scratch;
             distance.resize(n * width, 0.0);
             if m > 1 {
-                store.distances(first, n, plain, distance);
+                store.near_distances(first, n, plain, search, distance);
             }
             chunk.clear();
             for (row, distance) in (first as u32..).zip(distance.chunks_exact(width)) {
@@ -179,6 +210,7 @@ impl<'a, S: Store> Cpu<'a, S> {
                 chunk.ends.push(chunk.pairs.len() as u32);
             }
         });
+        self.store.end_search(rows, parallel);
     }
 
     /// Scores of the local models of every pair.

@@ -166,7 +166,7 @@ fn shift(distance: &[f32], multipliers: &[f32], shifted: &mut Vec<f32>) {
 }
 
 /// A number for each of 64 groups of anchors: anchor i is in group i mod 64.
-type Groups = [[f32; LANES]; 4];
+pub(crate) type Groups = [[f32; LANES]; 4];
 
 /// The smallest of each group; infinite where it has none.
 #[inline(always)]
@@ -255,6 +255,31 @@ impl Near<'_> {
             mu -= (total::<S>(&squares[..vectors]) - 1.0) / (2.0 * total::<S>(&sum[..vectors]));
         }
         mu * 1.0001
+    }
+}
+
+/// How far anchors may be to be active, by some of all anchors: the others only lower λ.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Reach {
+    /// Least u of those some.
+    least: f32,
+    /// At least μ, the λ of u − least.
+    mu: f32,
+}
+
+impl Reach {
+    /// By the u of up to 64 anchors, infinite where there is none.
+    #[inline(always)]
+    pub(crate) fn new<S: Simd>(simd: S, u: &Groups) -> Self {
+        let least = smallest(u);
+        let shifted = u.map(|block| block.map(|u| u - least));
+        Self { least, mu: Near::bound(simd, &shifted) }
+    }
+
+    /// Whether an anchor whose u is at least `bound` cannot be active.
+    #[inline(always)]
+    pub(crate) fn is_short_of(&self, bound: f32) -> bool {
+        bound - self.least >= self.mu
     }
 }
 

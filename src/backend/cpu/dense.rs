@@ -21,6 +21,7 @@ use super::background::{Background, BatchDifferences, Differences};
 use super::heads::Heads;
 use super::records::{self, Logical};
 use super::runs::{Run, run_tasks};
+use super::search::{LEAST_ANCHORS, Search, SearchScratch};
 use super::{Step, Store};
 
 /// See the module.
@@ -52,11 +53,16 @@ pub(crate) struct Dense {
     /// Each anchor's part of ∂τ `[m, row_stride]`, where the metric is learned.
     metric_parts: Vec<f32>,
     lenses: Lenses,
+    /// In place of the lenses while it pays.
+    search: Option<Search>,
 }
 
 impl Dense {
     fn refresh_lenses(&mut self, parallel: bool) {
         let (shape, anchors, metric) = (self.shape, &self.anchors, &self.root_metric);
+        if let Some(search) = self.search.as_mut().filter(|search| search.pays()) {
+            return search.refresh(anchors, metric, parallel);
+        }
         let scales = self.scales.as_deref();
         let tasks = self.lenses.blocks(shape).collect();
         run_tasks(tasks, parallel, |(): &mut (), block: LensBlock<'_>| {
@@ -82,6 +88,19 @@ impl Dense {
     #[cfg(test)]
     pub(super) fn keep_whole_rows(&mut self) {
         self.sought_background = true;
+    }
+
+    /// Takes the distances to all anchors.
+    #[cfg(test)]
+    pub(super) fn search_nothing(&mut self) {
+        self.search = None;
+        self.refresh_lenses(false);
+    }
+
+    /// Whether anchors are searched for.
+    #[cfg(test)]
+    pub(super) fn searches(&self) -> bool {
+        self.search.as_ref().is_some_and(Search::pays)
     }
 
     /// Whether rows are taken as their differences to a background.
@@ -149,6 +168,7 @@ impl Store for Dense {
             metric_parts: vec![0.0; if train && learn.metric { m * stride } else { 0 }],
             log_metric,
             lenses: Lenses::new(shape),
+            search: None,
         };
         store.fill_squares();
         store.refresh_lenses(false);
@@ -184,6 +204,35 @@ impl Store for Dense {
         let stride = self.shape.row_stride();
         let rows = &self.batch[first * stride..][..n * stride];
         anchor_distance(self.shape, &self.lenses, rows, plain, out);
+    }
+
+    fn search_anchors(&mut self) {
+        if self.shape.anchors >= LEAST_ANCHORS && self.scales.is_none() {
+            self.search = Some(Search::new(self.shape));
+            self.refresh();
+        }
+    }
+
+    fn near_distances(
+        &self,
+        first: usize,
+        n: usize,
+        plain: bool,
+        scratch: &mut SearchScratch,
+        out: &mut [f32],
+    ) {
+        let Some(search) = self.search.as_ref().filter(|search| search.pays()) else {
+            return self.distances(first, n, plain, out);
+        };
+        let stride = self.shape.row_stride();
+        let rows = &self.batch[first * stride..][..n * stride];
+        search.distances(rows, plain, self.multipliers(), scratch, out);
+    }
+
+    fn end_search(&mut self, rows: usize, parallel: bool) {
+        if self.search.as_mut().is_some_and(|search| search.look_back(rows)) {
+            self.refresh_lenses(parallel);
+        }
     }
 
     fn multipliers(&self) -> &[f32] {
@@ -279,6 +328,13 @@ impl Store for Dense {
             metric_update(parts, rates.rest, 0.5, tau, root, self.metric_moments.view());
         }
         self.refresh_lenses(step.parallel);
+    }
+
+    fn refresh(&mut self) {
+        if let Some(search) = &mut self.search {
+            search.regroup(&self.anchors, &self.root_metric);
+            self.refresh_lenses(false);
+        }
     }
 
     fn parameters(&self) -> Parameters {

@@ -1,6 +1,6 @@
 //! Whole steps, by each way of computing them.
 
-use ndarray::{Array1, Array2, Array3, Array4};
+use ndarray::{Array1, Array2, Array3, Array4, Axis};
 use rand::RngExt;
 
 use super::*;
@@ -75,6 +75,17 @@ impl<'a> Course<'a> {
         Self { features, config, classes, weights, initial }
     }
 
+    /// With other anchors, each with the first one's model.
+    fn with_anchors(&mut self, anchors: Array2<f32>) {
+        let m = anchors.nrows();
+        let initial = &mut self.initial;
+        initial.log_lipschitz = Array1::from_shape_fn(m, |i| 0.001 * i as f32);
+        initial.bias = initial.bias.select(Axis(0), &vec![0; m]);
+        initial.linear = initial.linear.select(Axis(0), &vec![0; m]);
+        initial.factors = initial.factors.select(Axis(0), &vec![0; m]);
+        initial.anchors = anchors;
+    }
+
     fn run<S: Store>(&self, prepare: impl FnOnce(&mut S)) -> (Cpu<'_, S>, Vec<f32>) {
         let targets = TrainTargets::Classes(&self.classes);
         let weights = (!self.weights.is_empty()).then_some(&self.weights[..]);
@@ -110,6 +121,22 @@ fn rows_with_a_background_train_as_whole_rows_do() {
     for (f, e) in found.iter().zip(&expected) {
         assert!((f - e).abs() < 1e-5 * (1.0 + e.abs()), "{f} for {e}");
     }
+}
+
+#[test]
+fn a_search_for_near_anchors_changes_no_bit() {
+    // Rows and anchors in clouds far from each other.
+    let cloud = |r: usize, j: usize| if r % 20 == j { 9.0 } else { 0.0 };
+    let mut random = plain(11);
+    let mut number = |r, j| cloud(r, j) + random.random_range(-1.0..1.0_f32);
+    let rows = Array2::from_shape_fn((ROWS, 20), |(r, j)| number(r, j));
+    let features = Features::Dense(rows);
+    let mut course = Course::new(&features, Method::LlfmJo, Optimizer::Adam, 2);
+    course.with_anchors(Array2::from_shape_fn((300, 20), |(i, j)| number(i, j)));
+    let (cpu, found) = course.run(|_: &mut Dense| {});
+    assert!(cpu.store.searches());
+    let (_, expected) = course.run(Dense::search_nothing);
+    assert!(found.iter().zip(&expected).all(|(f, e)| f.to_bits() == e.to_bits()));
 }
 
 #[test]
