@@ -303,7 +303,8 @@ impl<'a, S: Store> Cpu<'a, S> {
         let learns = self.blend.slopes && shape.anchors > 1;
         self.pulls.clear();
         if learns {
-            self.store.heads().pulls(&self.pairs, &self.chunks, self.plain, &mut self.pulls);
+            let (heads, pulls) = (self.store.heads(), &mut self.pulls);
+            heads.pulls(&self.pairs, &self.chunks, self.plain, parallel, pulls);
             self.clock.end(Phase::Anchors);
         }
         let step = Step {

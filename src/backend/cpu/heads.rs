@@ -10,6 +10,10 @@ use crate::model::Parameters;
 use crate::optimizer::{Moments, StepRates, Update};
 
 use super::Step;
+use super::runs::run_tasks;
+
+/// Pulls of one task.
+const PULLS: usize = 1024;
 
 /// Bias and log L of every anchor, and the settings of their updates.
 #[derive(Debug, Clone)]
@@ -67,15 +71,19 @@ impl Heads {
         pairs: &PairList,
         chunks: &[RowChunk],
         plain: bool,
+        parallel: bool,
         out: &mut Vec<Pull>,
     ) {
-        out.clear();
-        out.extend((0..pairs.n_pairs()).map(|slot| {
-            let (chunk, origin) = pairs.origin(slot);
-            let (pair, slope) = (chunks[chunk].pairs[origin], chunks[chunk].slopes[origin]);
-            let l = self.multipliers[pair.anchor as usize];
-            Pull::new(pairs.rows[slot], slope, pair.u, pair.distance, l, plain)
-        }));
+        out.resize(pairs.n_pairs(), Pull::default());
+        let tasks = out.chunks_mut(PULLS).enumerate().collect();
+        run_tasks(tasks, parallel, |(): &mut (), (task, pulls): (usize, &mut [Pull])| {
+            for (slot, pull) in (task * PULLS..).zip(pulls) {
+                let (chunk, origin) = pairs.origin(slot);
+                let (pair, slope) = (chunks[chunk].pairs[origin], chunks[chunk].slopes[origin]);
+                let l = self.multipliers[pair.anchor as usize];
+                *pull = Pull::new(pairs.rows[slot], slope, pair.u, pair.distance, l, plain);
+            }
+        });
     }
 
     /// Steps biases and, where learned, log L.
