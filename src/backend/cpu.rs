@@ -58,7 +58,14 @@ pub(crate) trait Store: Send + Sync {
     /// Cells that the gathered rows store.
     fn cells(&self) -> usize;
     /// Distances of the batch rows `first..first + n` `[n, anchor_stride]`.
-    fn distances(&self, first: usize, n: usize, plain: bool, out: &mut [f32]);
+    fn distances(
+        &self,
+        first: usize,
+        n: usize,
+        plain: bool,
+        scratch: &mut DistanceScratch,
+        out: &mut [f32],
+    );
     /// From now on finds near anchors without the distances to all, where it can.
     fn search_anchors(&mut self) {}
     /// The same distances to all anchors that may be active, infinite to others.
@@ -67,10 +74,10 @@ pub(crate) trait Store: Send + Sync {
         first: usize,
         n: usize,
         plain: bool,
-        _scratch: &mut SearchScratch,
+        scratch: &mut DistanceScratch,
         out: &mut [f32],
     ) {
-        self.distances(first, n, plain, out);
+        self.distances(first, n, plain, scratch, out);
     }
     /// Ends the search of a batch.
     fn end_search(&mut self, _rows: usize, _parallel: bool) {}
@@ -104,12 +111,20 @@ pub(crate) struct Step<'a> {
     pub(crate) parallel: bool,
 }
 
+/// Memory for the distances of a chunk.
+#[derive(Default)]
+pub(crate) struct DistanceScratch {
+    /// Dense rows times the metric `[rows, row_stride]`.
+    scaled: Vec<f32>,
+    search: SearchScratch,
+}
+
 /// Memory for the coding of a chunk.
 #[derive(Default)]
 struct CodeScratch {
     /// `[rows, anchor_stride]`.
     distance: Vec<f32>,
-    search: SearchScratch,
+    distances: DistanceScratch,
     left: Left,
 }
 
@@ -196,10 +211,10 @@ impl<'a, S: Store> Cpu<'a, S> {
         run_tasks(tasks, parallel, |scratch: &mut CodeScratch, (c, chunk)| {
             let first = c * ROW_CHUNK;
             let n = ROW_CHUNK.min(rows - first);
-            let CodeScratch { distance, search, left } = scratch;
+            let CodeScratch { distance, distances, left } = scratch;
             distance.resize(n * width, 0.0);
             if m > 1 {
-                store.near_distances(first, n, plain, search, distance);
+                store.near_distances(first, n, plain, distances, distance);
             }
             chunk.clear();
             for (row, distance) in (first as u32..).zip(distance.chunks_exact(width)) {

@@ -119,8 +119,14 @@ impl Work {
         if anchors == 1.0 {
             return (0.0, 0.0);
         }
-        let lenses = columns * anchors * if self.sparse { 1.0 } else { 2.0 };
-        let flops = 4.0 * rows * nonzeros * anchors + 6.0 * rows * anchors;
+        // Two fused operations, or an addition and a fused one where no anchor has a scale.
+        let (lens, cell) = match (self.sparse, self.learn.scale) {
+            (true, _) => (1.0, 4.0),
+            (false, true) => (2.0, 4.0),
+            (false, false) => (1.0, 3.0),
+        };
+        let lenses = lens * columns * anchors;
+        let flops = cell * rows * nonzeros * anchors + 6.0 * rows * anchors;
         (flops, self.batch() + lenses + 5.0 * self.pairs())
     }
 
@@ -241,8 +247,8 @@ mod tests {
     #[test]
     fn a_joint_model_counted_by_hand() {
         let work = jo();
-        // 24 (row, feature, anchor) of two fused, 8 (row, anchor) of 6. Rows 6, lenses 24, pairs 20.
-        takes(&work, Phase::Coding, 96.0 + 48.0, 6.0 + 24.0 + 20.0);
+        // 24 (row, feature, anchor) of one and a fused, 8 (row, anchor) of 6. Rows 6, lenses 12, pairs 20.
+        takes(&work, Phase::Coding, 72.0 + 48.0, 6.0 + 12.0 + 20.0);
         // 4 pairs of 2 outputs. All 4 anchors' models: 3 features of v, w and r in 2 channels.
         takes(&work, Phase::Score, 8.0 * 23.0, 6.0 + 72.0 + 24.0);
         takes(&work, Phase::Blend, 8.0 * (4.0 + 2.0) + 32.0, 8.0 * 7.0 + 20.0);

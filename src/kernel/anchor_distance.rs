@@ -1,15 +1,17 @@
 //! Distance of each dense row to each anchor (model: D; paper, eq. 3 and 8).
 //!
-//! D(x, i) = Σⱼ eⱼ tᵢⱼ² (xⱼ − zᵢⱼ)², taken as Σⱼ (sᵢⱼ xⱼ − sᵢⱼ zᵢⱼ)² with s = t·√e: two fused
-//! operations an element, and no cancellation as in ‖x‖² − 2x·z + ‖z‖².
+//! D(x, i) = Σⱼ eⱼ tᵢⱼ² (xⱼ − zᵢⱼ)², taken as Σⱼ (sᵢⱼ xⱼ − sᵢⱼ zᵢⱼ)² with s = t·√e: no cancellation
+//! as in ‖x‖² − 2x·z + ‖z‖². Where anchors have no scales t, s·x is the same for all of them and taken
+//! once: an addition and a fused operation an element, which many CPUs do side by side.
 //!
-//! rows `[n, row_stride]` · lenses `[p, anchor_stride]` twice → distance `[n, anchor_stride]`, in
+//! rows `[n, row_stride]` · lenses `[p, anchor_stride]` → distance `[n, anchor_stride]`, in
 //! squared feature units, or feature units where the distance is plain. One task a block of rows,
 //! the writer of their cells; lanes run over anchors. O(n·p·m).
 
 use crate::gpu::shaders::{Shader, shader};
 use crate::kernel::Shape;
-use crate::simd::{LANES, dispatch};
+use crate::optimizer::take;
+use crate::simd::{LANES, dispatch, vectorized};
 use pulp::{Simd, WithSimd};
 
 /// Rows of a shader's tile, and its anchors.
@@ -24,25 +26,35 @@ pub(crate) const SHADER: Shader =
 /// The anchors as the distance reads them: feature-major, metric worked in.
 #[derive(Debug, Clone)]
 pub(crate) struct Lenses {
-    /// s `[p, anchor_stride]`.
-    pub(crate) scale: Vec<f32>,
+    /// √e `[row_stride]`, by which rows are multiplied where anchors have no scales.
+    root: Vec<f32>,
+    /// s `[p, anchor_stride]`; empty where anchors have no scales.
+    scale: Vec<f32>,
     /// −s·z `[p, anchor_stride]`.
-    pub(crate) center: Vec<f32>,
+    center: Vec<f32>,
 }
 
 impl Lenses {
     /// Zeros, until anchors are worked in.
-    pub(crate) fn new(shape: Shape) -> Self {
+    pub(crate) fn new(shape: Shape, has_scales: bool) -> Self {
         let len = shape.features * shape.anchor_stride();
-        Self { scale: vec![0.0; len], center: vec![0.0; len] }
+        Self {
+            root: vec![0.0; shape.row_stride()],
+            scale: vec![0.0; if has_scales { len } else { 0 }],
+            center: vec![0.0; len],
+        }
     }
 
     /// The lenses of a few features at a time, to be written apart.
     pub(crate) fn blocks(&mut self, shape: Shape) -> impl Iterator<Item = LensBlock<'_>> {
         // As many features as fill a line of cache in the anchors.
         let len = LANES * shape.anchor_stride();
-        let parts = self.scale.chunks_mut(len).zip(self.center.chunks_mut(len));
-        parts.enumerate().map(|(b, (scale, center))| LensBlock { first: b * LANES, scale, center })
+        let mut scale = &mut self.scale[..];
+        let parts = self.root.chunks_exact_mut(LANES).zip(self.center.chunks_mut(len));
+        parts.enumerate().map(move |(b, (root, center))| {
+            let scale = take(&mut scale, center.len());
+            LensBlock { first: b * LANES, root, scale, center }
+        })
     }
 }
 
@@ -50,12 +62,13 @@ impl Lenses {
 pub(crate) struct LensBlock<'a> {
     /// First feature of the block.
     first: usize,
+    root: &'a mut [f32],
     scale: &'a mut [f32],
     center: &'a mut [f32],
 }
 
 impl LensBlock<'_> {
-    /// Works in anchors z `[m, row_stride]`, metric √e `[p]` and scales t `[m, row_stride]`.
+    /// Works in anchors z `[m, row_stride]`, metric √e `[p]` and scales t `[m, row_stride]`, if any.
     pub(crate) fn refresh(
         self,
         shape: Shape,
@@ -64,31 +77,57 @@ impl LensBlock<'_> {
         anchor_scale: Option<&[f32]>,
     ) {
         let (width, stride) = (shape.anchor_stride(), shape.row_stride());
+        let features = self.center.len() / width;
+        self.root[..features].copy_from_slice(&root_metric[self.first..][..features]);
         // As many anchors at a time as fill a line of cache in the lenses.
         for start in (0..shape.anchors).step_by(LANES) {
             let some = start..(start + LANES).min(shape.anchors);
-            let features =
-                self.scale.chunks_exact_mut(width).zip(self.center.chunks_exact_mut(width));
-            for (j, (scale, center)) in (self.first..).zip(features) {
+            for j in 0..features {
                 for i in some.clone() {
-                    let s = anchor_scale.map_or(1.0, |t| t[i * stride + j]) * root_metric[j];
-                    scale[i] = s;
-                    center[i] = -s * anchors[i * stride + j];
+                    let (lens, cell) = (j * width + i, i * stride + self.first + j);
+                    let mut s = self.root[j];
+                    if let Some(t) = anchor_scale {
+                        s *= t[cell];
+                        self.scale[lens] = s;
+                    }
+                    self.center[lens] = -s * anchors[cell];
                 }
             }
         }
     }
 }
 
-/// Fills `out` for the rows in `rows`; `plain` takes the root.
+/// Rows `[n, row_stride]` times √e `[row_stride]`, as the distance reads them.
+pub(crate) fn scale_rows(root_metric: &[f32], rows: &[f32], out: &mut Vec<f32>) {
+    out.resize(rows.len(), 0.0);
+    vectorized(
+        #[inline(always)]
+        || {
+            let stride = root_metric.len();
+            for (out, row) in out.chunks_exact_mut(stride).zip(rows.chunks_exact(stride)) {
+                for ((out, x), s) in out.iter_mut().zip(row).zip(root_metric) {
+                    *out = x * s;
+                }
+            }
+        },
+    );
+}
+
+/// Fills `out` for the rows in `rows`; `plain` takes the root. `scaled` is memory.
 pub(crate) fn anchor_distance(
     shape: Shape,
     lenses: &Lenses,
     rows: &[f32],
     plain: bool,
+    scaled: &mut Vec<f32>,
     out: &mut [f32],
 ) {
-    dispatch(Kernel { shape, lenses, rows, plain, out });
+    if lenses.scale.is_empty() {
+        scale_rows(&lenses.root, rows, scaled);
+        dispatch(Kernel { shape, lenses, rows: scaled, plain, out });
+    } else {
+        dispatch(Kernel { shape, lenses, rows, plain, out });
+    }
 }
 
 struct Kernel<'a> {
@@ -106,10 +145,11 @@ impl WithSimd for Kernel<'_> {
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { shape, lenses, rows, plain, out } = self;
         // As many sums as registers hold beside what they are made of.
-        if S::REGISTER_COUNT >= 32 {
-            squares::<S, 8>(simd, shape, lenses, rows, out);
-        } else {
-            squares::<S, 4>(simd, shape, lenses, rows, out);
+        match (S::REGISTER_COUNT >= 32, lenses.scale.is_empty()) {
+            (true, true) => squares::<S, 8, false>(simd, shape, lenses, rows, out),
+            (true, false) => squares::<S, 8, true>(simd, shape, lenses, rows, out),
+            (false, true) => squares::<S, 4, false>(simd, shape, lenses, rows, out),
+            (false, false) => squares::<S, 4, true>(simd, shape, lenses, rows, out),
         }
         if plain {
             for distance in out {
@@ -119,9 +159,9 @@ impl WithSimd for Kernel<'_> {
     }
 }
 
-/// Sums of squares, R rows at a time.
+/// Sums of squares, R rows at a time; with SCALES anchors have their own.
 #[inline(always)]
-fn squares<S: Simd, const R: usize>(
+fn squares<S: Simd, const R: usize, const SCALES: bool>(
     simd: S,
     shape: Shape,
     lenses: &Lenses,
@@ -132,17 +172,17 @@ fn squares<S: Simd, const R: usize>(
     // Some anchors at a time, as far as these are held in cache while the rows pass.
     let mut lane = 0;
     while lane + 2 * S::F32_LANES <= width {
-        some_anchors::<S, R, 2>(simd, shape, lenses, rows, lane, out);
+        some_anchors::<S, R, 2, SCALES>(simd, shape, lenses, rows, lane, out);
         lane += 2 * S::F32_LANES;
     }
     if lane < width {
-        some_anchors::<S, R, 1>(simd, shape, lenses, rows, lane, out);
+        some_anchors::<S, R, 1, SCALES>(simd, shape, lenses, rows, lane, out);
     }
 }
 
 /// All rows against W vectors of anchors.
 #[inline(always)]
-fn some_anchors<S: Simd, const R: usize, const W: usize>(
+fn some_anchors<S: Simd, const R: usize, const W: usize, const SCALES: bool>(
     simd: S,
     shape: Shape,
     lenses: &Lenses,
@@ -154,17 +194,17 @@ fn some_anchors<S: Simd, const R: usize, const W: usize>(
     let mut tiles = rows.chunks_exact(R * stride);
     let mut cells = out.chunks_exact_mut(R * width);
     for (rows, cell) in tiles.by_ref().zip(cells.by_ref()) {
-        tile::<S, R, W>(simd, shape, lenses, rows, lane, cell);
+        tile::<S, R, W, SCALES>(simd, shape, lenses, rows, lane, cell);
     }
     let cells = cells.into_remainder().chunks_exact_mut(width);
     for (row, cell) in tiles.remainder().chunks_exact(stride).zip(cells) {
-        tile::<S, 1, W>(simd, shape, lenses, row, lane, cell);
+        tile::<S, 1, W, SCALES>(simd, shape, lenses, row, lane, cell);
     }
 }
 
 /// R rows against W vectors of anchors, the sums held in registers.
 #[inline(always)]
-fn tile<S: Simd, const R: usize, const W: usize>(
+fn tile<S: Simd, const R: usize, const W: usize, const SCALES: bool>(
     simd: S,
     shape: Shape,
     lenses: &Lenses,
@@ -178,8 +218,10 @@ fn tile<S: Simd, const R: usize, const W: usize>(
     let lanes = lane..lane + W * S::F32_LANES;
     let mut sums = [[simd.splat_f32s(0.0); W]; R];
     // Features in blocks of known length: an index into a row is then known to be in it.
-    let blocks = lenses.scale.chunks(LANES * width).zip(lenses.center.chunks(LANES * width));
-    for (block, (scale, center)) in blocks.enumerate() {
+    let block_len = LANES * width;
+    for (block, center) in lenses.center.chunks(block_len).enumerate() {
+        let scale =
+            if SCALES { &lenses.scale[block * block_len..][..center.len()] } else { center };
         let x: [&[f32; LANES]; R] = std::array::from_fn(|r| &x[r][block]);
         let features = scale.chunks_exact(width).zip(center.chunks_exact(width));
         for (j, (scale, center)) in (0..LANES).zip(features) {
@@ -188,7 +230,11 @@ fn tile<S: Simd, const R: usize, const W: usize>(
             for r in 0..R {
                 let value = simd.splat_f32s(x[r][j]);
                 for w in 0..W {
-                    let difference = simd.mul_add_f32s(value, scale[w], center[w]);
+                    let difference = if SCALES {
+                        simd.mul_add_f32s(value, scale[w], center[w])
+                    } else {
+                        simd.add_f32s(value, center[w])
+                    };
                     sums[r][w] = simd.mul_add_f32s(difference, difference, sums[r][w]);
                 }
             }
@@ -212,16 +258,48 @@ mod tests {
         let anchors: Vec<f32> = (0..19 * stride).map(number).collect();
         let scales: Vec<f32> = (0..19 * stride).map(|i| number(i + 3)).collect();
         let metric: Vec<f32> = (0..stride).map(|j| number(j + 9)).collect();
-        let mut lenses = Lenses::new(shape);
-        let blocks: Vec<_> = lenses.blocks(shape).collect();
-        assert_eq!(blocks.len(), 3);
-        for block in blocks.into_iter().rev() {
-            block.refresh(shape, &anchors, &metric, Some(&scales));
+        for scales in [None, Some(&scales[..])] {
+            let mut lenses = Lenses::new(shape, scales.is_some());
+            let blocks: Vec<_> = lenses.blocks(shape).collect();
+            assert_eq!(blocks.len(), 3);
+            for block in blocks.into_iter().rev() {
+                block.refresh(shape, &anchors, &metric, scales);
+            }
+            assert_eq!(lenses.root[..37], metric[..37]);
+            for (i, j) in (0..19).flat_map(|i| (0..37).map(move |j| (i, j))) {
+                let s = scales.map_or(1.0, |t| t[i * stride + j]) * metric[j];
+                assert_eq!(lenses.center[j * width + i], -s * anchors[i * stride + j]);
+                assert!(scales.is_none() || lenses.scale[j * width + i] == s, "{i}, {j}");
+            }
         }
-        for (i, j) in (0..19).flat_map(|i| (0..37).map(move |j| (i, j))) {
-            let s = scales[i * stride + j] * metric[j];
-            assert_eq!(lenses.scale[j * width + i], s, "anchor {i}, feature {j}");
-            assert_eq!(lenses.center[j * width + i], -s * anchors[i * stride + j]);
+    }
+
+    #[test]
+    fn scales_of_one_are_as_good_as_none() {
+        let shape = Shape { anchors: 35, features: 21, outputs: 1, factors: 0, stride: LANES };
+        let (width, stride) = (shape.anchor_stride(), shape.row_stride());
+        let number = |i: usize| (i as f32 * 0.7).sin();
+        let anchors: Vec<f32> = (0..35 * stride).map(number).collect();
+        let metric: Vec<f32> = (0..stride).map(|j| 1.5 + number(j + 9)).collect();
+        let rows: Vec<f32> = (0..11 * stride).map(|i| number(i + 5)).collect();
+        let distances = |scales: Option<&[f32]>| {
+            let mut lenses = Lenses::new(shape, scales.is_some());
+            let blocks: Vec<_> = lenses.blocks(shape).collect();
+            blocks.into_iter().for_each(|b| b.refresh(shape, &anchors, &metric, scales));
+            let mut out = vec![0.0; 11 * width];
+            anchor_distance(shape, &lenses, &rows, true, &mut Vec::new(), &mut out);
+            out
+        };
+        let (with, without) = (distances(Some(&vec![1.0; 35 * stride])), distances(None));
+        for (r, i) in (0..11).flat_map(|r| (0..35).map(move |i| (r, i))) {
+            let exact = (0..21).map(|j| {
+                let x = f64::from(rows[r * stride + j]) - f64::from(anchors[i * stride + j]);
+                (f64::from(metric[j]) * x).powi(2)
+            });
+            let exact = exact.sum::<f64>().sqrt();
+            for found in [with[r * width + i], without[r * width + i]] {
+                assert!((f64::from(found) - exact).abs() < 1e-6 * exact, "{found} for {exact}");
+            }
         }
     }
 }

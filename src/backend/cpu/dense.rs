@@ -21,8 +21,8 @@ use super::background::{Background, BatchDifferences, Differences};
 use super::heads::Heads;
 use super::records::{self, Logical};
 use super::runs::{Run, run_tasks};
-use super::search::{LEAST_ANCHORS, Search, SearchScratch};
-use super::{Step, Store};
+use super::search::{LEAST_ANCHORS, Search};
+use super::{DistanceScratch, Step, Store};
 
 /// See the module.
 pub(crate) struct Dense {
@@ -161,13 +161,13 @@ impl Store for Dense {
             squares: Vec::new(),
             anchors: pad_rows(&flat(&parameters.anchors), p, stride),
             anchor_moments: moments(m * stride, learn.anchors),
+            lenses: Lenses::new(shape, scales.is_some()),
             scales: scales.map(|t| pad_rows(&flat(&t), p, stride)),
             scale_moments: moments(m * stride, learn.scale),
             root_metric: log_metric.iter().map(|tau| exp(0.5 * tau)).collect(),
             metric_moments: moments(stride, learn.metric),
             metric_parts: vec![0.0; if train && learn.metric { m * stride } else { 0 }],
             log_metric,
-            lenses: Lenses::new(shape),
             search: None,
         };
         store.fill_squares();
@@ -200,10 +200,17 @@ impl Store for Dense {
         self.batch.len()
     }
 
-    fn distances(&self, first: usize, n: usize, plain: bool, out: &mut [f32]) {
+    fn distances(
+        &self,
+        first: usize,
+        n: usize,
+        plain: bool,
+        scratch: &mut DistanceScratch,
+        out: &mut [f32],
+    ) {
         let stride = self.shape.row_stride();
         let rows = &self.batch[first * stride..][..n * stride];
-        anchor_distance(self.shape, &self.lenses, rows, plain, out);
+        anchor_distance(self.shape, &self.lenses, rows, plain, &mut scratch.scaled, out);
     }
 
     fn search_anchors(&mut self) {
@@ -218,11 +225,11 @@ impl Store for Dense {
         first: usize,
         n: usize,
         plain: bool,
-        scratch: &mut SearchScratch,
+        scratch: &mut DistanceScratch,
         out: &mut [f32],
     ) {
         let Some(search) = self.search.as_ref().filter(|search| search.pays()) else {
-            return self.distances(first, n, plain, out);
+            return self.distances(first, n, plain, scratch, out);
         };
         let stride = self.shape.row_stride();
         let rows = &self.batch[first * stride..][..n * stride];

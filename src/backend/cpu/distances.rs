@@ -3,7 +3,7 @@
 use ndarray::{Array1, Array2, Array3, Array4};
 use rayon::prelude::*;
 
-use super::{Dense, Sparse, Store};
+use super::{Dense, DistanceScratch, Sparse, Store};
 use crate::config::TrainConfig;
 use crate::data::Features;
 use crate::kernel::ROW_CHUNK;
@@ -44,10 +44,12 @@ fn with_store<S: Store>(
     store.gather(features, &rows, false);
     let width = store.shape().anchor_stride();
     let mut out = vec![0.0; n * m];
-    out.par_chunks_mut(ROW_CHUNK * m).enumerate().for_each_init(Vec::new, |padded, (c, out)| {
+    let scratch = || (Vec::new(), DistanceScratch::default());
+    out.par_chunks_mut(ROW_CHUNK * m).enumerate().for_each_init(scratch, |scratch, (c, out)| {
         let count = out.len() / m;
+        let (padded, scratch) = scratch;
         padded.resize(count * width, 0.0);
-        store.distances(c * ROW_CHUNK, count, plain, padded);
+        store.distances(c * ROW_CHUNK, count, plain, scratch, padded);
         for (out, padded) in out.chunks_exact_mut(m).zip(padded.chunks_exact(width)) {
             out.copy_from_slice(&padded[..m]);
         }

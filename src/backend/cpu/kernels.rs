@@ -1,6 +1,6 @@
 //! Single kernels on one batch and one thread, for benchmarks.
 
-use super::{Cpu, Dense, ROW_CHUNK, Sparse, Step, Store};
+use super::{Cpu, Dense, DistanceScratch, ROW_CHUNK, Sparse, Step, Store};
 use crate::anchor_dropout::Left;
 use crate::backend::{Backend, StepRates, TrainRows};
 use crate::config::TrainConfig;
@@ -48,6 +48,7 @@ struct Prepared<'a, S> {
     distances: Vec<f32>,
     coded: Vec<Pair>,
     left: Left,
+    scratch: DistanceScratch,
     /// a·q and a of every pair: the scores overwrite the backend's.
     weighted: Vec<f32>,
 }
@@ -89,6 +90,7 @@ impl<'a, S: Store> Prepared<'a, S> {
             rates,
             coded: Vec::new(),
             left: Left::default(),
+            scratch: DistanceScratch::default(),
         };
         prepared.run(Kernel::Distance);
         Ok(prepared)
@@ -99,7 +101,7 @@ impl<'a, S: Store> Prepared<'a, S> {
         let width = store.shape().anchor_stride();
         let chunks = self.distances.chunks_mut(ROW_CHUNK * width);
         for (first, out) in (0..self.rows).step_by(ROW_CHUNK).zip(chunks) {
-            store.distances(first, out.len() / width, plain, out);
+            store.distances(first, out.len() / width, plain, &mut self.scratch, out);
         }
     }
 

@@ -17,8 +17,10 @@ mod kernel;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::kernel::Shape;
+use crate::kernel::anchor_distance::scale_rows;
 use crate::simd::{LANES, dispatch, fold_lanes, vectorized};
 
+use super::DistanceScratch;
 use super::runs::run_tasks;
 use kernel::Kernel;
 pub(crate) use kernel::SearchScratch;
@@ -38,7 +40,7 @@ pub(crate) struct Search {
     /// Anchor of each lane `[anchor_stride]`; the last again in lanes that have none.
     order: Vec<u32>,
     /// √e `[row_stride]`.
-    scale: Vec<f32>,
+    root_metric: Vec<f32>,
     /// −√e·z of each group `[groups, p]` of `[LANES]`.
     centers: Vec<[f32; LANES]>,
     /// Least of −√e·z in each group `[blocks, p]` of `[LANES]`.
@@ -63,7 +65,7 @@ impl Search {
         Self {
             shape,
             order: Vec::new(),
-            scale: vec![0.0; shape.row_stride()],
+            root_metric: vec![0.0; shape.row_stride()],
             centers: vec![[0.0; LANES]; groups * shape.features],
             low: boxes.clone(),
             high: boxes,
@@ -97,7 +99,7 @@ impl Search {
     /// Works in the anchors and the metric as they are now.
     pub(crate) fn refresh(&mut self, anchors: &[f32], root_metric: &[f32], parallel: bool) {
         let (p, stride) = (self.shape.features, self.shape.row_stride());
-        self.scale.copy_from_slice(root_metric);
+        self.root_metric.copy_from_slice(root_metric);
         let centers = self.centers.chunks_mut(LANES * p).zip(self.order.chunks(LANES * LANES));
         let boxes = self.low.chunks_exact_mut(p).zip(self.high.chunks_exact_mut(p));
         let blocks = centers.zip(self.broken.chunks_mut(LANES)).zip(boxes);
@@ -125,9 +127,12 @@ impl Search {
         rows: &[f32],
         plain: bool,
         multipliers: &[f32],
-        scratch: &mut SearchScratch,
+        scratch: &mut DistanceScratch,
         out: &mut [f32],
     ) {
+        let DistanceScratch { scaled: rows_scaled, search: scratch } = scratch;
+        scale_rows(&self.root_metric, rows, rows_scaled);
+        let rows = &rows_scaled[..];
         let kept = dispatch(Kernel { search: self, rows, plain, multipliers, scratch, out });
         self.kept.fetch_add(kept, Ordering::Relaxed);
     }

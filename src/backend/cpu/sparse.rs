@@ -17,7 +17,7 @@ use crate::optimizer::{Moments, take};
 use super::heads::Heads;
 use super::records::{self, Logical};
 use super::runs::{Run, Span, run_tasks, spans};
-use super::{Step, Store};
+use super::{DistanceScratch, Step, Store};
 
 /// Records are many and read one at a time: they are padded less than those of dense rows.
 const RECORD_LANES: usize = 4;
@@ -102,7 +102,14 @@ impl Store for Sparse {
         self.batch.n_stored()
     }
 
-    fn distances(&self, first: usize, n: usize, plain: bool, out: &mut [f32]) {
+    fn distances(
+        &self,
+        first: usize,
+        n: usize,
+        plain: bool,
+        _scratch: &mut DistanceScratch,
+        out: &mut [f32],
+    ) {
         let rows = (first..first + n).map(|r| self.batch.row(r));
         anchor_distance_csr(self.shape, self.column_anchors(), rows, plain, out);
     }

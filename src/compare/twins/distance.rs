@@ -21,12 +21,12 @@ pub(super) fn dense(view: &View<'_>) -> Vec<Checked> {
     };
     let scales = view.trace.sizes.has_scales.then(|| padded(&anchors[section..]));
     let root = &view.before::<f32>("metric")[shape.features..2 * shape.features];
-    let mut lenses = Lenses::new(shape);
+    let mut lenses = Lenses::new(shape, scales.is_some());
     for block in lenses.blocks(shape) {
         block.refresh(shape, &padded(anchors), root, scales.as_deref());
     }
     let mut out = vec![0.0; view.rows() * shape.anchor_stride()];
-    anchor_distance(shape, &lenses, &rows, view.plain(), &mut out);
+    anchor_distance(shape, &lenses, &rows, view.plain(), &mut Vec::new(), &mut out);
     vec![distances(view, &out)]
 }
 

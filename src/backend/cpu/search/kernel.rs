@@ -109,18 +109,17 @@ impl Search {
             #[inline(always)]
             |r| &rows[r * self.shape.row_stride()..][..p],
         );
-        let (scale, low, high) = (&self.scale[..p], &low[..p], &high[..p]);
+        let (low, high) = (&low[..p], &high[..p]);
         let zero = simd.splat_f32s(0.0);
         for part in 0..LANES / S::F32_LANES {
             let mut sums = [zero; R];
             for j in 0..p {
                 let (low, high) =
                     (S::as_simd_f32s(&low[j]).0[part], S::as_simd_f32s(&high[j]).0[part]);
-                let (scale, minus) = (simd.splat_f32s(scale[j]), simd.splat_f32s(-scale[j]));
                 for r in 0..R {
                     let value = simd.splat_f32s(x[r][j]);
-                    let above = simd.mul_add_f32s(value, scale, low);
-                    let below = simd.mul_add_f32s(value, minus, high);
+                    let above = simd.add_f32s(value, low);
+                    let below = simd.sub_f32s(high, value);
                     let outside = simd.max_f32s(simd.max_f32s(above, below), zero);
                     sums[r] = simd.mul_add_f32s(outside, outside, sums[r]);
                 }
@@ -232,7 +231,6 @@ impl Members<'_> {
         groups: [usize; G],
     ) -> [[[f32; LANES]; G]; R] {
         let (p, row) = (self.search.shape.features, self.search.shape.row_stride());
-        let scale = &self.search.scale[..p];
         let x: [&[f32]; R] = std::array::from_fn(
             #[inline(always)]
             |r| &self.rows[rows[r] * row..][..p],
@@ -245,12 +243,11 @@ impl Members<'_> {
         for part in 0..LANES / S::F32_LANES {
             let mut sums = [[simd.splat_f32s(0.0); G]; R];
             for j in 0..p {
-                let scale = simd.splat_f32s(scale[j]);
                 for r in 0..R {
                     let value = simd.splat_f32s(x[r][j]);
                     for g in 0..G {
                         let center = S::as_simd_f32s(&centers[g][j]).0[part];
-                        let difference = simd.mul_add_f32s(value, scale, center);
+                        let difference = simd.add_f32s(value, center);
                         sums[r][g] = simd.mul_add_f32s(difference, difference, sums[r][g]);
                     }
                 }

@@ -43,12 +43,12 @@ impl Case {
     }
 
     fn all(&self, plain: bool) -> Vec<f32> {
-        let mut lenses = Lenses::new(self.shape);
+        let mut lenses = Lenses::new(self.shape, false);
         for block in lenses.blocks(self.shape) {
             block.refresh(self.shape, &self.anchors, &self.root_metric, None);
         }
         let mut out = vec![0.0; self.n_rows() * self.shape.anchor_stride()];
-        anchor_distance(self.shape, &lenses, &self.rows, plain, &mut out);
+        anchor_distance(self.shape, &lenses, &self.rows, plain, &mut Vec::new(), &mut out);
         out
     }
 
@@ -62,7 +62,7 @@ impl Case {
     fn near(&self, search: &Search, plain: bool) -> Vec<f32> {
         let (stride, width) = (self.shape.row_stride(), self.shape.anchor_stride());
         let mut out = vec![0.0; self.n_rows() * width];
-        let mut scratch = SearchScratch::default();
+        let mut scratch = DistanceScratch::default();
         let chunks = self.rows.chunks(ROW_CHUNK * stride).zip(out.chunks_mut(ROW_CHUNK * width));
         for (rows, out) in chunks {
             search.distances(rows, plain, &self.multipliers, &mut scratch, out);
