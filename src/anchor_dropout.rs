@@ -34,6 +34,11 @@ impl AnchorDropout {
         Self { threshold: (share * 2.0_f64.powi(32)) as u32, key }
     }
 
+    /// Whether it hides anchors at all.
+    pub(crate) fn hides_any(self) -> bool {
+        self.threshold > 0
+    }
+
     /// The anchors of `0..n_anchors` that are left to row `row` of the batch, rising: all where none
     /// would be.
     pub(crate) fn leave(self, row: u32, n_anchors: usize, left: &mut Vec<u32>) {
@@ -56,7 +61,7 @@ impl AnchorDropout {
         left: &mut Left,
         pairs: &mut Vec<Pair>,
     ) -> f32 {
-        if self.threshold == 0 {
+        if !self.hides_any() {
             return coder.code(distance, multipliers, &mut left.coding, pairs);
         }
         let Left { anchors, distance: near, multipliers: own, coding } = left;

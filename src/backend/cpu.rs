@@ -5,6 +5,7 @@
 
 mod background;
 pub(crate) mod coded;
+mod coding;
 mod dense;
 pub(crate) mod distances;
 mod heads;
@@ -21,7 +22,7 @@ use std::ops::Range;
 
 use ndarray::Array2;
 
-use crate::anchor_dropout::{AnchorDropout, Left};
+use crate::anchor_dropout::AnchorDropout;
 use crate::backend::phases::{Clock, Phase};
 use crate::backend::{Backend, Scores, StepRates, Totals, TrainRows, TrainTargets};
 use crate::config::{Coding, Distance, TrainConfig};
@@ -34,9 +35,10 @@ use crate::kernel::local_coding::Coder;
 use crate::kernel::pair_list::{PairList, RowChunk};
 use crate::kernel::{ROW_CHUNK, Shape};
 use crate::model::Parameters;
+use coding::CodeScratch;
+pub(crate) use coding::DistanceScratch;
 use heads::Heads;
-use runs::{Run, among_workers, run_tasks, runs};
-use search::SearchScratch;
+use runs::{Run, Scratches, TaskMemory, among_workers, run_tasks, run_tasks_with, runs};
 
 /// Numbers that the pairs of the rows scored at a time may take.
 const SCORE_NUMBERS: usize = 1 << 24;
@@ -54,10 +56,11 @@ pub(crate) trait Store: Send + Sync {
     /// Sizes of the model.
     fn shape(&self) -> Shape;
     /// Copies the given rows into the batch; `train` also prepares what the updates read.
-    fn gather(&mut self, features: &Features, rows: &[u32], train: bool);
+    fn gather(&mut self, features: &Features, rows: &[u32], train: bool, memory: &TaskMemory);
     /// Cells that the gathered rows store.
     fn cells(&self) -> usize;
-    /// Distances of the batch rows `first..first + n` `[n, anchor_stride]`.
+    /// Distances of the batch rows `first..first + n` `[n, anchor_stride]`; not while anchors are
+    /// searched for.
     fn distances(
         &self,
         first: usize,
@@ -68,7 +71,10 @@ pub(crate) trait Store: Send + Sync {
     );
     /// From now on finds near anchors without the distances to all, where it can.
     fn search_anchors(&mut self) {}
-    /// The same distances to all anchors that may be active, infinite to others.
+    /// Goes back to the distances to all.
+    fn search_no_anchors(&mut self) {}
+    /// The distances to all anchors that may be active under the adaptive coding with none hidden;
+    /// those to others may be infinite.
     fn near_distances(
         &self,
         first: usize,
@@ -79,12 +85,12 @@ pub(crate) trait Store: Send + Sync {
     ) {
         self.distances(first, n, plain, scratch, out);
     }
-    /// Ends the search of a batch.
-    fn end_search(&mut self, _rows: usize, _parallel: bool) {}
+    /// Ends the search of a batch of so many rows.
+    fn end_search(&mut self, _rows: usize, _parallel: bool, _memory: &TaskMemory) {}
     /// L of each anchor.
     fn multipliers(&self) -> &[f32];
     /// Sums and scores of a run of pairs.
-    fn score(&self, pair_rows: &[u32], run: Run<'_>);
+    fn score(&self, pair_rows: &[u32], run: Run<'_>, scratch: &mut Vec<f32>);
     /// Bias and log L.
     fn heads(&self) -> &Heads;
     /// The same, to be stepped.
@@ -95,7 +101,7 @@ pub(crate) trait Store: Send + Sync {
     fn update_anchors(&mut self, step: &Step<'_>);
     /// The parameters in their logical shapes.
     fn parameters(&self) -> Parameters;
-    /// Mends sums that are corrected step by step.
+    /// Once an epoch: mends what is only followed from step to step.
     fn refresh(&mut self) {}
 }
 
@@ -109,23 +115,7 @@ pub(crate) struct Step<'a> {
     pub(crate) pulls: &'a [Pull],
     pub(crate) rates: StepRates,
     pub(crate) parallel: bool,
-}
-
-/// Memory for the distances of a chunk.
-#[derive(Default)]
-pub(crate) struct DistanceScratch {
-    /// Dense rows times the metric `[rows, row_stride]`.
-    scaled: Vec<f32>,
-    search: SearchScratch,
-}
-
-/// Memory for the coding of a chunk.
-#[derive(Default)]
-struct CodeScratch {
-    /// `[rows, anchor_stride]`.
-    distance: Vec<f32>,
-    distances: DistanceScratch,
-    left: Left,
+    pub(crate) memory: &'a TaskMemory,
 }
 
 /// The backend over a storage of rows.
@@ -140,12 +130,16 @@ pub(crate) struct Cpu<'a, S> {
     /// Empty where rows have none.
     weights: Vec<f32>,
     chunks: Vec<RowChunk>,
+    spare_chunks: Vec<RowChunk>,
     pairs: PairList,
     pulls: Vec<Pull>,
     sums: Vec<f32>,
     scores: Vec<f32>,
     totals: Totals,
     clock: Clock,
+    memory: TaskMemory,
+    code_scratches: Scratches<CodeScratch>,
+    score_scratches: Scratches<Vec<f32>>,
 }
 
 impl<'a, S: Store> Cpu<'a, S> {
@@ -156,8 +150,8 @@ impl<'a, S: Store> Cpu<'a, S> {
         train: Option<TrainRows<'a>>,
     ) -> Self {
         let mut store = S::new(parameters, config, train.is_some());
-        // Hidden anchors lower no λ, and other codings have no λ.
-        if config.coding == Coding::Adaptive && config.anchor_dropout == 0.0 {
+        // Other codings have no λ.
+        if config.coding == Coding::Adaptive {
             store.search_anchors();
         }
         Self {
@@ -177,12 +171,16 @@ impl<'a, S: Store> Cpu<'a, S> {
             values: Vec::new(),
             weights: Vec::new(),
             chunks: Vec::new(),
+            spare_chunks: Vec::new(),
             pairs: PairList::default(),
             pulls: Vec::new(),
             sums: Vec::new(),
             scores: Vec::new(),
             totals: Totals::default(),
             clock: Clock::default(),
+            memory: TaskMemory::default(),
+            code_scratches: Scratches::default(),
+            score_scratches: Scratches::default(),
         }
     }
 
@@ -192,65 +190,30 @@ impl<'a, S: Store> Cpu<'a, S> {
         self.store.cells() * (shape.anchors + shape.stride) > 1 << 16
     }
 
-    /// The pairs of the batch's rows, by row and by anchor, of the anchors that `dropout` leaves.
-    fn pair_up(&mut self, rows: usize, dropout: AnchorDropout, parallel: bool) {
-        let coded = self.chunks.iter().map(RowChunk::n_rows).sum::<usize>();
-        // Every row of a lone anchor is coded alike.
-        if self.store.shape().anchors > 1 || coded != rows || rows == 0 {
-            self.code(rows, dropout, parallel);
-            self.pairs.fill(self.store.shape().anchors, &mut self.chunks);
-        }
-    }
-
-    /// Distances of the batch's rows, and their coding with the anchors that `dropout` leaves.
-    fn code(&mut self, rows: usize, dropout: AnchorDropout, parallel: bool) {
-        self.chunks.resize_with(rows.div_ceil(ROW_CHUNK), RowChunk::default);
-        let (store, coder, plain) = (&self.store, self.coder, self.plain);
-        let (m, width) = (store.shape().anchors, store.shape().anchor_stride());
-        let tasks = self.chunks.iter_mut().enumerate().collect();
-        run_tasks(tasks, parallel, |scratch: &mut CodeScratch, (c, chunk)| {
-            let first = c * ROW_CHUNK;
-            let n = ROW_CHUNK.min(rows - first);
-            let CodeScratch { distance, distances, left } = scratch;
-            distance.resize(n * width, 0.0);
-            if m > 1 {
-                store.near_distances(first, n, plain, distances, distance);
-            }
-            chunk.clear();
-            for (row, distance) in (first as u32..).zip(distance.chunks_exact(width)) {
-                let (distance, pairs) = (&distance[..m], &mut chunk.pairs);
-                let normalizer =
-                    dropout.code(&coder, row, distance, store.multipliers(), left, pairs);
-                chunk.normalizers.push(normalizer);
-                chunk.ends.push(chunk.pairs.len() as u32);
-            }
-        });
-        self.store.end_search(rows, parallel);
-    }
-
     /// Scores of the local models of every pair.
     fn score_pairs(&mut self, parallel: bool) {
         let shape = self.store.shape();
         self.sums.resize(self.pairs.n_pairs() * shape.stride, 0.0);
         self.scores.resize(self.pairs.n_pairs() * shape.outputs, 0.0);
         let (store, pairs) = (&self.store, &self.pairs);
-        let tasks = runs(shape, pairs, &mut self.sums, &mut self.scores);
-        run_tasks(tasks, parallel, |(): &mut (), run| {
-            store.score(&pairs.rows[run.slots.clone()], run);
+        let tasks = runs(shape, pairs, &mut self.sums, &mut self.scores, &self.memory);
+        run_tasks_with(&self.score_scratches, tasks, parallel, |scratch, run| {
+            store.score(&pairs.rows[run.slots.clone()], run, scratch);
         });
     }
 
     /// Coding, scores and outputs of some rows; none of them is stepped on.
     fn forward(&mut self, features: &Features, rows: Range<usize>) {
         let rows: Vec<u32> = (rows.start as u32..rows.end as u32).collect();
-        self.store.gather(features, &rows, false);
+        self.memory.reset();
+        self.store.gather(features, &rows, false, &self.memory);
         let parallel = self.parallel();
         among_workers(parallel, || {
             self.pair_up(rows.len(), AnchorDropout::default(), parallel);
             self.score_pairs(parallel);
             let (blend, pair_scores) = (self.blend, &self.scores);
-            let tasks = self.chunks.iter_mut().collect();
-            run_tasks(tasks, parallel, |(): &mut (), chunk: &mut RowChunk| {
+            let tasks = self.memory.list(self.chunks.iter_mut());
+            run_tasks(tasks, parallel, |chunk| {
                 blend.outputs(chunk, pair_scores);
             });
         });
@@ -258,7 +221,8 @@ impl<'a, S: Store> Cpu<'a, S> {
 
     /// Rows and targets of a batch.
     fn gather(&mut self, train: TrainRows<'_>, rows: &[u32]) {
-        self.store.gather(train.features, rows, true);
+        self.memory.reset();
+        self.store.gather(train.features, rows, true, &self.memory);
         match train.targets {
             TrainTargets::Classes(all) => gather(all, rows, &mut self.classes),
             TrainTargets::Values(all) => gather(all, rows, &mut self.values),
@@ -285,8 +249,8 @@ impl<'a, S: Store> Cpu<'a, S> {
         let blend = Blend { smoothing, inverse_batch: 1.0 / rows as f32, ..self.blend };
         let (scores, classes, values) = (&self.scores, &self.classes, &self.values);
         let weights = (!self.weights.is_empty()).then_some(&self.weights);
-        let tasks = self.chunks.iter_mut().enumerate().collect();
-        run_tasks(tasks, parallel, |(): &mut (), (c, chunk): (usize, &mut RowChunk)| {
+        let tasks = self.memory.list(self.chunks.iter_mut().enumerate());
+        run_tasks(tasks, parallel, |(c, chunk)| {
             let span = c * ROW_CHUNK..c * ROW_CHUNK + chunk.n_rows();
             let targets = if classes.is_empty() {
                 BatchTargets::Values(&values[span.clone()])
@@ -297,8 +261,8 @@ impl<'a, S: Store> Cpu<'a, S> {
             blend.backward(chunk, scores, BatchLabels { targets, weights });
         });
         let (shape, pairs, chunks) = (self.store.shape(), &self.pairs, &self.chunks);
-        let tasks = runs(shape, pairs, &mut self.sums, &mut self.scores);
-        run_tasks(tasks, parallel, |(): &mut (), run: Run<'_>| {
+        let tasks = runs(shape, pairs, &mut self.sums, &mut self.scores, &self.memory);
+        run_tasks(tasks, parallel, |run| {
             let (c, first) = (shape.outputs, run.slots.start);
             weigh_run(
                 shape,
@@ -319,7 +283,7 @@ impl<'a, S: Store> Cpu<'a, S> {
         self.pulls.clear();
         if learns {
             let (heads, pulls) = (self.store.heads(), &mut self.pulls);
-            heads.pulls(&self.pairs, &self.chunks, self.plain, parallel, pulls);
+            heads.pulls(&self.pairs, &self.chunks, self.plain, parallel, &self.memory, pulls);
             self.clock.end(Phase::Anchors);
         }
         let step = Step {
@@ -329,6 +293,7 @@ impl<'a, S: Store> Cpu<'a, S> {
             pulls: &self.pulls,
             rates,
             parallel,
+            memory: &self.memory,
         };
         self.store.update_models(&step);
         self.clock.end(Phase::Models);

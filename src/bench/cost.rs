@@ -9,12 +9,12 @@
 //! has C, are left out. Numbers are f32. Padding is no work. Of memory each array counts once for
 //! every time a phase has to read or write it: what it takes where a phase finds nothing in the
 //! caches that another one left, and nothing twice. Both are less than what any kernel does, but for those
-//! that skip the background of dense rows.
+//! that skip the background of dense rows, or anchors far from a row where there are many.
 //!
 //! | phase | flops | numbers moved |
 //! |---|---|---|
 //! | gather | 0 | 2bz; sparse 6bz (rows, rows by column) |
-//! | coding | 4bzm + 6bm | bz + 2um + 5P; sparse 2bz + um + 5P |
+//! | coding | 3bzm + 6bm; scales or sparse 4bzm + 6bm | bz + um + 5P; scales bz + 2um + 5P; sparse 2bz + um + 5P |
 //! | score | PC(2z(d+1) + 3z + 2d); sparse PC(4zd + 2z + 2d) | bz + azC(d+2) + PC(d+2); sparse 2bz + min(um, Pz)·C(d+1) + PC(d+2) |
 //! | blend | PC(d+3), with slopes PC(d+5) + 8P | 2PC(d+1) + 3PC + 5P |
 //! | models | PzC(2(d+1) + 3) + azC(4d + r(d+1)); sparse PzC(2(d+1) + 2) + umC(2d + r(d+1)) | bz + PC(d+1) + azC(2(1+o)(d+1) + 1); sparse 2bz + PC(d+1) + umC·2(1+o)(d+1) |

@@ -220,6 +220,7 @@ fn tile<S: Simd, const R: usize, const W: usize, const SCALES: bool>(
     // Features in blocks of known length: an index into a row is then known to be in it.
     let block_len = LANES * width;
     for (block, center) in lenses.center.chunks(block_len).enumerate() {
+        // Without scales it is not read.
         let scale =
             if SCALES { &lenses.scale[block * block_len..][..center.len()] } else { center };
         let x: [&[f32; LANES]; R] = std::array::from_fn(|r| &x[r][block]);

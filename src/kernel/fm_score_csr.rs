@@ -15,23 +15,20 @@ pub(crate) const SHADER: Shader =
 
 /// Fills `sums` (q and w·x per channel) and `scores` for pairs of anchor `anchor`.
 pub(crate) fn fm_score_csr<'r>(
-    shape: Shape,
-    anchor: usize,
-    bias: &[f32],
-    records: &[f32],
+    model: Model<'_>,
     rows: impl Iterator<Item = (&'r [u32], &'r [f32])>,
     sums: &mut [f32],
     scores: &mut [f32],
+    scratch: &mut Vec<f32>,
 ) {
-    let model = Model { shape, anchor, bias, records };
-    let lanes = if shape.outputs == 1 { shape.stride } else { 0 };
+    let lanes = if model.shape.outputs == 1 { model.shape.stride } else { 0 };
     vectorized(
         #[inline(always)]
         || {
             with_quads!(
                 lanes,
                 one_output(model, rows, sums, scores),
-                else any(model, rows, sums, scores)
+                else any(model, rows, sums, scores, scratch)
             );
         },
     );
@@ -39,11 +36,13 @@ pub(crate) fn fm_score_csr<'r>(
 
 /// One anchor's local model among all of them.
 #[derive(Clone, Copy)]
-struct Model<'a> {
-    shape: Shape,
-    anchor: usize,
-    bias: &'a [f32],
-    records: &'a [f32],
+pub(crate) struct Model<'a> {
+    pub(crate) shape: Shape,
+    pub(crate) anchor: usize,
+    /// b of the anchor `[C]`.
+    pub(crate) bias: &'a [f32],
+    /// `[p, m, stride]`.
+    pub(crate) records: &'a [f32],
 }
 
 /// One output, records of Q groups of lanes.
@@ -91,18 +90,19 @@ fn any<'r>(
     rows: impl Iterator<Item = (&'r [u32], &'r [f32])>,
     sums: &mut [f32],
     scores: &mut [f32],
+    own: &mut Vec<f32>,
 ) {
     let Model { shape, anchor, bias, records } = model;
     let (stride, d) = (shape.stride, shape.factors);
     let column = shape.anchors * stride;
-    let mut own = vec![0.0_f32; stride];
+    own.resize(stride, 0.0);
     let cells = sums.chunks_exact_mut(stride).zip(scores.chunks_exact_mut(shape.outputs));
     for ((columns, values), (sums, scores)) in rows.zip(cells) {
         sums.fill(0.0);
         own.fill(0.0);
         for (&j, &x) in columns.iter().zip(values) {
             let record = &records[j as usize * column + anchor * stride..][..stride];
-            for ((sum, own), r) in sums.iter_mut().zip(&mut own).zip(record) {
+            for ((sum, own), r) in sums.iter_mut().zip(&mut *own).zip(record) {
                 let term = x * r;
                 *sum += term;
                 *own = term.mul_add(term, *own);
@@ -134,10 +134,10 @@ mod tests {
             let mut records: Vec<f32> = (0..5 * 2 * stride).map(number).collect();
             records.chunks_exact_mut(stride).for_each(|record| record[factors + 1..].fill(0.0));
             let (mut sums, mut scores) = (vec![0.0; 4 * stride], vec![0.0; 4]);
-            fm_score_csr(shape, 1, &[0.3], &records, rows.into_iter(), &mut sums, &mut scores);
-            let (mut all_sums, mut expected) = (vec![0.0; 4 * stride], vec![0.0; 4]);
             let model = Model { shape, anchor: 1, bias: &[0.3], records: &records };
-            any(model, rows.into_iter(), &mut all_sums, &mut expected);
+            fm_score_csr(model, rows.into_iter(), &mut sums, &mut scores, &mut Vec::new());
+            let (mut all_sums, mut expected) = (vec![0.0; 4 * stride], vec![0.0; 4]);
+            any(model, rows.into_iter(), &mut all_sums, &mut expected, &mut Vec::new());
             assert_eq!(sums, all_sums, "{factors} factors");
             // Crossed terms are summed in another order.
             for (score, expected) in scores.iter().zip(&expected) {

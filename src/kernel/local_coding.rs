@@ -165,12 +165,12 @@ fn shift(distance: &[f32], multipliers: &[f32], shifted: &mut Vec<f32>) {
     }
 }
 
-/// A number for each of 64 groups of anchors: anchor i is in group i mod 64.
-pub(crate) type Groups = [[f32; LANES]; 4];
+/// 64 numbers in vectors.
+pub(crate) type Numbers64 = [[f32; LANES]; 4];
 
-/// The smallest of each group; infinite where it has none.
+/// The smallest of each of 64 groups, anchor i in group i mod 64; infinite where it has none.
 #[inline(always)]
-fn nearest_of_groups(all: &[f32]) -> Groups {
+fn nearest_of_groups(all: &[f32]) -> Numbers64 {
     let mut groups = [[f32::INFINITY; LANES]; 4];
     let (quads, rest) = all.as_chunks::<LANES>().0.as_chunks::<4>();
     for quad in quads {
@@ -193,7 +193,7 @@ fn lower(least: &mut [f32; LANES], block: &[f32; LANES]) {
 
 /// The smallest of all: a minimum does not depend on its order.
 #[inline(always)]
-fn smallest(groups: &Groups) -> f32 {
+fn smallest(groups: &Numbers64) -> f32 {
     let mut lanes = groups[0];
     for group in &groups[1..] {
         lower(&mut lanes, group);
@@ -227,7 +227,7 @@ const BOUND_STEPS: usize = 2;
 struct Near<'a> {
     shifted: &'a [f32],
     /// Smallest t of each group.
-    groups: Groups,
+    groups: Numbers64,
     keys: &'a mut Vec<u64>,
 }
 
@@ -268,15 +268,17 @@ pub(crate) struct Reach {
 }
 
 impl Reach {
-    /// By the u of up to 64 anchors, infinite where there is none.
+    /// By the u of up to 64 anchors, infinite where there is none; one that is no number only makes it
+    /// longer.
     #[inline(always)]
-    pub(crate) fn new<S: Simd>(simd: S, u: &Groups) -> Self {
+    pub(crate) fn new<S: Simd>(simd: S, u: &Numbers64) -> Self {
         let least = smallest(u);
         let shifted = u.map(|block| block.map(|u| u - least));
         Self { least, mu: Near::bound(simd, &shifted) }
     }
 
-    /// Whether an anchor whose u is at least `bound` cannot be active.
+    /// Whether an anchor whose u is at least `bound` cannot be active; not where any of the numbers is
+    /// none.
     #[inline(always)]
     pub(crate) fn is_short_of(&self, bound: f32) -> bool {
         bound - self.least >= self.mu

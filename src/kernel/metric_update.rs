@@ -14,7 +14,7 @@ pub(crate) const SHADER: Shader =
         workgroups(sizes.features)
     });
 
-/// Steps τ; the weight becomes exp(`power`·τ).
+/// Steps τ; the weight becomes exp(`power`·τ). `gradient` is memory.
 pub(crate) fn metric_update(
     parts: &[f32],
     rule: Update,
@@ -22,15 +22,17 @@ pub(crate) fn metric_update(
     log_metric: &mut [f32],
     weight: &mut [f32],
     moments: MomentsMut<'_>,
+    gradient: &mut Vec<f32>,
 ) {
-    let mut gradient = vec![0.0_f32; log_metric.len()];
+    gradient.clear();
+    gradient.resize(log_metric.len(), 0.0);
     vectorized(
         #[inline(always)]
         || {
             for part in parts.chunks_exact(log_metric.len()) {
                 gradient.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
             }
-            rule.apply(log_metric, &gradient, moments);
+            rule.apply(log_metric, gradient, moments);
             for (weight, tau) in weight.iter_mut().zip(&*log_metric) {
                 *weight = exp(power * tau);
             }

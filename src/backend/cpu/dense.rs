@@ -20,7 +20,7 @@ use super::background::update::fm_update_background;
 use super::background::{Background, BatchDifferences, Differences};
 use super::heads::Heads;
 use super::records::{self, Logical};
-use super::runs::{Run, run_tasks};
+use super::runs::{Run, Scratches, TaskMemory, run_tasks, run_tasks_with};
 use super::search::{LEAST_ANCHORS, Search};
 use super::{DistanceScratch, Step, Store};
 
@@ -52,20 +52,24 @@ pub(crate) struct Dense {
     metric_moments: Moments,
     /// Each anchor's part of ∂τ `[m, row_stride]`, where the metric is learned.
     metric_parts: Vec<f32>,
+    /// ∂τ, summed.
+    metric_gradient: Vec<f32>,
     lenses: Lenses,
     /// In place of the lenses while it pays.
     search: Option<Search>,
+    fm_scratches: Scratches<FmScratch>,
+    anchor_scratches: Scratches<AnchorScratch>,
 }
 
 impl Dense {
-    fn refresh_lenses(&mut self, parallel: bool) {
+    fn refresh_lenses(&mut self, parallel: bool, memory: &TaskMemory) {
         let (shape, anchors, metric) = (self.shape, &self.anchors, &self.root_metric);
         if let Some(search) = self.search.as_mut().filter(|search| search.pays()) {
-            return search.refresh(anchors, metric, parallel);
+            return search.refresh(anchors, metric, parallel, memory);
         }
         let scales = self.scales.as_deref();
-        let tasks = self.lenses.blocks(shape).collect();
-        run_tasks(tasks, parallel, |(): &mut (), block: LensBlock<'_>| {
+        let tasks = memory.list(self.lenses.blocks(shape));
+        run_tasks(tasks, parallel, |block: LensBlock<'_>| {
             block.refresh(shape, anchors, metric, scales);
         });
     }
@@ -90,13 +94,6 @@ impl Dense {
         self.sought_background = true;
     }
 
-    /// Takes the distances to all anchors.
-    #[cfg(test)]
-    pub(super) fn search_nothing(&mut self) {
-        self.search = None;
-        self.refresh_lenses(false);
-    }
-
     /// Whether anchors are searched for.
     #[cfg(test)]
     pub(super) fn searches(&self) -> bool {
@@ -119,15 +116,15 @@ impl Dense {
     }
 
     /// The batch as its differences to the background.
-    fn take_differences(&mut self, background: &Background) {
+    fn take_differences(&mut self, background: &Background, memory: &TaskMemory) {
         let chunk = ROW_CHUNK * self.shape.row_stride();
         let parallel = self.batch.len() > 1 << 16;
         let chunks = self.batch.chunks(chunk);
         // Never fewer: a short batch would lose the memory of the others.
         let most = chunks.len().max(self.differences.len());
         self.differences.resize_with(most, Differences::default);
-        let tasks = self.differences.iter_mut().zip(chunks).collect();
-        run_tasks(tasks, parallel, |(): &mut (), (differences, rows): (&mut Differences, _)| {
+        let tasks = memory.list(self.differences.iter_mut().zip(chunks));
+        run_tasks(tasks, parallel, |(differences, rows)| {
             differences.take(background, rows);
         });
     }
@@ -166,12 +163,15 @@ impl Store for Dense {
             scale_moments: moments(m * stride, learn.scale),
             root_metric: log_metric.iter().map(|tau| exp(0.5 * tau)).collect(),
             metric_moments: moments(stride, learn.metric),
+            metric_gradient: Vec::new(),
             metric_parts: vec![0.0; if train && learn.metric { m * stride } else { 0 }],
             log_metric,
             search: None,
+            fm_scratches: Scratches::default(),
+            anchor_scratches: Scratches::default(),
         };
         store.fill_squares();
-        store.refresh_lenses(false);
+        store.refresh_lenses(false, &TaskMemory::default());
         store
     }
 
@@ -179,7 +179,7 @@ impl Store for Dense {
         self.shape
     }
 
-    fn gather(&mut self, features: &Features, rows: &[u32], train: bool) {
+    fn gather(&mut self, features: &Features, rows: &[u32], train: bool, memory: &TaskMemory) {
         let Features::Dense(all) = features else { unreachable!("storage fits the rows") };
         if train && !self.sought_background {
             self.seek_background(all);
@@ -191,7 +191,7 @@ impl Store for Dense {
             out[..p].copy_from_slice(&all[r as usize * p..][..p]);
         }
         if let Some(background) = self.background.take() {
-            self.take_differences(&background);
+            self.take_differences(&background, memory);
             self.background = Some(background);
         }
     }
@@ -220,6 +220,12 @@ impl Store for Dense {
         }
     }
 
+    fn search_no_anchors(&mut self) {
+        if self.search.take().is_some() {
+            self.refresh_lenses(false, &TaskMemory::default());
+        }
+    }
+
     fn near_distances(
         &self,
         first: usize,
@@ -236,9 +242,9 @@ impl Store for Dense {
         search.distances(rows, plain, self.multipliers(), scratch, out);
     }
 
-    fn end_search(&mut self, rows: usize, parallel: bool) {
+    fn end_search(&mut self, rows: usize, parallel: bool, memory: &TaskMemory) {
         if self.search.as_mut().is_some_and(|search| search.look_back(rows)) {
-            self.refresh_lenses(parallel);
+            self.refresh_lenses(parallel, memory);
         }
     }
 
@@ -246,7 +252,7 @@ impl Store for Dense {
         &self.heads.multipliers
     }
 
-    fn score(&self, pair_rows: &[u32], run: Run<'_>) {
+    fn score(&self, pair_rows: &[u32], run: Run<'_>, _scratch: &mut Vec<f32>) {
         let (shape, i) = (self.shape, run.anchor);
         let (records, squares) = (shape.features * shape.stride, self.order().len(shape));
         let model = LocalModel {
@@ -275,7 +281,7 @@ impl Store for Dense {
         let update = self.heads.fm_rates(step.rates);
         let (stride, order) = (shape.stride, self.order());
         let mut moments = self.record_moments.view();
-        let mut tasks = Vec::new();
+        let mut tasks = step.memory.tasks();
         let models = self.records.chunks_exact_mut(shape.features * stride);
         for (i, (records, squares)) in
             models.zip(self.squares.chunks_exact_mut(order.len(shape))).enumerate()
@@ -293,7 +299,7 @@ impl Store for Dense {
             .as_ref()
             .map(|background| BatchDifferences { background, chunks: &self.differences });
         let batch = &self.batch;
-        run_tasks(tasks, step.parallel, |scratch: &mut FmScratch, (i, block)| {
+        run_tasks_with(&self.fm_scratches, tasks, step.parallel, |scratch, (i, block)| {
             let slots = step.pairs.span(i);
             let weighted = &step.weighted[slots.start * stride..slots.end * stride];
             let rows = &step.pairs.rows[slots];
@@ -313,7 +319,7 @@ impl Store for Dense {
         let mut scale_moments = self.scale_moments.view();
         let mut scales = self.scales.as_mut().map(|t| t.chunks_exact_mut(stride));
         let mut parts = rates.learn.metric.then(|| self.metric_parts.chunks_exact_mut(stride));
-        let mut tasks = Vec::with_capacity(shape.anchors);
+        let mut tasks = step.memory.tasks();
         for (i, anchor) in self.anchors.chunks_exact_mut(stride).enumerate() {
             let row = AnchorRow {
                 anchor,
@@ -325,22 +331,23 @@ impl Store for Dense {
             tasks.push((i, row));
         }
         let (batch, pulls, root_metric) = (&self.batch, step.pulls, &self.root_metric);
-        run_tasks(tasks, step.parallel, |scratch: &mut AnchorScratch, (i, row)| {
+        run_tasks_with(&self.anchor_scratches, tasks, step.parallel, |scratch, (i, row)| {
             let pulls = &pulls[step.pairs.span(i)];
             anchor_update(shape, batch, pulls, root_metric, row, rates, scratch);
         });
         if rates.learn.metric {
             let (parts, tau, root) =
                 (&self.metric_parts, &mut self.log_metric, &mut self.root_metric);
-            metric_update(parts, rates.rest, 0.5, tau, root, self.metric_moments.view());
+            let (moments, gradient) = (self.metric_moments.view(), &mut self.metric_gradient);
+            metric_update(parts, rates.rest, 0.5, tau, root, moments, gradient);
         }
-        self.refresh_lenses(step.parallel);
+        self.refresh_lenses(step.parallel, step.memory);
     }
 
     fn refresh(&mut self) {
-        if let Some(search) = &mut self.search {
-            search.regroup(&self.anchors, &self.root_metric);
-            self.refresh_lenses(false);
+        let search = self.search.as_mut();
+        if search.is_some_and(|search| search.regroup(&self.anchors, &self.root_metric)) {
+            self.refresh_lenses(false, &TaskMemory::default());
         }
     }
 

@@ -3,6 +3,7 @@
 use ndarray::{Array1, Array2, Array3, Array4};
 use rayon::prelude::*;
 
+use super::runs::TaskMemory;
 use super::{Dense, DistanceScratch, Sparse, Store};
 use crate::config::TrainConfig;
 use crate::data::Features;
@@ -41,7 +42,7 @@ fn with_store<S: Store>(
     let mut store = S::new(&parameters, config, false);
     let n = features.n_rows();
     let rows: Vec<u32> = (0..n as u32).collect();
-    store.gather(features, &rows, false);
+    store.gather(features, &rows, false, &TaskMemory::default());
     let width = store.shape().anchor_stride();
     let mut out = vec![0.0; n * m];
     let scratch = || (Vec::new(), DistanceScratch::default());

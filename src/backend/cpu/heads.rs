@@ -10,7 +10,7 @@ use crate::model::Parameters;
 use crate::optimizer::{Moments, StepRates, Update};
 
 use super::Step;
-use super::runs::run_tasks;
+use super::runs::{TaskMemory, run_tasks};
 
 /// Pulls of one task.
 const PULLS: usize = 1024;
@@ -72,11 +72,12 @@ impl Heads {
         chunks: &[RowChunk],
         plain: bool,
         parallel: bool,
+        memory: &TaskMemory,
         out: &mut Vec<Pull>,
     ) {
         out.resize(pairs.n_pairs(), Pull::default());
-        let tasks = out.chunks_mut(PULLS).enumerate().collect();
-        run_tasks(tasks, parallel, |(): &mut (), (task, pulls): (usize, &mut [Pull])| {
+        let tasks = memory.list(out.chunks_mut(PULLS).enumerate());
+        run_tasks(tasks, parallel, |(task, pulls)| {
             for (slot, pull) in (task * PULLS..).zip(pulls) {
                 let (chunk, origin) = pairs.origin(slot);
                 let (pair, slope) = (chunks[chunk].pairs[origin], chunks[chunk].slopes[origin]);

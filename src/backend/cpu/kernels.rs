@@ -81,6 +81,7 @@ impl<'a, S: Store> Prepared<'a, S> {
     ) -> Result<Self> {
         let mut cpu = Cpu::<S>::new(parameters, config, Some(train));
         cpu.step(batch, rates)?;
+        cpu.store.search_no_anchors();
         let width = cpu.store.shape().anchor_stride();
         let mut prepared = Self {
             weighted: cpu.sums.clone(),
@@ -117,7 +118,8 @@ impl<'a, S: Store> Prepared<'a, S> {
     }
 
     fn update(&mut self, update: fn(&mut S, &Step<'_>)) {
-        let Cpu { store, pairs, chunks, pulls, .. } = &mut self.cpu;
+        let Cpu { store, pairs, chunks, pulls, memory, .. } = &mut self.cpu;
+        memory.reset();
         let step = Step {
             pairs,
             chunks,
@@ -125,6 +127,7 @@ impl<'a, S: Store> Prepared<'a, S> {
             pulls,
             rates: self.rates,
             parallel: false,
+            memory,
         };
         update(store, &step);
     }
@@ -147,7 +150,10 @@ impl<S: Store> Kernels for Prepared<'_, S> {
         match kernel {
             Kernel::Distance => self.distance(),
             Kernel::Coding => self.code(),
-            Kernel::Score => self.cpu.score_pairs(false),
+            Kernel::Score => {
+                self.cpu.memory.reset();
+                self.cpu.score_pairs(false);
+            }
             Kernel::Models => self.update(S::update_models),
             Kernel::Anchors => self.update(S::update_anchors),
         }

@@ -1,7 +1,9 @@
 //! Cutting a step into tasks.
 
-use std::ops::Range;
+use std::ops::{Deref, DerefMut, Range};
+use std::sync::{Mutex, PoisonError};
 
+use bumpalo::Bump;
 use rayon::prelude::*;
 
 use crate::kernel::Shape;
@@ -29,8 +31,9 @@ pub(crate) fn runs<'a>(
     pairs: &PairList,
     mut sums: &'a mut [f32],
     mut scores: &'a mut [f32],
-) -> Vec<Run<'a>> {
-    let mut runs = Vec::with_capacity(shape.anchors + pairs.n_pairs() / RUN_PAIRS);
+    memory: &'a TaskMemory,
+) -> Tasks<'a, Run<'a>> {
+    let mut runs = memory.tasks();
     for anchor in 0..shape.anchors {
         let span = pairs.span(anchor);
         for first in span.clone().step_by(RUN_PAIRS) {
@@ -75,17 +78,106 @@ pub(crate) fn among_workers<R: Send>(parallel: bool, body: impl FnOnce() -> R + 
     if parallel && rayon::current_num_threads() > 1 { rayon::scope(|_| body()) } else { body() }
 }
 
-/// Runs every task, over threads where that pays; each thread reuses its scratch.
-pub(crate) fn run_tasks<T: Send, S: Default>(
-    tasks: Vec<T>,
+/// Runs every task, over threads where that pays.
+pub(crate) fn run_tasks<T: Send>(
+    tasks: Tasks<'_, T>,
+    parallel: bool,
+    run: impl Fn(T) + Send + Sync,
+) {
+    run_tasks_with(&Scratches::<()>::default(), tasks, parallel, |(), task| run(task));
+}
+
+/// The same, with scratch that one task at a time has.
+pub(crate) fn run_tasks_with<T: Send, S: Default + Send>(
+    scratches: &Scratches<S>,
+    mut tasks: Tasks<'_, T>,
     parallel: bool,
     run: impl Fn(&mut S, T) + Send + Sync,
 ) {
+    let run = |scratch: &mut Lent<'_, S>, task: &mut Option<T>| {
+        run(scratch, task.take().expect("a task is run once"));
+    };
     if parallel && rayon::current_num_threads() > 1 {
-        tasks.into_par_iter().for_each_init(S::default, run);
+        tasks.0.par_iter_mut().for_each_init(|| scratches.lend(), run);
     } else {
-        let mut scratch = S::default();
-        tasks.into_iter().for_each(|task| run(&mut scratch, task));
+        let mut scratch = scratches.lend();
+        tasks.0.iter_mut().for_each(|task| run(&mut scratch, task));
+    }
+}
+
+/// Where the lists of a step's tasks lie; a step takes what the one before left.
+#[derive(Debug, Default)]
+pub(crate) struct TaskMemory(Bump);
+
+impl TaskMemory {
+    /// An empty list.
+    pub(crate) fn tasks<T>(&self) -> Tasks<'_, T> {
+        Tasks(bumpalo::collections::Vec::new_in(&self.0))
+    }
+
+    /// A list of what is known at once.
+    pub(crate) fn list<T>(&self, all: impl Iterator<Item = T>) -> Tasks<'_, T> {
+        let mut tasks = self.tasks();
+        tasks.0.extend(all.map(Some));
+        tasks
+    }
+
+    /// Forgets the lists, keeps the memory.
+    pub(crate) fn reset(&mut self) {
+        self.0.reset();
+    }
+}
+
+/// A list of tasks.
+pub(crate) struct Tasks<'a, T>(bumpalo::collections::Vec<'a, Option<T>>);
+
+impl<T> Tasks<'_, T> {
+    pub(crate) fn push(&mut self, task: T) {
+        self.0.push(Some(task));
+    }
+}
+
+/// Scratch of one kind of task, as many as threads ran it at once, kept from one step to the next.
+#[derive(Debug)]
+pub(crate) struct Scratches<S>(Mutex<Vec<S>>);
+
+impl<S> Default for Scratches<S> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<S: Default> Scratches<S> {
+    fn lend(&self) -> Lent<'_, S> {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        Lent { scratch: kept.unwrap_or_default(), owner: self }
+    }
+}
+
+/// A scratch that goes back when it is dropped.
+struct Lent<'a, S: Default> {
+    scratch: S,
+    owner: &'a Scratches<S>,
+}
+
+impl<S: Default> Deref for Lent<'_, S> {
+    type Target = S;
+
+    fn deref(&self) -> &S {
+        &self.scratch
+    }
+}
+
+impl<S: Default> DerefMut for Lent<'_, S> {
+    fn deref_mut(&mut self) -> &mut S {
+        &mut self.scratch
+    }
+}
+
+impl<S: Default> Drop for Lent<'_, S> {
+    fn drop(&mut self) {
+        let scratch = std::mem::take(&mut self.scratch);
+        self.owner.0.lock().unwrap_or_else(PoisonError::into_inner).push(scratch);
     }
 }
 

@@ -21,7 +21,7 @@ use crate::kernel::anchor_distance::scale_rows;
 use crate::simd::{LANES, dispatch, fold_lanes, vectorized};
 
 use super::DistanceScratch;
-use super::runs::run_tasks;
+use super::runs::{TaskMemory, run_tasks};
 use kernel::Kernel;
 pub(crate) use kernel::SearchScratch;
 
@@ -43,10 +43,10 @@ pub(crate) struct Search {
     root_metric: Vec<f32>,
     /// −√e·z of each group `[groups, p]` of `[LANES]`.
     centers: Vec<[f32; LANES]>,
-    /// Least of −√e·z in each group `[blocks, p]` of `[LANES]`.
-    low: Vec<[f32; LANES]>,
-    /// Least of √e·z in each group `[blocks, p]` of `[LANES]`.
-    high: Vec<[f32; LANES]>,
+    /// −h, h the largest √e·z of each group `[blocks, p]` of `[LANES]`.
+    minus_upper: Vec<[f32; LANES]>,
+    /// l, the least √e·z of each group `[blocks, p]` of `[LANES]`.
+    lower: Vec<[f32; LANES]>,
     /// Groups with a number that is not finite, which no box holds `[groups]`.
     broken: Vec<bool>,
     /// Groups that were not passed over, of the rows since the anchors were grouped.
@@ -67,8 +67,8 @@ impl Search {
             order: Vec::new(),
             root_metric: vec![0.0; shape.row_stride()],
             centers: vec![[0.0; LANES]; groups * shape.features],
-            low: boxes.clone(),
-            high: boxes,
+            minus_upper: boxes.clone(),
+            lower: boxes,
             broken: vec![false; groups],
             kept: AtomicUsize::new(0),
             rows: 0,
@@ -82,42 +82,53 @@ impl Search {
         self.rest == 0
     }
 
-    /// Groups the anchors z `[m, row_stride]` anew under the metric √e, or rests once more.
-    pub(crate) fn regroup(&mut self, anchors: &[f32], root_metric: &[f32]) {
+    /// Groups the anchors z `[m, row_stride]` anew under the metric √e, or sits that out; true where
+    /// they are to be worked in again.
+    pub(crate) fn regroup(&mut self, anchors: &[f32], root_metric: &[f32]) -> bool {
         self.rest = self.rest.saturating_sub(1);
-        if self.pays() {
-            (*self.kept.get_mut(), self.rows) = (0, 0);
-            let stride = self.shape.row_stride();
-            let rows = anchors.chunks_exact(stride);
-            let scaled = rows.flat_map(|z| z.iter().zip(root_metric).map(|(z, s)| z * s));
-            self.order = groups::close_together(&scaled.collect::<Vec<_>>(), stride);
-            let last = self.order[self.order.len() - 1];
-            self.order.resize(self.shape.anchor_stride(), last);
+        if !self.pays() {
+            return false;
         }
+        if self.rows >= TRIAL_ROWS {
+            self.forget_trial();
+        }
+        let stride = self.shape.row_stride();
+        let rows = anchors.chunks_exact(stride);
+        let scaled = rows.flat_map(|z| z.iter().zip(root_metric).map(|(z, s)| z * s));
+        self.order = groups::close_together(&scaled.collect::<Vec<_>>(), stride);
+        let last = self.order[self.order.len() - 1];
+        self.order.resize(self.shape.anchor_stride(), last);
+        true
+    }
+
+    fn forget_trial(&mut self) {
+        (*self.kept.get_mut(), self.rows) = (0, 0);
     }
 
     /// Works in the anchors and the metric as they are now.
-    pub(crate) fn refresh(&mut self, anchors: &[f32], root_metric: &[f32], parallel: bool) {
+    pub(crate) fn refresh(
+        &mut self,
+        anchors: &[f32],
+        root_metric: &[f32],
+        parallel: bool,
+        memory: &TaskMemory,
+    ) {
         let (p, stride) = (self.shape.features, self.shape.row_stride());
         self.root_metric.copy_from_slice(root_metric);
         let centers = self.centers.chunks_mut(LANES * p).zip(self.order.chunks(LANES * LANES));
-        let boxes = self.low.chunks_exact_mut(p).zip(self.high.chunks_exact_mut(p));
+        let boxes = self.minus_upper.chunks_exact_mut(p).zip(self.lower.chunks_exact_mut(p));
         let blocks = centers.zip(self.broken.chunks_mut(LANES)).zip(boxes);
-        run_tasks(
-            blocks.collect(),
-            parallel,
-            |(): &mut (), (((centers, order), broken), sides)| {
-                let groups = centers.chunks_exact_mut(p).zip(order.chunks_exact(LANES));
-                for (g, ((centers, order), broken)) in groups.zip(broken).enumerate() {
-                    let rows: [&[f32]; LANES] =
-                        std::array::from_fn(|l| &anchors[order[l] as usize * stride..][..stride]);
-                    *broken = !rows.iter().all(|row| all_finite(row));
-                    enclose(rows, root_metric, centers, |j, low, high| {
-                        (sides.0[j][g], sides.1[j][g]) = (low, high);
-                    });
-                }
-            },
-        );
+        run_tasks(memory.list(blocks), parallel, |(((centers, order), broken), sides)| {
+            let groups = centers.chunks_exact_mut(p).zip(order.chunks_exact(LANES));
+            for (g, ((centers, order), broken)) in groups.zip(broken).enumerate() {
+                let rows: [&[f32]; LANES] =
+                    std::array::from_fn(|l| &anchors[order[l] as usize * stride..][..stride]);
+                *broken = !rows.iter().all(|row| all_finite(row));
+                enclose(rows, root_metric, centers, |j, minus_upper, lower| {
+                    (sides.0[j][g], sides.1[j][g]) = (minus_upper, lower);
+                });
+            }
+        });
     }
 
     /// Distances of `rows` `[n, row_stride]`, n at most a chunk, to the anchors that may be active with
@@ -137,16 +148,21 @@ impl Search {
         self.kept.fetch_add(kept, Ordering::Relaxed);
     }
 
-    /// Rests where too many groups were kept, `rows` rows later; true where it now does.
+    /// Counts the rows of a batch, and rests where too many groups were kept; true where it now does.
     pub(crate) fn look_back(&mut self, rows: usize) -> bool {
         self.rows += rows;
-        let most = MOST_KEPT * (self.rows * self.broken.len()) as f64;
+        let most = MOST_KEPT * (self.rows * self.n_groups()) as f64;
         if !self.pays() || self.rows < TRIAL_ROWS || *self.kept.get_mut() as f64 <= most {
             return false;
         }
+        self.forget_trial();
         self.rest = self.next_rest;
         self.next_rest = self.next_rest.saturating_mul(2);
         true
+    }
+
+    fn n_groups(&self) -> usize {
+        self.broken.len()
     }
 
     /// The least L of each group; not a number where no box holds it.
@@ -161,7 +177,7 @@ impl Search {
     }
 }
 
-/// Centers of a group from its anchors, and the sides of its box, feature by feature.
+/// Centers of a group from its anchors, and −h and l of its box, feature by feature.
 fn enclose(
     rows: [&[f32]; LANES],
     scale: &[f32],
@@ -175,9 +191,9 @@ fn enclose(
                 for l in 0..LANES {
                     center[l] = -scale * rows[l][j];
                 }
-                let low = fold_lanes(*center, |a, b| if b < a { b } else { a });
-                let high = fold_lanes(*center, |a, b| if b > a { b } else { a });
-                sides(j, low, -high);
+                let least = fold_lanes(*center, |a, b| if b < a { b } else { a });
+                let largest = fold_lanes(*center, |a, b| if b > a { b } else { a });
+                sides(j, least, -largest);
             }
         },
     );

@@ -8,7 +8,7 @@ use crate::data::Features;
 use crate::kernel::Shape;
 use crate::kernel::anchor_distance_csr::{ColumnAnchors, anchor_distance_csr};
 use crate::kernel::anchor_update_csr::{AnchorColumns, Pulled, anchor_update_csr};
-use crate::kernel::fm_score_csr::fm_score_csr;
+use crate::kernel::fm_score_csr::{Model, fm_score_csr};
 use crate::kernel::fm_update_csr::{ColumnBatch, ColumnScratch, Columns, fm_update_csr};
 use crate::math::exp;
 use crate::model::Parameters;
@@ -16,7 +16,7 @@ use crate::optimizer::{Moments, take};
 
 use super::heads::Heads;
 use super::records::{self, Logical};
-use super::runs::{Run, Span, run_tasks, spans};
+use super::runs::{Run, Scratches, Span, TaskMemory, run_tasks_with, spans};
 use super::{DistanceScratch, Step, Store};
 
 /// Records are many and read one at a time: they are padded less than those of dense rows.
@@ -44,6 +44,10 @@ pub(crate) struct Sparse {
     base: Vec<f64>,
     /// What each present column moved of it `[present, m]`.
     base_changes: Vec<f64>,
+    /// κ of each pair, and its sum over the pairs of each anchor.
+    kappas: Vec<f32>,
+    totals: Vec<f32>,
+    scratches: Scratches<ColumnScratch>,
 }
 
 impl Sparse {
@@ -84,6 +88,9 @@ impl Store for Sparse {
             log_metric,
             base: Vec::new(),
             base_changes: Vec::new(),
+            kappas: Vec::new(),
+            totals: Vec::new(),
+            scratches: Scratches::default(),
         };
         store.refresh();
         store
@@ -93,7 +100,7 @@ impl Store for Sparse {
         self.shape
     }
 
-    fn gather(&mut self, features: &Features, rows: &[u32], train: bool) {
+    fn gather(&mut self, features: &Features, rows: &[u32], train: bool, _memory: &TaskMemory) {
         let Features::Sparse(all) = features else { unreachable!("storage fits the rows") };
         self.batch.gather(all, rows, train);
     }
@@ -118,11 +125,13 @@ impl Store for Sparse {
         &self.heads.multipliers
     }
 
-    fn score(&self, pair_rows: &[u32], run: Run<'_>) {
+    fn score(&self, pair_rows: &[u32], run: Run<'_>, scratch: &mut Vec<f32>) {
         let outputs = self.shape.outputs;
         let bias = &self.heads.bias[run.anchor * outputs..][..outputs];
         let rows = pair_rows.iter().map(|&r| self.batch.row(r as usize));
-        fm_score_csr(self.shape, run.anchor, bias, &self.records, rows, run.sums, run.scores);
+        let (shape, records) = (self.shape, &self.records[..]);
+        let model = Model { shape, anchor: run.anchor, bias, records };
+        fm_score_csr(model, rows, run.sums, run.scores, scratch);
     }
 
     fn heads(&self) -> &Heads {
@@ -138,7 +147,7 @@ impl Store for Sparse {
         let update = self.heads.fm_rates(step.rates);
         let width = shape.anchors * shape.stride;
         let (mut records, mut moments) = (self.records.as_mut_slice(), self.record_moments.view());
-        let mut tasks = Vec::new();
+        let mut tasks = step.memory.tasks();
         for Span { slots, columns } in spans(self.batch.columns(), step.parallel) {
             let len = columns.len() * width;
             let part = self.batch.part(slots, columns.start);
@@ -149,14 +158,17 @@ impl Store for Sparse {
                    (columns, records, moments): (Columns<'_>, _, _)| {
             fm_update_csr(batch, columns, records, moments, update, scratch);
         };
-        run_tasks(tasks, step.parallel, run);
+        run_tasks_with(&self.scratches, tasks, step.parallel, run);
     }
 
     fn update_anchors(&mut self, step: &Step<'_>) {
         let (shape, rates) = (self.shape, self.heads.anchor_rates(step.rates));
         let (m, width) = (shape.anchors, shape.anchor_stride());
-        let kappas: Vec<f32> = step.pulls.iter().map(|pull| pull.kappa).collect();
-        let totals: Vec<f32> = (0..m).map(|i| kappas[step.pairs.span(i)].iter().sum()).collect();
+        let (kappas, totals) = (&mut self.kappas, &mut self.totals);
+        kappas.clear();
+        kappas.extend(step.pulls.iter().map(|pull| pull.kappa));
+        totals.clear();
+        totals.extend((0..m).map(|i| kappas[step.pairs.span(i)].iter().sum::<f32>()));
         self.base_changes.resize(self.batch.columns().len() * m, 0.0);
         let mut base_changes = self.base_changes.as_mut_slice();
         let (mut anchors, mut scales) = (self.anchors.as_mut_slice(), self.scales.as_deref_mut());
@@ -164,7 +176,7 @@ impl Store for Sparse {
         let mut anchor_moments = self.anchor_moments.view();
         let mut scale_moments = self.scale_moments.view();
         let mut metric_moments = self.metric_moments.view();
-        let mut tasks = Vec::new();
+        let mut tasks = step.memory.tasks();
         for Span { slots, columns } in spans(self.batch.columns(), step.parallel) {
             let (n, len) = (columns.len(), columns.len() * width);
             let cells = AnchorColumns {
@@ -180,8 +192,8 @@ impl Store for Sparse {
             tasks.push((self.batch.part(slots, columns.start), cells));
         }
         let batch = ColumnBatch { shape, chunks: step.chunks, weighted: step.weighted };
-        let pulled = Pulled { kappas: &kappas, totals: &totals };
-        run_tasks(tasks, step.parallel, |scratch: &mut ColumnScratch, (columns, cells)| {
+        let pulled = Pulled { kappas, totals };
+        run_tasks_with(&self.scratches, tasks, step.parallel, |scratch, (columns, cells)| {
             anchor_update_csr(batch, columns, pulled, cells, rates, scratch);
         });
         for changes in self.base_changes.chunks_exact(m) {

@@ -23,6 +23,24 @@ fn pixels(features: usize) -> Array2<f32> {
     })
 }
 
+/// Rows of two columns each.
+fn pairs_of_columns() -> Features {
+    Features::Sparse(Csr {
+        n_cols: 40,
+        offsets: (0..=ROWS).map(|r| 2 * r).collect(),
+        indices: (0..ROWS as u32).flat_map(|r| [r % 19, 19 + r * 7 % 21]).collect(),
+        values: (0..2 * ROWS).map(|i| 1.0 + 0.01 * i as f32).collect(),
+    })
+}
+
+/// Methods, optimizers and numbers of classes that take different ways.
+const COURSES: [(Method, Optimizer, usize); 4] = [
+    (Method::LlfmJo, Optimizer::Adam, CLASSES),
+    (Method::LlfmJo, Optimizer::AdaGrad, 2),
+    (Method::Fm, Optimizer::Adam, 2),
+    (Method::Fm, Optimizer::Sgd, CLASSES),
+];
+
 fn settings(method: Method, optimizer: Optimizer) -> Settings {
     Settings {
         method: Some(method),
@@ -86,28 +104,72 @@ impl<'a> Course<'a> {
         initial.anchors = anchors;
     }
 
-    fn run<S: Store>(&self, prepare: impl FnOnce(&mut S)) -> (Cpu<'_, S>, Vec<f32>) {
+    fn backend<S: Store>(&self) -> Cpu<'_, S> {
         let targets = TrainTargets::Classes(&self.classes);
         let weights = (!self.weights.is_empty()).then_some(&self.weights[..]);
         let rows = TrainRows { features: self.features, targets, weights };
-        let mut cpu = Cpu::<S>::new(&self.initial, &self.config, Some(rows));
-        prepare(&mut cpu.store);
+        Cpu::new(&self.initial, &self.config, Some(rows))
+    }
+
+    fn step<S: Store>(&self, cpu: &mut Cpu<'_, S>, steps: Range<usize>) {
+        self.step_hiding(AnchorDropout::default(), cpu, steps);
+    }
+
+    fn step_hiding<S: Store>(
+        &self,
+        anchor_dropout: AnchorDropout,
+        cpu: &mut Cpu<'_, S>,
+        steps: Range<usize>,
+    ) {
         let order: Vec<u32> = (0..self.features.n_rows() as u32).rev().collect();
-        for (step, rows) in order.chunks(self.config.batch_size).cycle().take(7).enumerate() {
+        let batches: Vec<_> = order.chunks(self.config.batch_size).collect();
+        for step in steps {
             let rates = StepRates {
                 step: step as u64 + 1,
                 rate: 0.01,
                 anchor_rate: 0.02,
                 label_smoothing: 0.1,
-                anchor_dropout: AnchorDropout::default(),
+                anchor_dropout,
             };
-            cpu.step(rows, rates).expect("the CPU does not fail");
+            cpu.step(batches[step % batches.len()], rates).expect("the CPU does not fail");
         }
+    }
+
+    fn run<S: Store>(&self, prepare: impl FnOnce(&mut S)) -> (Cpu<'_, S>, Vec<f32>) {
+        let mut cpu = self.backend::<S>();
+        prepare(&mut cpu.store);
+        self.step(&mut cpu, 0..7);
         let scores = cpu.score(self.features).expect("the CPU does not fail").outputs;
         let Parameters { anchors, bias, linear, factors, .. } = cpu.store.parameters();
         let parts = [anchors.flatten(), bias.flatten(), linear.flatten(), factors.flatten()];
         let numbers = parts.iter().flatten().chain(&scores).copied().collect();
         (cpu, numbers)
+    }
+
+    /// Allocations of some steps, once others are done.
+    fn allocations<S: Store>(&self, steps: usize) -> u64 {
+        let mut cpu = self.backend::<S>();
+        self.step(&mut cpu, 0..20);
+        let none = allocation_counter::measure(|| self.step(&mut cpu, 20..20)).count_total;
+        let all = allocation_counter::measure(|| self.step(&mut cpu, 20..20 + steps)).count_total;
+        all - none
+    }
+}
+
+#[test]
+fn a_step_allocates_nothing() {
+    let two_a_row = pairs_of_columns();
+    // One thread: the counter sees its own alone.
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("a thread");
+    for features in [Features::Dense(pixels(150)), Features::Dense(pixels(20)), two_a_row] {
+        for (method, optimizer, n_classes) in COURSES {
+            let course = Course::new(&features, method, optimizer, n_classes);
+            let allocations = pool.install(|| match &features {
+                Features::Dense(_) => course.allocations::<Dense>(6),
+                Features::Sparse(_) => course.allocations::<Sparse>(6),
+            });
+            assert_eq!(allocations, 0, "{method:?}, {} features", features.n_cols());
+        }
     }
 }
 
@@ -123,45 +185,110 @@ fn rows_with_a_background_train_as_whole_rows_do() {
     }
 }
 
+/// A course with 300 anchors: `spread` wide clouds of rows and anchors in 20 features.
+fn many_anchors(rows: usize, spread: f32) -> (Features, Array2<f32>) {
+    let mut random = plain(11);
+    let mut cloud = |r: usize, j: usize| {
+        let center = if r % 20 == j { 9.0 } else { 0.0 };
+        center + random.random_range(-spread..spread)
+    };
+    let features = Features::Dense(Array2::from_shape_fn((rows, 20), |(r, j)| cloud(r, j)));
+    (features, Array2::from_shape_fn((300, 20), |(i, j)| cloud(i, j)))
+}
+
+fn bits(numbers: &[f32]) -> Vec<u32> {
+    numbers.iter().map(|x| x.to_bits()).collect()
+}
+
 #[test]
 fn a_search_for_near_anchors_changes_no_bit() {
-    // Rows and anchors in clouds far from each other.
-    let cloud = |r: usize, j: usize| if r % 20 == j { 9.0 } else { 0.0 };
-    let mut random = plain(11);
-    let mut number = |r, j| cloud(r, j) + random.random_range(-1.0..1.0_f32);
-    let rows = Array2::from_shape_fn((ROWS, 20), |(r, j)| number(r, j));
-    let features = Features::Dense(rows);
+    let (features, anchors) = many_anchors(ROWS, 1.0);
     let mut course = Course::new(&features, Method::LlfmJo, Optimizer::Adam, 2);
-    course.with_anchors(Array2::from_shape_fn((300, 20), |(i, j)| number(i, j)));
+    course.with_anchors(anchors);
     let (cpu, found) = course.run(|_: &mut Dense| {});
     assert!(cpu.store.searches());
-    let (_, expected) = course.run(Dense::search_nothing);
-    assert!(found.iter().zip(&expected).all(|(f, e)| f.to_bits() == e.to_bits()));
+    let (_, expected) = course.run(Dense::search_no_anchors);
+    assert_eq!(bits(&found), bits(&expected));
+    assert_eq!(course.allocations::<Dense>(6), 0);
+}
+
+#[test]
+fn a_search_that_rests_and_starts_again_changes_no_bit() {
+    // Clouds so wide that no search pays.
+    let (features, anchors) = many_anchors(4200, 30.0);
+    let mut course = Course::new(&features, Method::LlfmJo, Optimizer::Adam, 2);
+    course.with_anchors(anchors);
+    let epochs = |cpu: &mut Cpu<'_, Dense>| {
+        let mut searches = Vec::new();
+        for epoch in 0..3 {
+            searches.push(cpu.store.searches());
+            course.step(cpu, 60 * epoch..60 * (epoch + 1));
+            searches.push(cpu.store.searches());
+            cpu.take_totals().expect("the CPU does not fail");
+        }
+        let scores = cpu.score(&features).expect("the CPU does not fail").outputs;
+        (searches, bits(&scores.iter().copied().collect::<Vec<_>>()))
+    };
+    let (searches, found) = epochs(&mut course.backend());
+    assert_eq!(searches, [true, false, true, false, false, false]);
+    let mut all = course.backend::<Dense>();
+    all.store.search_no_anchors();
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("a thread");
+    assert_eq!(found, pool.install(|| epochs(&mut all).1));
+}
+
+#[test]
+fn a_search_that_rests_between_two_scores_changes_no_bit() {
+    let (features, anchors) = many_anchors(4200, 30.0);
+    let mut course = Course::new(&features, Method::LlfmJo, Optimizer::Adam, 2);
+    course.with_anchors(anchors);
+    let score_twice = |cpu: &mut Cpu<'_, Dense>| {
+        course.step(cpu, 0..20);
+        [(); 2].map(|()| cpu.score(&features).expect("the CPU does not fail").outputs)
+    };
+    let mut searched = course.backend::<Dense>();
+    let [first, second] = score_twice(&mut searched);
+    assert!(!searched.store.searches());
+    let mut all = course.backend::<Dense>();
+    all.store.search_no_anchors();
+    assert_eq!([&first, &second], score_twice(&mut all).each_ref());
+}
+
+#[test]
+fn nothing_is_searched_for_without_a_bound() {
+    let (features, anchors) = many_anchors(ROWS, 1.0);
+    let mut soft = Course::new(&features, Method::LlfmApl, Optimizer::Adam, 2);
+    soft.with_anchors(anchors.clone());
+    assert!(!soft.backend::<Dense>().store.searches());
+    let mut scaled = Course::new(&features, Method::LlfmJo, Optimizer::Adam, 2);
+    scaled.with_anchors(anchors.clone());
+    scaled.initial.anchor_scale = Some(Array2::from_elem(anchors.dim(), 0.5));
+    assert!(!scaled.backend::<Dense>().store.searches());
+    let mut hidden = Course::new(&features, Method::LlfmJo, Optimizer::Adam, 2);
+    hidden.with_anchors(anchors);
+    let hide = |cpu: &mut Cpu<'_, Dense>| {
+        hidden.step_hiding(AnchorDropout::new(0.5, 3), cpu, 0..4);
+        assert!(!cpu.store.searches());
+        cpu.score(&features).expect("the CPU does not fail").outputs
+    };
+    let mut searched = hidden.backend::<Dense>();
+    assert!(searched.store.searches());
+    let mut all = hidden.backend::<Dense>();
+    all.store.search_no_anchors();
+    assert_eq!(hide(&mut searched), hide(&mut all));
 }
 
 #[test]
 fn steps_have_the_same_bits_without_vectors() {
-    let sparse = Features::Sparse(Csr {
-        n_cols: 40,
-        offsets: (0..=ROWS).map(|r| 2 * r).collect(),
-        indices: (0..ROWS as u32).flat_map(|r| [r % 19, 19 + r * 7 % 21]).collect(),
-        values: (0..2 * ROWS).map(|i| 1.0 + 0.01 * i as f32).collect(),
-    });
-    let bits = |numbers: Vec<f32>| numbers.into_iter().map(f32::to_bits).collect::<Vec<_>>();
+    let sparse = pairs_of_columns();
     // One thread: others have their vectors.
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("a thread");
-    let courses = [
-        (Method::LlfmJo, Optimizer::Adam, CLASSES),
-        (Method::LlfmJo, Optimizer::AdaGrad, 2),
-        (Method::Fm, Optimizer::Adam, 2),
-        (Method::Fm, Optimizer::Sgd, CLASSES),
-    ];
     for features in [Features::Dense(pixels(150)), Features::Dense(pixels(20)), sparse] {
-        for (method, optimizer, n_classes) in courses {
+        for (method, optimizer, n_classes) in COURSES {
             let course = Course::new(&features, method, optimizer, n_classes);
             let run = || match &features {
-                Features::Dense(_) => bits(course.run(|_: &mut Dense| {}).1),
-                Features::Sparse(_) => bits(course.run(|_: &mut Sparse| {}).1),
+                Features::Dense(_) => bits(&course.run(|_: &mut Dense| {}).1),
+                Features::Sparse(_) => bits(&course.run(|_: &mut Sparse| {}).1),
             };
             let (vectors, scalars) = pool.install(|| (run(), without_vectors(run)));
             assert_eq!(vectors, scalars, "{method:?}, {} features", features.n_cols());

@@ -232,7 +232,7 @@ fn metric_step(view: &View<'_>, columns: &[usize], parts: &[f32], power: f32) ->
     let mut expected = before.clone();
     let (tau, moments) = expected.parts();
     let mut weight = vec![0.0; columns.len()];
-    metric_update(parts, rule, power, tau, &mut weight, moments);
+    metric_update(parts, rule, power, tau, &mut weight, moments, &mut Vec::new());
     let mut checks = stepped(view, &rule, [&before, &found, &expected], |_| true);
     let [old, new]: [&[f32]; 2] = [view.before("metric"), view.after("metric")];
     // The weight follows from the τ that was found.

@@ -4,7 +4,7 @@ use super::models::Layout;
 use super::view::{View, wide};
 use crate::compare::Checked;
 use crate::kernel::fm_score::{FEATURE_BLOCK, LocalModel, fm_score};
-use crate::kernel::fm_score_csr::fm_score_csr;
+use crate::kernel::fm_score_csr::{Model, fm_score_csr};
 use crate::kernel::fm_update::ChannelOrder;
 
 /// Sums and scores of the group's pairs, dense rows.
@@ -50,7 +50,9 @@ pub(super) fn sparse(view: &View<'_>) -> Vec<Checked> {
         let slots = view.starts()[i] as usize..view.starts()[i + 1] as usize;
         let bias = &bias[i * shape.outputs..][..shape.outputs];
         let (sums, scores) = cells.of(view, slots.clone());
-        fm_score_csr(shape, i, bias, &records, slots.map(|slot| rows.row(slot)), sums, scores);
+        let model = Model { shape, anchor: i, bias, records: &records };
+        let rows = slots.map(|slot| rows.row(slot));
+        fm_score_csr(model, rows, sums, scores, &mut Vec::new());
     }
     let own = own_sums(view, |slot| {
         let (columns, values) = rows.row(slot);

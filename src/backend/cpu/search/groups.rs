@@ -9,32 +9,30 @@ const ROUNDS: usize = 4;
 /// two by 2-means (Lloyd 1982), at a whole number of groups, and so on.
 pub(super) fn close_together(points: &[f32], stride: usize) -> Vec<u32> {
     let mut order: Vec<u32> = (0..(points.len() / stride) as u32).collect();
-    split(points, stride, &mut order, &mut Vec::new());
+    split(points, stride, &mut order);
     order
 }
 
-fn split(points: &[f32], stride: usize, ids: &mut [u32], keys: &mut Vec<(f32, u32)>) {
+fn split(points: &[f32], stride: usize, ids: &mut [u32]) {
     if ids.len() > LANES {
-        let middle = cut(points, stride, ids, keys);
+        let middle = cut(points, stride, ids);
         let (first, second) = ids.split_at_mut(middle);
-        split(points, stride, first, keys);
-        split(points, stride, second, keys);
+        rayon::join(|| split(points, stride, first), || split(points, stride, second));
     }
 }
 
 /// Orders the points along the line between two means, and returns how many belong to the first, in
 /// whole groups.
-fn cut(points: &[f32], stride: usize, ids: &mut [u32], keys: &mut Vec<(f32, u32)>) -> usize {
+fn cut(points: &[f32], stride: usize, ids: &mut [u32]) -> usize {
     let point = |id: u32| &points[id as usize * stride..][..stride];
-    let center = mean(ids.iter().map(|&id| point(id)), stride);
     let farthest = |from: &[f32]| {
-        let far = ids.iter().max_by(|&&a, &&b| {
-            squared_distance(point(a), from).total_cmp(&squared_distance(point(b), from))
-        });
-        point(far.copied().unwrap_or_default()).to_vec()
+        let far = ids.iter().map(|&id| (squared_distance(point(id), from), id));
+        let far = far.max_by(|a, b| a.0.total_cmp(&b.0));
+        point(far.map_or(ids[0], |(_, id)| id)).to_vec()
     };
-    let first = farthest(&center);
+    let first = farthest(&mean(ids.iter().map(|&id| point(id)), stride));
     let mut means = [farthest(&first), first];
+    let mut keys = Vec::new();
     for round in 0..=ROUNDS {
         // A point is nearer to the second mean where it is past the middle of the line between them.
         let line: Vec<f32> = means[1].iter().zip(&means[0]).map(|(b, a)| b - a).collect();
@@ -49,10 +47,17 @@ fn cut(points: &[f32], stride: usize, ids: &mut [u32], keys: &mut Vec<(f32, u32)
         }
     }
     keys.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-    ids.iter_mut().zip(&*keys).for_each(|(id, key)| *id = key.1);
+    ids.iter_mut().zip(&keys).for_each(|(id, key)| *id = key.1);
     let first = keys.iter().filter(|key| key.0 <= 0.0).count();
-    let most = (ids.len() - 1) / LANES * LANES;
-    ((first + LANES / 2) / LANES * LANES).clamp(LANES, most)
+    whole_groups(first, ids.len())
+}
+
+/// The cut nearest to `first` of `n` points that leaves whole groups before it, and no less than a
+/// quarter of them on either side: outliers are not taken off a group at a time.
+fn whole_groups(first: usize, n: usize) -> usize {
+    let groups = n.div_ceil(LANES);
+    let least = (groups / 4).max(1);
+    ((first + LANES / 2) / LANES).clamp(least, groups - least) * LANES
 }
 
 fn mean<'a>(points: impl Iterator<Item = &'a [f32]>, stride: usize) -> Vec<f32> {

@@ -1,10 +1,18 @@
 //! The search for the rows of one chunk.
+//!
+//! u(x, i) ≥ minᵢ Lᵢ · √Σⱼ max(x′ⱼ − hⱼ, lⱼ − x′ⱼ, 0)² over the anchors i of a group, with x′ = √e·x and
+//! l, h the sides of its box; without the root where the distance is squared. An anchor is not active
+//! where u − u₁ ≥ μ, with u₁ the least and μ the λ of the shifted u of some anchors.
+//!
+//! rows `[n, row_stride]`, L `[m]` → distance `[n, anchor_stride]`. One task a chunk of rows, the writer
+//! of their cells. O(n·p·m / 16) for the boxes, O(n·p) for each anchor that is left, and O(n·m) to
+//! write what the coding reads.
 
 use pulp::{Simd, WithSimd};
 
 use super::Search;
 use crate::kernel::ROW_CHUNK;
-use crate::kernel::local_coding::{Groups, Reach};
+use crate::kernel::local_coding::{Numbers64, Reach};
 use crate::simd::LANES;
 
 /// Boxes whose anchors bound λ first.
@@ -68,7 +76,7 @@ impl WithSimd for Kernel<'_> {
             kept += FIRST;
         }
         for (g, &wanted) in wanted.iter().enumerate() {
-            members.rest(simd, g, wanted, out);
+            members.others(simd, g, wanted, out);
             kept += wanted.count_ones() as usize;
         }
         kept
@@ -81,25 +89,27 @@ impl Search {
     fn outside_boxes<S: Simd>(&self, simd: S, rows: &[f32], out: &mut [f32]) {
         let (p, row) = (self.shape.features, self.shape.row_stride());
         let width = out.len() / (rows.len() / row);
-        for (b, sides) in self.low.chunks_exact(p).zip(self.high.chunks_exact(p)).enumerate() {
+        for (b, sides) in
+            self.minus_upper.chunks_exact(p).zip(self.lower.chunks_exact(p)).enumerate()
+        {
             let mut tiles = rows.chunks_exact(ROWS * row);
             let mut cells = out.chunks_exact_mut(ROWS * width);
             for (rows, out) in tiles.by_ref().zip(cells.by_ref()) {
-                self.tile::<S, ROWS>(simd, sides, rows, &mut out[b * LANES..], width);
+                self.outside_tile::<S, ROWS>(simd, sides, rows, &mut out[b * LANES..], width);
             }
             let cells = cells.into_remainder().chunks_exact_mut(width);
             for (row, out) in tiles.remainder().chunks_exact(row).zip(cells) {
-                self.tile::<S, 1>(simd, sides, row, &mut out[b * LANES..], width);
+                self.outside_tile::<S, 1>(simd, sides, row, &mut out[b * LANES..], width);
             }
         }
     }
 
     /// R rows and a block of boxes.
     #[inline(always)]
-    fn tile<S: Simd, const R: usize>(
+    fn outside_tile<S: Simd, const R: usize>(
         &self,
         simd: S,
-        (low, high): (&[[f32; LANES]], &[[f32; LANES]]),
+        (minus_upper, lower): (&[[f32; LANES]], &[[f32; LANES]]),
         rows: &[f32],
         out: &mut [f32],
         width: usize,
@@ -109,17 +119,17 @@ impl Search {
             #[inline(always)]
             |r| &rows[r * self.shape.row_stride()..][..p],
         );
-        let (low, high) = (&low[..p], &high[..p]);
+        let (minus_upper, lower) = (&minus_upper[..p], &lower[..p]);
         let zero = simd.splat_f32s(0.0);
         for part in 0..LANES / S::F32_LANES {
             let mut sums = [zero; R];
             for j in 0..p {
-                let (low, high) =
-                    (S::as_simd_f32s(&low[j]).0[part], S::as_simd_f32s(&high[j]).0[part]);
+                let minus_upper = S::as_simd_f32s(&minus_upper[j]).0[part];
+                let lower = S::as_simd_f32s(&lower[j]).0[part];
                 for r in 0..R {
                     let value = simd.splat_f32s(x[r][j]);
-                    let above = simd.add_f32s(value, low);
-                    let below = simd.sub_f32s(high, value);
+                    let above = simd.add_f32s(value, minus_upper);
+                    let below = simd.sub_f32s(lower, value);
                     let outside = simd.max_f32s(simd.max_f32s(above, below), zero);
                     sums[r] = simd.mul_add_f32s(outside, outside, sums[r]);
                 }
@@ -167,7 +177,7 @@ impl Members<'_> {
         first: [usize; FIRST],
         multipliers: &[f32],
         out: &mut [f32],
-    ) -> Groups {
+    ) -> Numbers64 {
         let [distances] = self.sums(simd, [r], first);
         let mut u = [[f32::INFINITY; LANES]; FIRST];
         for ((g, distances), u) in first.into_iter().zip(distances).zip(&mut u) {
@@ -183,7 +193,7 @@ impl Members<'_> {
 
     /// Distances of the rows of a set of bits to a group.
     #[inline(always)]
-    fn rest<S: Simd>(&self, simd: S, group: usize, mut rows: u64, out: &mut [f32]) {
+    fn others<S: Simd>(&self, simd: S, group: usize, mut rows: u64, out: &mut [f32]) {
         while rows != 0 {
             let (mut some, mut n) = ([0; ROWS], 0);
             while n < ROWS && rows != 0 {

@@ -8,6 +8,7 @@ use crate::kernel::ROW_CHUNK;
 use crate::kernel::anchor_distance::{Lenses, anchor_distance};
 use crate::kernel::local_coding::{Coder, Scratch};
 use crate::random::plain;
+use crate::simd::tests::without_vectors;
 
 const FEATURES: usize = 21;
 
@@ -55,7 +56,7 @@ impl Case {
     fn search(&self) -> Search {
         let mut search = Search::new(self.shape);
         search.regroup(&self.anchors, &self.root_metric);
-        search.refresh(&self.anchors, &self.root_metric, false);
+        search.refresh(&self.anchors, &self.root_metric, false, &TaskMemory::default());
         search
     }
 
@@ -99,8 +100,11 @@ impl Case {
             }
         }
         assert_eq!(self.code(&near), self.code(&all));
-        let groups = self.n_rows() * search.broken.len();
-        search.kept.into_inner() as f64 / groups as f64
+        let scalar = without_vectors(|| self.near(&search, plain));
+        assert!(near.iter().zip(&scalar).all(|(n, s)| n.to_bits() == s.to_bits()));
+        let groups = self.n_rows() * search.n_groups();
+        // Searched twice.
+        search.kept.into_inner() as f64 / (2 * groups) as f64
     }
 }
 
@@ -139,7 +143,7 @@ fn the_boxes_follow_the_anchors() {
     for z in case.anchors.chunks_exact_mut(case.shape.row_stride()) {
         z[..FEATURES].rotate_left(1);
     }
-    search.refresh(&case.anchors, &case.root_metric, true);
+    search.refresh(&case.anchors, &case.root_metric, true, &TaskMemory::default());
     assert_eq!(case.code(&case.near(&search, true)), case.code(&case.all(true)));
 }
 
@@ -156,6 +160,13 @@ fn a_search_that_does_not_pay_rests_longer_each_time() {
             search.regroup(&case.anchors, &case.root_metric);
         }
     }
+    // However few rows lie between two groupings.
+    let mut search = case.search();
+    for _ in 0..TRIAL_ROWS / 1000 {
+        case.near(&search, true);
+        assert!(!search.look_back(1000) && search.regroup(&case.anchors, &case.root_metric));
+    }
+    assert!(search.look_back(1000));
     let near = Case::new(256, TRIAL_ROWS, 0.1);
     let mut search = near.search();
     near.near(&search, true);
