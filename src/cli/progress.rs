@@ -104,7 +104,7 @@ impl Progress {
     pub(crate) fn interrupt(&mut self) {
         if !std::mem::replace(&mut self.interrupted, true) && !self.quiet {
             self.aside(|| {
-                complain("note", "interrupted: saving what is trained; once more ends at once");
+                complain("note", "interrupted: ending after this step; once more ends at once");
             });
         }
     }

@@ -201,6 +201,8 @@ pub(crate) fn duration(seconds: f64) -> String {
     // Else 119.6 seconds would be 1 min 60 s.
     let seconds = if seconds < 99.95 { seconds } else { seconds.round() };
     match seconds {
+        s if s < 0.000_995 => format!("{:.0} µs", s * 1e6),
+        s if s < 0.009_95 => format!("{:.1} ms", s * 1e3),
         s if s < 0.0995 => format!("{:.0} ms", s * 1e3),
         s if s < 99.95 => format!("{s:.1} s"),
         s if s < 5999.5 => format!("{:.0} min {:02.0} s", (s / 60.0).floor(), s % 60.0),
@@ -218,6 +220,10 @@ mod tests {
         assert_eq!(count(999_u64), "999");
         assert_eq!(counted(1, "row"), "1 row");
         assert_eq!(counted(2000, "row"), "2,000 rows");
+        assert_eq!(duration(0.000_034), "34 µs");
+        assert_eq!(duration(0.000_999), "1.0 ms");
+        assert_eq!(duration(0.0044), "4.4 ms");
+        assert_eq!(duration(0.009_96), "10 ms");
         assert_eq!(duration(0.0123), "12 ms");
         assert_eq!(duration(3.44), "3.4 s");
         assert_eq!(duration(125.2), "2 min 05 s");
