@@ -113,6 +113,18 @@ fn pairs_beyond_a_binding_are_taken_in_groups_with_the_same_bits() {
 }
 
 #[test]
+fn a_step_takes_no_more_dispatches_than_it_did() {
+    let Some(gpu) = test_gpu() else { return };
+    for sparse in [false, true] {
+        let case = Case::new(sparse);
+        let trainer = case.trainer(&gpu, Placement::Auto).expect("a trainer");
+        let dispatches = trainer.launches.len();
+        // Each waits for the one before: fewer are better, and then the number goes down here.
+        assert_eq!(dispatches, 10, "sparse {sparse}");
+    }
+}
+
+#[test]
 fn rows_beyond_a_binding_are_streamed_or_refused() {
     // Rows take 5.8 kB where dense; eight bytes an entry, 8.6 kB, where sparse.
     let Some(whole) = test_gpu() else { return };
