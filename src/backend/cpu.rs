@@ -59,8 +59,8 @@ pub(crate) trait Store: Send + Sync {
     fn gather(&mut self, features: &Features, rows: &[u32], train: bool, memory: &TaskMemory);
     /// Cells that the gathered rows store.
     fn cells(&self) -> usize;
-    /// Distances of the batch rows `first..first + n` `[n, anchor_stride]`; not while anchors are
-    /// searched for.
+    /// Distances of the batch rows `first..first + n` `[n, anchor_stride]`; while anchors are searched
+    /// for, infinite to some that are not active under the adaptive coding with none hidden.
     fn distances(
         &self,
         first: usize,
@@ -73,18 +73,6 @@ pub(crate) trait Store: Send + Sync {
     fn search_anchors(&mut self) {}
     /// Goes back to the distances to all.
     fn search_no_anchors(&mut self) {}
-    /// The distances to all anchors that may be active under the adaptive coding with none hidden;
-    /// those to others may be infinite.
-    fn near_distances(
-        &self,
-        first: usize,
-        n: usize,
-        plain: bool,
-        scratch: &mut DistanceScratch,
-        out: &mut [f32],
-    ) {
-        self.distances(first, n, plain, scratch, out);
-    }
     /// Ends the search of a batch of so many rows.
     fn end_search(&mut self, _rows: usize, _parallel: bool, _memory: &TaskMemory) {}
     /// L of each anchor.

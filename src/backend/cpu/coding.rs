@@ -56,7 +56,7 @@ impl<S: Store> Cpu<'_, S> {
             let CodeScratch { distance, distances, left } = scratch;
             distance.resize(n * width, 0.0);
             if m > 1 {
-                store.near_distances(first, n, plain, distances, distance);
+                store.distances(first, n, plain, distances, distance);
             }
             chunk.clear();
             for (row, distance) in (first as u32..).zip(distance.chunks_exact(width)) {

@@ -210,7 +210,13 @@ impl Store for Dense {
     ) {
         let stride = self.shape.row_stride();
         let rows = &self.batch[first * stride..][..n * stride];
-        anchor_distance(self.shape, &self.lenses, rows, plain, &mut scratch.scaled, out);
+        match self.search.as_ref().filter(|search| search.pays()) {
+            Some(search) => search.distances(rows, plain, self.multipliers(), scratch, out),
+            None => {
+                let scaled = &mut scratch.scaled;
+                anchor_distance(self.shape, &self.lenses, rows, plain, scaled, out);
+            }
+        }
     }
 
     fn search_anchors(&mut self) {
@@ -224,22 +230,6 @@ impl Store for Dense {
         if self.search.take().is_some() {
             self.refresh_lenses(false, &TaskMemory::default());
         }
-    }
-
-    fn near_distances(
-        &self,
-        first: usize,
-        n: usize,
-        plain: bool,
-        scratch: &mut DistanceScratch,
-        out: &mut [f32],
-    ) {
-        let Some(search) = self.search.as_ref().filter(|search| search.pays()) else {
-            return self.distances(first, n, plain, scratch, out);
-        };
-        let stride = self.shape.row_stride();
-        let rows = &self.batch[first * stride..][..n * stride];
-        search.distances(rows, plain, self.multipliers(), scratch, out);
     }
 
     fn end_search(&mut self, rows: usize, parallel: bool, memory: &TaskMemory) {

@@ -1,4 +1,4 @@
-//! Cutting a step into tasks.
+//! Cutting a step into tasks, and running them in memory that is kept.
 
 use std::ops::{Deref, DerefMut, Range};
 use std::sync::{Mutex, PoisonError};

@@ -49,7 +49,7 @@ pub(crate) struct Search {
     lower: Vec<[f32; LANES]>,
     /// Groups with a number that is not finite, which no box holds `[groups]`.
     broken: Vec<bool>,
-    /// Groups that were not passed over, of the rows since the anchors were grouped.
+    /// Groups that were not passed over, of the rows on trial, and how many rows these are.
     kept: AtomicUsize,
     rows: usize,
     /// How many groupings to sit out, and how many the next time that it does not pay.
