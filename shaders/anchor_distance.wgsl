@@ -7,13 +7,11 @@
 
 override n_anchors: u32;
 override n_features: u32;
-override row_quads: u32;
 override capacity: u32;
 override plain_distance: bool;
 override has_scales: bool;
 
 @group(0) @binding(2) var<storage, read> order: array<u32>;
-@group(0) @binding(3) var<storage, read> rows: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read> anchors: array<vec4<f32>>;
 @group(0) @binding(5) var<storage, read> metric: array<f32>;
 @group(0) @binding(6) var<storage, read_write> distance: array<f32>;
@@ -33,15 +31,15 @@ var<workgroup> sh_row: array<vec4<f32>, DEPTH * TILE_QUADS>;
 var<workgroup> sh_scale: array<vec4<f32>, DEPTH * TILE_QUADS>;
 var<workgroup> sh_center: array<vec4<f32>, DEPTH * TILE_QUADS>;
 
-// Loads four features of four rows; `lines` are where the rows begin.
+// Loads four features of four rows of the data.
 fn load_rows(lines: vec4<u32>, quad: u32, place: u32) {
     var block = mat4x4<f32>();
     if quad < row_quads {
         block = transpose(mat4x4<f32>(
-            rows[lines.x + quad],
-            rows[lines.y + quad],
-            rows[lines.z + quad],
-            rows[lines.w + quad],
+            row_quad(lines.x, quad),
+            row_quad(lines.y, quad),
+            row_quad(lines.z, quad),
+            row_quad(lines.w, quad),
         ));
     }
     sh_row[place] = block[0];
@@ -111,13 +109,14 @@ fn write(anchor: u32, row: u32, sums: vec4<f32>) {
     }
 }
 
-// Where the four rows or anchors begin that a lane loads. Beyond the tail the last one is loaded again.
+// The four rows of the data, or where the four anchors begin, that a lane loads. Beyond the tail the
+// last one is loaded again.
 fn line_starts(loads_rows: bool, first: u32) -> vec4<u32> {
     var lines = vec4<u32>();
     for (var k = 0u; k < 4u; k++) {
         if loads_rows {
             let row = min(first + k, step.rows - 1u);
-            lines[k] = order[step.first_row + row] * row_quads;
+            lines[k] = order[step.first_row + row];
         } else {
             lines[k] = min(first + k, n_anchors - 1u) * row_quads;
         }

@@ -6,13 +6,11 @@
 
 override n_anchors: u32;
 override n_features: u32;
-override row_quads: u32;
 override has_scales: bool;
 override learn_anchors: bool;
 override learn_metric: bool;
 override learn_scales: bool;
 
-@group(0) @binding(2) var<storage, read> rows: array<f32>;
 @group(0) @binding(3) var<storage, read> starts: array<u32>;
 @group(0) @binding(4) var<storage, read> pairs: array<Pair>;
 @group(0) @binding(5) var<storage, read> pulls: array<vec2<f32>>;
@@ -58,7 +56,7 @@ fn anchor_update(
     var spread = 0.0;
     let end = starts[anchor + 1u];
     for (var slot = starts[anchor]; slot < end; slot++) {
-        let away = z - rows[pairs[slot].data_row * pitch + feature];
+        let away = z - row_cell(pairs[slot].data_row, feature);
         let pulled = pulls[slot].x * away;
         sum += pulled;
         spread = fma(pulled, away, spread);

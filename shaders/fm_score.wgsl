@@ -9,13 +9,11 @@
 
 override n_features: u32;
 override n_outputs: u32;
-override row_quads: u32;
 override channel_quads: u32;
 override write_sums: bool;
 override write_scores: bool;
 
 @group(0) @binding(1) var<uniform> group: Group;
-@group(0) @binding(2) var<storage, read> rows: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read> starts: array<u32>;
 @group(0) @binding(4) var<storage, read> pairs: array<Pair>;
 @group(0) @binding(5) var<storage, read> records: array<vec4<f32>>;
@@ -56,7 +54,7 @@ fn score_pair(pair: Pair, channel: u32, first_sum: u32) -> f32 {
         var sum_3 = vec4<f32>();
         var at = first_record + first;
         for (var feature = 0u; feature < n_features; feature += 4u) {
-            let x_quad = rows[pair.data_row * row_quads + feature / 4u];
+            let x_quad = row_quad(pair.data_row, feature / 4u);
             let end = min(4u, n_features - feature);
             for (var k = 0u; k < end; k++) {
                 let x = x_quad[k];

@@ -9,11 +9,9 @@
 override n_anchors: u32;
 override n_features: u32;
 override n_outputs: u32;
-override row_quads: u32;
 override channel_quads: u32;
 
 @group(0) @binding(1) var<uniform> group: Group;
-@group(0) @binding(2) var<storage, read> rows: array<f32>;
 @group(0) @binding(3) var<storage, read> starts: array<u32>;
 @group(0) @binding(4) var<storage, read> pairs: array<Pair>;
 @group(0) @binding(5) var<storage, read> scores: array<f32>;
@@ -97,7 +95,7 @@ fn fm_update(
         var sum_2 = vec4<f32>();
         var sum_3 = vec4<f32>();
         for (var slot = start; slot < end; slot++) {
-            let x = rows[pairs[slot].data_row * 4u * row_quads + feature];
+            let x = row_cell(pairs[slot].data_row, feature);
             let ax = scores[slot * n_outputs + channel] * x;
             let at = ((slot - group_start) * n_outputs + channel) * channel_quads + first;
             own = fma(ax, x, own);

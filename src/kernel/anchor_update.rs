@@ -15,10 +15,12 @@ use crate::simd::{dispatch, vectorized};
 use pulp::{Simd, WithSimd};
 
 /// The shader, and its workgroups.
-pub(crate) const SHADER: Shader =
-    shader!("anchor_update", "anchor_update", ["step", "pair", "optimizer"], |sizes, _, _| sizes
-        .anchors
-        * workgroups(sizes.features));
+pub(crate) const SHADER: Shader = shader!(
+    "anchor_update",
+    "anchor_update",
+    ["step", "pair", "optimizer", "rows"],
+    |sizes, _, _| sizes.anchors * workgroups(sizes.features)
+);
 
 /// Below this a plain distance has no direction.
 pub(crate) const PLAIN_FLOOR: f32 = 1e-6;

@@ -13,7 +13,7 @@ use pulp::{Simd, WithSimd};
 
 /// The shader, and its workgroups.
 pub(crate) const SHADER: Shader =
-    shader!("fm_score", "fm_score", ["step", "pair"], shaders::pair_channels);
+    shader!("fm_score", "fm_score", ["step", "pair", "rows"], shaders::pair_channels);
 
 /// Features whose ‖v‖² lie together, so that one update task owns them.
 pub(crate) const FEATURE_BLOCK: usize = 64;

@@ -15,9 +15,12 @@ use crate::simd::{LANES, as_quads_mut, dispatch, vectorized, with_quads};
 use pulp::{Simd, WithSimd};
 
 /// The shader, and its workgroups.
-pub(crate) const SHADER: Shader =
-    shader!("fm_update", "fm_update", ["step", "pair", "optimizer"], |sizes, _, group| group.len()
-        * workgroups(sizes.outputs * sizes.features));
+pub(crate) const SHADER: Shader = shader!(
+    "fm_update",
+    "fm_update",
+    ["step", "pair", "optimizer", "rows"],
+    |sizes, _, group| group.len() * workgroups(sizes.outputs * sizes.features)
+);
 
 /// One (anchor, feature block) of the local models, to be moved.
 pub(crate) struct FmBlock<'a> {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use naga::{AddressSpace, Module, TypeInner};
 
-/// One file of `shaders/` behind all of `shaders/shared/`.
+/// One file of `shaders/` behind those of `shaders/shared/` it needs.
 pub(crate) struct Shader {
     /// File name without its ending.
     pub(crate) name: String,
@@ -35,19 +35,27 @@ impl Shader {
     }
 }
 
-/// Every kernel file.
+/// Every kernel, put together as the host does it: `shader!` in `src/kernel` names the file and
+/// those of `shaders/shared/` before it.
 pub(crate) fn shaders() -> Vec<Shader> {
-    let shared: Vec<String> = names("shaders/shared", "wgsl")
-        .iter()
-        .map(|name| read(&format!("shaders/shared/{name}.wgsl")))
-        .collect();
-    let shared = shared.join("\n");
-    let files = names("shaders", "wgsl").into_iter();
-    files.map(|name| parsed(&shared, name)).collect()
+    let mut compositions = BTreeSet::new();
+    for kernel in names("src/kernel", "rs") {
+        let text = read(&format!("src/kernel/{kernel}.rs"));
+        for call in text.split("shader!(").skip(1) {
+            let (names, _) = call.split_once(']').expect("the list of shared files");
+            let mut names = names.split('"').skip(1).step_by(2).map(str::to_owned);
+            let _entry_point = names.next();
+            let file = names.next().expect("the file");
+            compositions.insert((file, names.collect::<Vec<_>>()));
+        }
+    }
+    compositions.into_iter().map(|(file, shared)| parsed(&shared, file)).collect()
 }
 
-fn parsed(shared: &str, name: String) -> Shader {
-    let text = format!("{shared}\n{}", read(&format!("shaders/{name}.wgsl")));
+fn parsed(shared: &[String], name: String) -> Shader {
+    let files = shared.iter().map(|name| read(&format!("shaders/shared/{name}.wgsl")));
+    let files: Vec<String> = files.chain([read(&format!("shaders/{name}.wgsl"))]).collect();
+    let text = files.join("\n");
     let module = naga::front::wgsl::parse_str(&text)
         .unwrap_or_else(|error| panic!("{name}: {}", error.emit_to_string(&text)));
     // No capabilities: the kernels ask for no feature of a device.
