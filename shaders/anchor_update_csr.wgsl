@@ -17,7 +17,7 @@ override learn_metric: bool;
 
 @group(0) @binding(2) var<storage, read> columns: array<vec2<u32>>;
 @group(0) @binding(3) var<storage, read> column_entries: array<vec2<u32>>;
-@group(0) @binding(4) var<storage, read> slots: array<u32>;
+@group(0) @binding(4) var<storage, read> row_sets: array<RowSet>;
 @group(0) @binding(5) var<storage, read> pulls: array<vec2<f32>>;
 @group(0) @binding(6) var<storage, read> kappa_totals: array<f32>;
 @group(0) @binding(7) var<storage, read_write> anchors: array<f32>;
@@ -38,11 +38,12 @@ fn anchor_update_csr(
     }
     let here = columns[step.first_column + column];
     let end = columns[step.first_column + column + 1u].y;
+    let first_set = anchor * set_pitch(capacity);
     var first = 0.0;
     var second = 0.0;
     for (var e = here.y; e < end; e++) {
         let entry = column_entries[e];
-        let slot = slots[anchor * capacity + entry.x];
+        let slot = slot_in(row_sets[first_set + entry.x / 32u], entry.x);
         if slot != NO_SLOT {
             let x = bitcast<f32>(entry.y);
             let weighed = pulls[slot].x * x;

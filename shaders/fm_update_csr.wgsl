@@ -18,7 +18,7 @@ override capacity: u32;
 @group(0) @binding(1) var<uniform> group: Group;
 @group(0) @binding(2) var<storage, read> columns: array<vec2<u32>>;
 @group(0) @binding(3) var<storage, read> column_entries: array<vec2<u32>>;
-@group(0) @binding(4) var<storage, read> slots: array<u32>;
+@group(0) @binding(4) var<storage, read> row_sets: array<RowSet>;
 @group(0) @binding(5) var<storage, read> starts: array<u32>;
 @group(0) @binding(6) var<storage, read> scores: array<f32>;
 @group(0) @binding(7) var<storage, read> sums: array<vec4<f32>>;
@@ -41,6 +41,7 @@ fn fm_update_csr(
     }
     let here = columns[step.first_column + column];
     let end = columns[step.first_column + column + 1u].y;
+    let first_set = anchor * set_pitch(capacity);
     let first_slot = starts[group.first_anchor];
     let record = ((here.x * n_anchors + anchor) * n_outputs + channel) * channel_quads;
     var r = 0.0;
@@ -53,7 +54,7 @@ fn fm_update_csr(
         var own = 0.0;
         for (var e = here.y; e < end; e++) {
             let entry = column_entries[e];
-            let slot = slots[anchor * capacity + entry.x];
+            let slot = slot_in(row_sets[first_set + entry.x / 32u], entry.x);
             if slot == NO_SLOT {
                 continue;
             }

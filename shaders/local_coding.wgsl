@@ -3,8 +3,9 @@
 // γ ∝ 1/(u + 10⁻⁶), both over the `neighbors` nearest. Single: γ = 1. All of them over the anchors
 // that dropout leaves the row.
 //
-// An invocation codes one row and writes all that belongs to it. Its anchors come by repeated
-// minimum scans in the order of (t, anchor): no barriers, and k is small. O(m·k) a row.
+// An invocation codes one row and writes all that belongs to it; the bits of 32 rows lie in one
+// number, set in any order. Its anchors come by repeated minimum scans in the order of (t, anchor):
+// no barriers, and k is small. O(m·k) a row.
 
 override n_anchors: u32;
 override n_outputs: u32;
@@ -17,7 +18,8 @@ override plain_distance: bool;
 @group(0) @binding(3) var<storage, read> heads: array<f32>;
 @group(0) @binding(4) var<storage, read_write> active_anchors: array<Active>;
 @group(0) @binding(5) var<storage, read_write> row_codes: array<RowCode>;
-@group(0) @binding(6) var<storage, read_write> slots: array<u32>;
+// `RowSet`s: bits of the rows and first slot in turn.
+@group(0) @binding(6) var<storage, read_write> row_sets: array<atomic<u32>>;
 
 const LANES: u32 = 64u;
 
@@ -61,6 +63,20 @@ fn begin_dropout(row: u32) {
         for (var i = 0u; i < n_anchors && sees_all; i++) {
             sees_all = !dropout_leaves(row_key, i);
         }
+    }
+}
+
+// Where the bits of 32 rows stand.
+fn row_set(anchor: u32, word: u32) -> u32 {
+    return 2u * (anchor * set_pitch(capacity) + word);
+}
+
+// Empties the sets of the workgroup's rows, which no other writes.
+fn clear_row_sets(first_row: u32, lane: u32) {
+    let first_word = first_row / 32u;
+    let n_words = set_pitch(min(LANES, step.rows - first_row));
+    for (var i = lane; i < n_anchors * n_words; i += LANES) {
+        atomicStore(&row_sets[row_set(i / n_words, first_word + i % n_words)], 0u);
     }
 }
 
@@ -111,7 +127,7 @@ fn activate(row: u32, rank: u32, anchor: u32, gamma: f32) -> f32 {
     if plain_distance {
         pull = select(l * (0.5 / max(d, PLAIN_FLOOR)), 0.0, d < PLAIN_FLOOR);
     }
-    slots[anchor * capacity + row] = rank;
+    atomicOr(&row_sets[row_set(anchor, row / 32u)], 1u << (row % 32u));
     active_anchors[rank * capacity + row] = Active(anchor, NO_SLOT, gamma, l * d, pull);
     return l * d;
 }
@@ -186,18 +202,21 @@ fn local_coding(
     @builtin(num_workgroups) workgroups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let row = flat_group(workgroup, workgroups) * LANES + lane;
-    if row >= step.rows {
+    let first_row = flat_group(workgroup, workgroups) * LANES;
+    if first_row >= step.rows {
         return;
     }
-    for (var i = 0u; i < n_anchors; i++) {
-        slots[i * capacity + row] = NO_SLOT;
+    clear_row_sets(first_row, lane);
+    storageBarrier();
+    let row = first_row + lane;
+    if row >= step.rows {
+        return;
     }
     begin_dropout(row);
     switch coding {
         case SINGLE: {
             // The distances were not computed.
-            slots[row] = 0u;
+            atomicOr(&row_sets[row_set(0u, row / 32u)], 1u << (row % 32u));
             active_anchors[row] = Active(0u, NO_SLOT, 1.0, 0.0, 0.0);
             row_codes[row] = RowCode(1u, 1.0);
         }

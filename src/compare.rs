@@ -170,7 +170,7 @@ fn shape_of(trace: &Trace) -> String {
         "anchor_distance" | "anchor_distance_csr" | "anchor_update" | "anchor_update_csr" => {
             vec![b, m, p]
         }
-        "local_coding" | "pair_count" | "pair_fill" => vec![b, m],
+        "local_coding" | "pair_list" => vec![b, m],
         "blend" | "head_update" => vec![b, m, model[0].clone()],
         _ => [&[b, m, p][..], &model].concat(),
     };

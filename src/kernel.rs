@@ -39,13 +39,12 @@ pub(crate) const ROW_CHUNK: usize = 64;
 
 /// Every shader, in the order of a step.
 #[cfg(test)]
-pub(crate) const SHADERS: [Shader; 16] = [
+pub(crate) const SHADERS: [Shader; 15] = [
     anchor_distance::SHADER,
     anchor_distance_csr::NORM_SHADER,
     anchor_distance_csr::SHADER,
     local_coding::SHADER,
-    pair_list::COUNT_SHADER,
-    pair_list::FILL_SHADER,
+    pair_list::SHADER,
     fm_score::SHADER,
     fm_score_csr::SHADER,
     blend::SHADER,

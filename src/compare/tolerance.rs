@@ -39,7 +39,7 @@ tolerances! {
     "local_coding", "gamma", 2e-5, "1/S enlarges the rounding of u; continuous where an anchor comes or goes";
     "local_coding", "normalizer", 2e-5, "k·√((1 − M₂)/k), where 1 − M₂ may cancel";
     "local_coding", "u and pull", 1e-6, "one product, for plain distances one quotient";
-    "pair_count", "total gamma", 1e-5, "a sum of b weights that runs over the steps";
+    "pair_list", "total gamma", 1e-5, "a sum of b weights that runs over the steps";
     "fm_score", "sums", 1e-5, "sums of p products";
     "fm_score", "own sums", 1e-5, "a sum of p products, against f64";
     "fm_score", "scores", 5e-5, "‖q‖² − Σx²r cancels where pairs of features add little";

@@ -7,13 +7,12 @@ use crate::gpu::shaders::{Shader, shader};
 use crate::kernel::ROW_CHUNK;
 use crate::kernel::local_coding::Pair;
 
-/// The shader of the first pass, a workgroup an anchor.
-pub(crate) const COUNT_SHADER: Shader =
-    shader!("pair_count", "pair_list", ["step", "pair"], |sizes, _, _| sizes.anchors);
-
-/// The shader of the second pass, a workgroup an anchor.
-pub(crate) const FILL_SHADER: Shader =
-    shader!("pair_fill", "pair_list", ["step", "pair"], |sizes, _, _| sizes.anchors);
+/// The shader, and its workgroups: each takes a share of the anchors.
+pub(crate) const SHADER: Shader =
+    shader!("pair_list", "pair_list", ["step", "pair"], |sizes, _, _| {
+        const MOST_GROUPS: usize = 64;
+        sizes.anchors.div_ceil(sizes.anchors.div_ceil(MOST_GROUPS))
+    });
 
 /// The coded rows of one task: pairs row by row.
 #[derive(Debug, Clone, Default)]

@@ -95,7 +95,7 @@ impl Launcher<'_> {
                 kernels.push(anchor_distance::SHADER);
             }
         }
-        kernels.extend([local_coding::SHADER, pair_list::COUNT_SHADER, pair_list::FILL_SHADER]);
+        kernels.extend([local_coding::SHADER, pair_list::SHADER]);
         kernels.into_iter().map(|kernel| self.launch(kernel, constants, buffers)).collect()
     }
 

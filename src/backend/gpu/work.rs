@@ -18,8 +18,7 @@ pub(super) fn workspace(gpu: &Gpu, sizes: &Sizes) -> Result<Buffers> {
     work.add(gpu, "norm_parts", if sizes.sparse { m * super::sizes::NORM_PARTS } else { 0 })?;
     work.add(gpu, "row_codes", 2 * rows)?;
     work.add(gpu, "active_anchors", 5 * pairs)?;
-    work.add(gpu, "slots", m * rows)?;
-    work.add(gpu, "counts", m)?;
+    work.add(gpu, "row_sets", 2 * m * rows.div_ceil(32))?;
     work.add(gpu, "starts", m + 1)?;
     work.add(gpu, "pairs", 3 * pairs)?;
     work.add(gpu, "scores", pairs * sizes.outputs)?;

@@ -4,7 +4,7 @@ use super::rule::{Cell, Moved, Rates, remainder, stepped};
 use super::{after, before, pulls, row_of};
 use crate::compare::Checked;
 use crate::compare::toward;
-use crate::compare::twins::view::{NO_SLOT, View};
+use crate::compare::twins::view::View;
 use crate::config::Optimizer;
 
 /// A = Σ κ(z − x) and B = Σ κ(x − z)² of an (anchor, feature).
@@ -47,7 +47,6 @@ pub(super) fn sparse(view: &View<'_>) -> Vec<Checked> {
     let (m, p) = (view.shape.anchors, view.shape.features);
     let (anchors, pulls, totals) =
         (before(view, "anchors"), pulls(view), before(view, "kappa_totals"));
-    let slots: &[u32] = view.before("slots");
     let mut all: Vec<Pulled> =
         (0..m * p).map(|at| Pulled { feature: at / m, at, part: usize::MAX, sums: None }).collect();
     for (column, (j, entries)) in view.columns().into_iter().enumerate() {
@@ -55,8 +54,7 @@ pub(super) fn sparse(view: &View<'_>) -> Vec<Checked> {
             let z = anchors[j * m + i];
             let mut sums = [totals[i] * z, totals[i] * z * z, totals[i].abs() * z * z];
             for [row, bits] in entries {
-                let slot = slots[i * view.capacity() + *row as usize];
-                if slot != NO_SLOT {
+                if let Some(slot) = view.slot(i, *row as usize) {
                     let (kappa, x) = (pulls[slot as usize][0], f64::from(f32::from_bits(*bits)));
                     sums[0] -= kappa * x;
                     sums[1] += kappa * x * (x - 2.0 * z);

@@ -1,8 +1,8 @@
-//! `local_coding`, `pair_count` and `pair_fill`.
+//! `local_coding` and `pair_list`.
 
 use super::before;
 use crate::compare::Checked;
-use crate::compare::twins::view::{Active, NO_SLOT, RowCode, SlotPair, View, whole};
+use crate::compare::twins::view::{Active, RowCode, SlotPair, View, whole};
 use crate::config::Coding;
 
 /// Relative difference of two u between which a fixed number of neighbours may choose freely.
@@ -13,15 +13,15 @@ const NO_WEIGHT: f64 = 1e-4;
 /// Numbers found and expected.
 type Both = (Vec<f64>, Vec<f64>);
 
-/// γ `[b, m]` with zeros, k, S, u and L·h of the active anchors, and the ranks in `slots`.
+/// γ `[b, m]` with zeros, k, S, u and L·h of the active anchors, and the rows of each anchor.
 pub(super) fn local_coding(view: &View<'_>) -> Vec<Checked> {
     let (m, c, capacity) = (view.shape.anchors, view.shape.outputs, view.capacity());
     let (distance, heads) = (before(view, "distance"), before(view, "heads"));
     let (codes, active): (&[RowCode], &[Active]) =
         (view.after("row_codes"), view.after("active_anchors"));
-    let slots: &[u32] = view.after("slots");
+    let sets = view.row_sets(view.after("row_sets"));
     let mut outputs = [(); 5].map(|()| Both::default());
-    let [gammas, counts, normalizers, pulls, ranks] = &mut outputs;
+    let [gammas, counts, normalizers, pulls, rows] = &mut outputs;
     for row in 0..view.rows() {
         // A lone anchor's distances are not computed.
         let d = |i: usize| if m == 1 { 0.0 } else { distance[i * capacity + row] };
@@ -35,15 +35,15 @@ pub(super) fn local_coding(view: &View<'_>) -> Vec<Checked> {
         let left = left.into_iter().map(|i| i as usize).collect();
         let (gamma, normalizer) = code(view, &u, left, &found);
         let mut weights = vec![0.0; m];
-        let mut places = vec![NO_SLOT; m];
-        for (rank, it) in found.iter().enumerate() {
+        let mut uses = vec![false; m];
+        for it in &found {
             let i = it.anchor as usize;
-            if i >= m || places[i] != NO_SLOT {
+            if i >= m || uses[i] {
                 weights[0] = f64::NAN;
                 continue;
             }
             weights[i] = f64::from(it.gamma);
-            places[i] = rank as u32;
+            uses[i] = true;
             if m > 1 {
                 let single = view.config.coding == Coding::Single;
                 let pull = match (single, view.plain()) {
@@ -57,18 +57,18 @@ pub(super) fn local_coding(view: &View<'_>) -> Vec<Checked> {
             }
         }
         let near = |i: usize| gamma[i].max(weights[i]) <= NO_WEIGHT;
-        let agrees = (0..m).all(|i| (gamma[i] > 0.0) == (places[i] != NO_SLOT) || near(i));
+        let agrees = (0..m).all(|i| (gamma[i] > 0.0) == uses[i] || near(i));
         let wanted = gamma.iter().filter(|gamma| **gamma > 0.0).count();
         counts.0.push(f64::from(codes[row].count));
         counts.1.push(if agrees { count as f64 } else { wanted as f64 });
         normalizers.0.push(f64::from(codes[row].normalizer));
         normalizers.1.push(normalizer);
-        ranks.0.extend((0..m).map(|i| f64::from(slots[i * capacity + row])));
-        ranks.1.extend(whole(places));
+        rows.0.extend(whole((0..m).map(|i| u32::from(sets.slot(i, row).is_some()))));
+        rows.1.extend(whole(uses.into_iter().map(u32::from)));
         gammas.0.extend(weights);
         gammas.1.extend(gamma);
     }
-    let names = ["gamma", "count", "normalizer", "u and pull", "slots"];
+    let names = ["gamma", "count", "normalizer", "u and pull", "rows"];
     let checks = names.into_iter().zip(outputs);
     checks.map(|(name, (found, expected))| view.checked(name, found, expected)).collect()
 }
@@ -119,59 +119,44 @@ fn code(view: &View<'_>, u: &[f64], left: Vec<usize>, found: &[&Active]) -> (Vec
 
 /// (anchor, row, rank) of every pair, in the order of the slots.
 fn coded(view: &View<'_>) -> Vec<(usize, usize, usize)> {
-    let slots: &[u32] = view.before("slots");
-    let mut pairs = Vec::new();
-    for i in 0..view.shape.anchors {
-        for row in 0..view.rows() {
-            let rank = slots[i * view.capacity() + row];
-            if rank != NO_SLOT {
-                pairs.push((i, row, rank as usize));
-            }
-        }
-    }
+    let codes: &[RowCode] = view.before("row_codes");
+    let active: &[Active] = view.before("active_anchors");
+    let ranks = |row: usize| (0..codes[row].count as usize).map(move |rank| (row, rank));
+    let mut pairs: Vec<(usize, usize, usize)> = (0..view.rows())
+        .flat_map(ranks)
+        .map(|(row, rank)| (active[rank * view.capacity() + row].anchor as usize, row, rank))
+        .collect();
+    pairs.sort_unstable();
     pairs
 }
 
-/// Pairs of each anchor, and the sums over the steps.
-pub(super) fn pair_count(view: &View<'_>) -> Vec<Checked> {
-    let m = view.shape.anchors;
-    let active: &[Active] = view.before("active_anchors");
-    let [old, new]: [&[[u32; 2]]; 2] = [view.before("anchor_totals"), view.after("anchor_totals")];
-    let number = |total: &[u32; 2]| f64::from(f32::from_bits(total[1]));
-    let (mut counts, mut gammas) = (vec![0; m], old[..m].iter().map(number).collect::<Vec<_>>());
-    for (i, row, rank) in coded(view) {
-        counts[i] += 1;
-        gammas[i] += f64::from(active[rank * view.capacity() + row].gamma);
-    }
-    let totals = old.iter().zip(&counts).map(|(total, count)| total[0] + count);
-    let found = whole(new[..m].iter().map(|total| total[0]));
-    let found_counts = whole(view.after::<u32>("counts")[..m].iter().copied());
-    vec![
-        view.checked("total pairs", found, whole(totals)),
-        view.checked("counts", found_counts, whole(counts)),
-        view.checked("total gamma", new[..m].iter().map(number).collect(), gammas),
-    ]
-}
-
-/// Where each anchor's pairs begin, the pairs, and their slots.
-pub(super) fn pair_fill(view: &View<'_>) -> Vec<Checked> {
+/// Where each anchor's pairs begin, the pairs, their slots, and the sums over the steps.
+pub(super) fn pair_list(view: &View<'_>) -> Vec<Checked> {
     let (m, capacity, order) = (view.shape.anchors, view.capacity(), view.order());
     let (active, pairs): (&[Active], &[SlotPair]) =
         (view.after("active_anchors"), view.after("pairs"));
+    let [old, new]: [&[[u32; 2]]; 2] = [view.before("anchor_totals"), view.after("anchor_totals")];
+    let number = |total: &[u32; 2]| f64::from(f32::from_bits(total[1]));
+    let mut gammas: Vec<f64> = old[..m].iter().map(number).collect();
     let (mut starts, mut cells) = (vec![0; m + 1], Both::default());
-    let mut slots = vec![NO_SLOT; m * view.rows()];
+    let mut slots = vec![u32::MAX; m * view.rows()];
     for (slot, (i, row, rank)) in coded(view).into_iter().enumerate() {
         starts[i + 1..].iter_mut().for_each(|start| *start += 1);
         let (pair, it) = (&pairs[slot], &active[rank * capacity + row]);
         cells.0.extend(whole([pair.row, pair.data_row, pair.anchor, it.slot, it.anchor]));
         cells.1.extend(whole([row as u32, order[row], i as u32, slot as u32, i as u32]));
         slots[i * view.rows() + row] = slot as u32;
+        gammas[i] += f64::from(it.gamma);
     }
-    let all: &[u32] = view.after("slots");
-    let found = (0..m).flat_map(|i| &all[i * capacity..][..view.rows()]).copied();
+    let sets = view.row_sets(view.after("row_sets"));
+    let found = (0..m).flat_map(|i| (0..view.rows()).map(move |row| (i, row)));
+    let found = found.map(|(i, row)| sets.slot(i, row).unwrap_or(u32::MAX));
     let found_starts = whole(view.after::<u32>("starts")[..=m].iter().copied());
+    let totals = (0..m).map(|i| old[i][0] + starts[i + 1] - starts[i]);
     vec![
-        view.checked("starts", found_starts, whole(starts)),
+        view.checked("total pairs", whole(new[..m].iter().map(|total| total[0])), whole(totals)),
+        view.checked("total gamma", new[..m].iter().map(number).collect(), gammas),
+        view.checked("starts", found_starts, whole(starts.iter().copied())),
         view.checked("pairs", cells.0, cells.1),
         view.checked("slots", whole(found), whole(slots)),
     ]

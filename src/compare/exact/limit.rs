@@ -12,7 +12,7 @@ pub(in crate::compare) fn limit(trace: &Trace, checked: &Checked) -> f64 {
     let (sizes, b) = (trace.sizes, trace.step.rows as usize);
     let (m, p, c, d) = (sizes.anchors, sizes.features, sizes.outputs, sizes.factors);
     let terms = match (checked.kernel, checked.output) {
-        (_, "kept" | "count" | "counts" | "slots" | "starts" | "pairs" | "total pairs") => {
+        (_, "kept" | "count" | "rows" | "slots" | "starts" | "pairs" | "total pairs") => {
             return 0.0;
         }
         // One function of a number found.

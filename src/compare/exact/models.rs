@@ -3,7 +3,7 @@
 use super::rule::{Cell, Moved, Rates, stepped};
 use super::{after, before, pulls, row_of};
 use crate::compare::Checked;
-use crate::compare::twins::view::{NO_SLOT, View};
+use crate::compare::twins::view::View;
 use crate::config::Optimizer;
 
 /// ∂b = Σa, ∂ log L = Σ u·∂ℓ/∂u, L = e^log L, K = Σκ and the loss of the step.
@@ -76,13 +76,13 @@ fn terms(view: &View<'_>) -> Vec<Option<Terms>> {
         }
         return all;
     }
-    let slots: &[u32] = view.before("slots");
     for (j, entries) in view.columns() {
         for i in group.clone() {
-            let slot = |row: u32| slots[i * view.capacity() + row as usize];
-            let here = entries.iter().filter(|entry| slot(entry[0]) != NO_SLOT);
-            let term = |e: &[u32; 2]| (slot(e[0]) as usize, f64::from(f32::from_bits(e[1])));
-            all[i * p + j] = Some(here.map(term).collect());
+            let term = |&[row, bits]: &[u32; 2]| {
+                let slot = view.slot(i, row as usize)?;
+                Some((slot as usize, f64::from(f32::from_bits(bits))))
+            };
+            all[i * p + j] = Some(entries.iter().filter_map(term).collect());
         }
     }
     all

@@ -21,7 +21,8 @@ fn words(kernel: &str, buffer: &str) -> &'static [Word] {
         ("local_coding", "active_anchors") => &[Count, Idle, Number, Number, Number],
         (_, "active_anchors") => &[Count, Count, Number, Number, Number],
         (_, "row_codes" | "anchor_totals") => &[Count, Number],
-        (_, "slots" | "counts" | "starts" | "pairs") => &[Count],
+        ("local_coding", "row_sets") => &[Count, Idle],
+        (_, "row_sets" | "starts" | "pairs") => &[Count],
         _ => &[Number],
     }
 }

@@ -60,10 +60,15 @@ fn wrong_constants_of_sparse_kernels_are_found() {
 fn wrong_counts_are_found() {
     let case = dense_plain();
     for (kernel, from, to) in [
-        ("pair_count", "part.pairs += 1u", "part.pairs += 2u"),
-        ("pair_count", "anchor_totals[anchor].gamma +=", "anchor_totals[anchor].gamma ="),
-        ("pair_fill", "slots[at] = slot;", "slots[at] = slot + 1u;"),
-        ("pair_fill", "Pair(row, order[", "Pair(row, order[1u + "),
+        ("pair_list", "scan(lane, before).y", "scan(lane, before).y + 1u"),
+        (
+            "pair_list",
+            "anchor_totals[anchor].pairs += slot",
+            "anchor_totals[anchor].pairs += 1u + slot",
+        ),
+        ("pair_list", "anchor_totals[anchor].gamma +=", "anchor_totals[anchor].gamma ="),
+        ("pair_list", "slot + counted.x", "slot + counted.x + 1u"),
+        ("pair_list", "Pair(row, order[", "Pair(row, order[1u + "),
     ] {
         let Some(rows) = with_fault(&case, kernel, from, to) else { return };
         // Those after it may stumble over what points nowhere.

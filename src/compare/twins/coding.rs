@@ -1,6 +1,6 @@
-//! Twins of `local_coding`, `pair_count` and `pair_fill`.
+//! Twins of `local_coding` and `pair_list`.
 
-use super::view::{Active, NO_SLOT, RowCode, SlotPair, View, whole, wide};
+use super::view::{Active, RowCode, SlotPair, View, whole, wide};
 use crate::anchor_dropout::Left;
 use crate::compare::Checked;
 use crate::config::Coding;
@@ -23,10 +23,11 @@ struct Codes {
     normalizers: [Vec<f64>; 2],
     /// u by rank, then u and pull of each active anchor.
     pulls: [Vec<f64>; 2],
-    slots: [Vec<f64>; 2],
+    /// Whether the row is among the anchor's, `[b, m]`.
+    rows: [Vec<f64>; 2],
 }
 
-/// γ `[b, m]` with zeros, S, k, u, L·h, and the ranks in `slots`.
+/// γ `[b, m]` with zeros, S, k, u, L·h, and the rows of each anchor.
 pub(super) fn local_coding(view: &View<'_>) -> Vec<Checked> {
     let mut codes = Codes::default();
     let [_, _, multipliers] = view.heads(view.before("heads"));
@@ -48,7 +49,7 @@ pub(super) fn local_coding(view: &View<'_>) -> Vec<Checked> {
         ("count", codes.counts),
         ("normalizer", codes.normalizers),
         ("u and pull", codes.pulls),
-        ("slots", codes.slots),
+        ("rows", codes.rows),
     ];
     outputs.map(|(output, [found, expected])| view.checked(output, found, expected)).to_vec()
 }
@@ -81,12 +82,12 @@ impl Codes {
             swap_ties(pairs, &found);
         }
         let mut gamma = [vec![0.0_f32; m], vec![0.0; m]];
-        let mut ranks = vec![NO_SLOT; m];
-        for (rank, it) in found.iter().enumerate() {
+        let mut uses = vec![false; m];
+        for it in &found {
             match gamma[0].get_mut(it.anchor as usize) {
                 Some(cell) => {
                     *cell = it.gamma;
-                    ranks[it.anchor as usize] = rank as u32;
+                    uses[it.anchor as usize] = true;
                 }
                 // No such anchor.
                 None => gamma[0][0] = f32::NAN,
@@ -98,8 +99,7 @@ impl Codes {
         let code = view.after::<RowCode>("row_codes")[row];
         let count = pairs.len() as u32;
         let agrees = |i: usize| {
-            let is_found = ranks[i] != NO_SLOT;
-            is_found == pairs.iter().any(|pair| pair.anchor as usize == i)
+            uses[i] == pairs.iter().any(|pair| pair.anchor as usize == i)
                 || gamma.iter().all(|gamma| gamma[i] <= NO_WEIGHT)
         };
         let tied = adaptive && found.len() == code.count as usize && (0..m).all(agrees);
@@ -107,9 +107,9 @@ impl Codes {
         self.counts[1].push(f64::from(if tied { code.count } else { count }));
         self.normalizers[0].push(f64::from(code.normalizer));
         self.normalizers[1].push(f64::from(normalizer));
-        let slots: &[u32] = view.after("slots");
-        self.slots[0].extend((0..m).map(|i| f64::from(slots[i * view.capacity() + row])));
-        self.slots[1].extend(whole(ranks));
+        let sets = view.row_sets(view.after("row_sets"));
+        self.rows[0].extend(whole((0..m).map(|i| u32::from(sets.slot(i, row).is_some()))));
+        self.rows[1].extend(whole(uses.into_iter().map(u32::from)));
         for (all, gamma) in self.gamma.iter_mut().zip(gamma) {
             all.extend(wide(&gamma));
         }
@@ -155,35 +155,8 @@ fn swap_ties(pairs: &mut [Pair], found: &[&Active]) {
     }
 }
 
-/// Pairs of each anchor, and their sums over the steps.
-pub(super) fn pair_count(view: &View<'_>) -> Vec<Checked> {
-    let m = view.shape.anchors;
-    let mut chunks = coded_rows(view);
-    let mut pairs = PairList::default();
-    pairs.fill(m, &mut chunks);
-    let expected: Vec<u32> = (0..m).map(|i| pairs.span(i).len() as u32).collect();
-    let [before, after]: [&[[u32; 2]]; 2] =
-        [view.before("anchor_totals"), view.after("anchor_totals")];
-    let mut gamma: Vec<f64> =
-        before[..m].iter().map(|total| f64::from(f32::from_bits(total[1]))).collect();
-    for pair in chunks.iter().flat_map(|chunk| &chunk.pairs) {
-        gamma[pair.anchor as usize] += f64::from(pair.gamma);
-    }
-    let totals = before.iter().zip(&expected).map(|(total, count)| total[0] + count);
-    let found_gamma = after[..m].iter().map(|total| f64::from(f32::from_bits(total[1]))).collect();
-    vec![
-        view.checked(
-            "counts",
-            whole(view.after::<u32>("counts")[..m].iter().copied()),
-            whole(expected.iter().copied()),
-        ),
-        view.checked("total pairs", whole(after[..m].iter().map(|total| total[0])), whole(totals)),
-        view.checked("total gamma", found_gamma, gamma),
-    ]
-}
-
-/// Where each anchor's pairs begin, and the pairs.
-pub(super) fn pair_fill(view: &View<'_>) -> Vec<Checked> {
+/// Where each anchor's pairs begin, the pairs, their slots, and the sums over the steps.
+pub(super) fn pair_list(view: &View<'_>) -> Vec<Checked> {
     let (m, order) = (view.shape.anchors, view.order());
     let mut chunks = coded_rows(view);
     let mut list = PairList::default();
@@ -195,15 +168,16 @@ pub(super) fn pair_fill(view: &View<'_>) -> Vec<Checked> {
         let (chunk, origin) = list.origin(slot);
         expected.extend([row, order[row as usize], chunks[chunk].pairs[origin].anchor]);
     }
-    let (slots, active): (&[u32], &[Active]) = (view.after("slots"), view.after("active_anchors"));
+    let (sets, active) =
+        (view.row_sets(view.after("row_sets")), view.after::<Active>("active_anchors"));
     let mut places = [Vec::new(), Vec::new()];
     for row in 0..view.rows() {
         let chunk = &chunks[row / ROW_CHUNK];
         let pairs = &chunk.pairs[chunk.span(row % ROW_CHUNK)];
         for i in 0..m {
             let own = pairs.iter().find(|pair| pair.anchor as usize == i);
-            places[0].push(slots[i * view.capacity() + row]);
-            places[1].push(own.map_or(NO_SLOT, |pair| pair.slot));
+            places[0].push(sets.slot(i, row).unwrap_or(u32::MAX));
+            places[1].push(own.map_or(u32::MAX, |pair| pair.slot));
         }
         for (rank, pair) in pairs.iter().enumerate() {
             places[0].push(active[rank * view.capacity() + row].slot);
@@ -212,7 +186,7 @@ pub(super) fn pair_fill(view: &View<'_>) -> Vec<Checked> {
     }
     let starts = &view.after::<u32>("starts")[..=m];
     let [found_places, expected_places] = places;
-    vec![
+    let mut checks = vec![
         view.checked("starts", whole(starts.iter().copied()), whole(list.starts.clone())),
         view.checked(
             "pairs",
@@ -220,24 +194,41 @@ pub(super) fn pair_fill(view: &View<'_>) -> Vec<Checked> {
             whole(expected),
         ),
         view.checked("slots", whole(found_places), whole(expected_places)),
+    ];
+    checks.extend(totals(view, &list, &chunks));
+    checks
+}
+
+/// Pairs and Σγ of each anchor, added to those of the steps before.
+fn totals(view: &View<'_>, list: &PairList, chunks: &[RowChunk]) -> [Checked; 2] {
+    let m = view.shape.anchors;
+    let [before, after]: [&[[u32; 2]]; 2] =
+        [view.before("anchor_totals"), view.after("anchor_totals")];
+    let gamma_of = |total: &[u32; 2]| f64::from(f32::from_bits(total[1]));
+    let mut gamma: Vec<f64> = before[..m].iter().map(gamma_of).collect();
+    for pair in chunks.iter().flat_map(|chunk| &chunk.pairs) {
+        gamma[pair.anchor as usize] += f64::from(pair.gamma);
+    }
+    let pairs = (0..m).map(|i| before[i][0] + list.span(i).len() as u32);
+    let found = after[..m].iter().map(|total| total[0]);
+    [
+        view.checked("total pairs", whole(found), whole(pairs)),
+        view.checked("total gamma", after[..m].iter().map(gamma_of).collect(), gamma),
     ]
 }
 
 /// The rows as `local_coding` left them: their pairs by rank.
 fn coded_rows(view: &View<'_>) -> Vec<RowChunk> {
-    let (slots, active): (&[u32], &[Active]) =
-        (view.before("slots"), view.before("active_anchors"));
+    let (codes, active): (&[RowCode], &[Active]) =
+        (view.before("row_codes"), view.before("active_anchors"));
     let mut chunks = vec![RowChunk::default(); view.rows().div_ceil(ROW_CHUNK)];
     for (c, chunk) in chunks.iter_mut().enumerate() {
         chunk.clear();
         for row in c * ROW_CHUNK..((c + 1) * ROW_CHUNK).min(view.rows()) {
-            let ranks = (0..view.shape.anchors).map(|i| (slots[i * view.capacity() + row], i));
-            let mut ranks: Vec<(u32, usize)> = ranks.filter(|(rank, _)| *rank != NO_SLOT).collect();
-            ranks.sort_unstable();
-            chunk.pairs.extend(ranks.iter().map(|&(rank, i)| Pair {
-                anchor: i as u32,
-                gamma: active[rank as usize * view.capacity() + row].gamma,
-                ..Pair::default()
+            let ranks = 0..codes[row].count as usize;
+            chunk.pairs.extend(ranks.map(|rank| {
+                let it = &active[rank * view.capacity() + row];
+                Pair { anchor: it.anchor, gamma: it.gamma, ..Pair::default() }
             }));
             chunk.ends.push(chunk.pairs.len() as u32);
             chunk.normalizers.push(1.0);

@@ -1,7 +1,7 @@
 //! Twins of `fm_update` and `fm_update_csr`, and the layout of records.
 
 use super::rule::{State, stepped};
-use super::view::{NO_SLOT, View, wide};
+use super::view::{View, wide};
 use crate::compare::Checked;
 use crate::config::Optimizer;
 use crate::kernel::fm_score::FEATURE_BLOCK;
@@ -177,7 +177,6 @@ fn weighted(view: &View<'_>) -> Vec<f32> {
 
 /// The batch's rows with the slots of the group's anchors, counted from `first`.
 pub(super) fn slotted_rows(view: &View<'_>, first: u32) -> Vec<RowChunk> {
-    let slots: &[u32] = view.before("slots");
     let mut chunks = vec![RowChunk::default(); view.rows().div_ceil(ROW_CHUNK)];
     for row in 0..view.rows() {
         let chunk = &mut chunks[row / ROW_CHUNK];
@@ -185,8 +184,7 @@ pub(super) fn slotted_rows(view: &View<'_>, first: u32) -> Vec<RowChunk> {
             chunk.clear();
         }
         for anchor in view.trace.group.first_anchor..view.trace.group.end_anchor {
-            let slot = slots[anchor as usize * view.capacity() + row];
-            if slot != NO_SLOT {
+            if let Some(slot) = view.slot(anchor as usize, row) {
                 chunk.pairs.push(Pair { anchor, slot: slot - first, ..Pair::default() });
             }
         }

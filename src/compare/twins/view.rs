@@ -11,8 +11,13 @@ use crate::kernel::pair_list::PairList;
 use crate::optimizer::Update;
 use crate::simd::LANES;
 
-/// What `slots` holds where a row does not use an anchor.
-pub(in crate::compare) const NO_SLOT: u32 = u32::MAX;
+/// Twin of `RowSet`.
+#[derive(Debug, Clone, Copy, Pod, Zeroable)]
+#[repr(C)]
+pub(in crate::compare) struct RowSet {
+    rows: u32,
+    first_slot: u32,
+}
 
 /// Twin of `RowCode`.
 #[derive(Debug, Clone, Copy, Pod, Zeroable)]
@@ -40,6 +45,23 @@ pub(in crate::compare) struct SlotPair {
     pub(in crate::compare) row: u32,
     pub(in crate::compare) data_row: u32,
     pub(in crate::compare) anchor: u32,
+}
+
+/// Which rows use an anchor.
+#[derive(Clone, Copy)]
+pub(in crate::compare) struct RowSets<'a> {
+    sets: &'a [RowSet],
+    pitch: usize,
+}
+
+impl RowSets<'_> {
+    /// Slot of a row among the anchor's pairs, where the row uses the anchor; set by `pair_list`.
+    pub(in crate::compare) fn slot(&self, anchor: usize, row: usize) -> Option<u32> {
+        let set = self.sets[anchor * self.pitch + row / 32];
+        let bit = 1 << (row % 32);
+        let before = (set.rows & (bit - 1)).count_ones();
+        (set.rows & bit != 0).then(|| set.first_slot.wrapping_add(before))
+    }
 }
 
 /// A traced kernel and the sizes of the CPU's layout.
@@ -79,6 +101,16 @@ impl<'a> View<'a> {
         expected: Vec<f64>,
     ) -> Checked {
         Checked { kernel: self.trace.kernel, output, found, expected }
+    }
+
+    /// The sets of rows that use each anchor, before or after the kernel.
+    pub(in crate::compare) fn row_sets(&self, sets: &'a [RowSet]) -> RowSets<'a> {
+        RowSets { sets, pitch: self.capacity().div_ceil(32) }
+    }
+
+    /// Slot of a row among an anchor's pairs, where the row uses the anchor.
+    pub(in crate::compare) fn slot(&self, anchor: usize, row: usize) -> Option<u32> {
+        self.row_sets(self.before("row_sets")).slot(anchor, row)
     }
 
     /// Rows of the batch.
@@ -204,8 +236,8 @@ impl<'a> View<'a> {
     /// Whether every number of the inputs that points somewhere does.
     pub(in crate::compare) fn is_sane(&self) -> bool {
         let before = &self.trace.before;
-        let (m, slots) = (self.shape.anchors, self.trace.sizes.most_pairs());
-        let placed = self.trace.kernel != "pair_count" && self.trace.kernel != "pair_fill";
+        let m = self.shape.anchors;
+        let placed = self.trace.kernel != "pair_list";
         if before.has("starts") && placed {
             let starts = self.starts();
             if !starts.is_sorted()
@@ -229,27 +261,22 @@ impl<'a> View<'a> {
                 return false;
             }
         }
-        let starts = (before.has("starts") && placed).then(|| self.starts());
-        let limit = if placed { slots } else { self.trace.sizes.most_active };
-        self.rows_point(|anchor, slot| match starts {
-            Some(starts) => (starts[anchor]..starts[anchor + 1]).contains(&slot),
-            None => (slot as usize) < limit,
-        })
+        self.rows_point()
     }
 
     /// Whether the slots and active anchors of the batch's rows are within their limits.
-    fn rows_point(&self, fits: impl Fn(usize, u32) -> bool) -> bool {
-        let (before, kernel) = (&self.trace.before, self.trace.kernel);
-        let (m, capacity) = (self.shape.anchors, self.capacity());
-        if kernel == "local_coding" {
-            return true;
-        }
-        if before.has("slots") {
-            let rows = self.before::<u32>("slots").chunks_exact(capacity).take(m);
-            let mut cells = rows
-                .enumerate()
-                .flat_map(|(i, row)| row[..self.rows()].iter().map(move |s| (i, *s)));
-            return cells.all(|(i, slot)| slot == NO_SLOT || fits(i, slot));
+    fn rows_point(&self) -> bool {
+        let (before, sizes) = (&self.trace.before, self.trace.sizes);
+        let fits = |slot: u32| (slot as usize) < sizes.most_pairs();
+        match self.trace.kernel {
+            "local_coding" => return true,
+            "pair_list" => {}
+            _ if before.has("row_sets") => {
+                let mut rows =
+                    (0..sizes.anchors).flat_map(|i| (0..self.rows()).map(move |r| (i, r)));
+                return rows.all(|(i, row)| self.slot(i, row).is_none_or(fits));
+            }
+            _ => {}
         }
         if !before.has("row_codes") {
             return true;
@@ -258,8 +285,12 @@ impl<'a> View<'a> {
         let mut codes = self.before::<RowCode>("row_codes")[..self.rows()].iter().enumerate();
         codes.all(|(row, code)| {
             let count = code.count as usize;
-            let at = |rank: usize| &active[rank * capacity + row];
-            count <= self.trace.sizes.most_active && (0..count).all(|rank| fits(0, at(rank).slot))
+            let sound = |it: &Active| {
+                (it.anchor as usize) < sizes.anchors
+                    && (self.trace.kernel == "pair_list" || fits(it.slot))
+            };
+            let at = |rank: usize| &active[rank * self.capacity() + row];
+            count <= sizes.most_active && (0..count).all(|rank| sound(at(rank)))
         })
     }
 }
