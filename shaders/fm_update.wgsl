@@ -3,13 +3,17 @@
 //
 // `scores` holds a, and `sums` q, in the order of the slots.
 //
-// An invocation is the writer of one (anchor, channel, feature): it sums the anchor's pairs in
-// their order and takes the step. O(n·C·p·(d + 2)) for n pairs, and O(m·C·p·(d + 2)) for the step.
+// A workgroup takes some features of one anchor and channel. A lane sums every `model_splits`-th
+// pair for four features, which takes a row's four numbers and its sums once for all of them; the
+// lanes' sums are then added in order, and a lane steps each feature.
+// O(n·C·p·(d + 2)) for n pairs, and O(m·C·p·(d + 2)) for the step.
 
 override n_anchors: u32;
 override n_features: u32;
 override n_outputs: u32;
 override channel_quads: u32;
+// Lanes that share four features.
+override model_splits: u32;
 
 @group(0) @binding(1) var<uniform> group: Group;
 @group(0) @binding(3) var<storage, read> starts: array<u32>;
@@ -19,13 +23,52 @@ override channel_quads: u32;
 @group(0) @binding(7) var<storage, read_write> records: array<vec4<f32>>;
 @group(0) @binding(8) var<storage, read_write> record_moments: array<vec4<f32>>;
 
-const LANES: u32 = 64u;
-// Quads of a channel summed together.
-const BLOCK: u32 = 4u;
+// Quads of a channel summed together, of four features each, and Σ a·x² of the four.
+const BLOCK: u32 = 3u;
+const OWN: u32 = 4u * BLOCK;
+const PARTS: u32 = OWN + 1u;
+
+// Sums of four features, a column each.
+struct BlockSums {
+    quad_0: mat4x4<f32>,
+    quad_1: mat4x4<f32>,
+    quad_2: mat4x4<f32>,
+    own: vec4<f32>,
+}
 
 // What the gradient of a quad sums: q, but 1 for w and nothing for r, the last lanes of a channel.
 fn basis(q: vec4<f32>, quad: u32) -> vec4<f32> {
     return select(q, vec4(q.xy, 1.0, 0.0), quad + 1u == channel_quads);
+}
+
+// Adds a·x of four features times a quad of the basis.
+fn add_quad(sum: mat4x4<f32>, ax: vec4<f32>, at: u32, quad: u32) -> mat4x4<f32> {
+    let q = basis(sums[at + quad], quad);
+    return mat4x4<f32>(
+        fma(vec4(ax.x), q, sum[0]),
+        fma(vec4(ax.y), q, sum[1]),
+        fma(vec4(ax.z), q, sum[2]),
+        fma(vec4(ax.w), q, sum[3]),
+    );
+}
+
+// A lane's share of the sums over the slots; `sums_start` is the slot whose sums are the first.
+fn pulled(slots: vec2<u32>, sums_start: u32, channel: u32, quad: u32, first: u32) -> BlockSums {
+    var block = BlockSums();
+    for (var slot = slots.x; slot < slots.y; slot += model_splits) {
+        let x = row_quad(pairs[slot].data_row, quad);
+        let ax = scores[slot * n_outputs + channel] * x;
+        let at = ((slot - sums_start) * n_outputs + channel) * channel_quads;
+        block.own = fma(ax, x, block.own);
+        block.quad_0 = add_quad(block.quad_0, ax, at, first);
+        if first + 1u < channel_quads {
+            block.quad_1 = add_quad(block.quad_1, ax, at, first + 1u);
+        }
+        if first + 2u < channel_quads {
+            block.quad_2 = add_quad(block.quad_2, ax, at, first + 2u);
+        }
+    }
+    return block;
 }
 
 // Steps the quad at `at`: `pulled` is Σ a·x·basis, `own` Σ a·x². `norm` is Σv² of the quads before;
@@ -68,15 +111,16 @@ fn fm_update(
     @builtin(num_workgroups) workgroups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let per_anchor = (n_outputs * n_features + LANES - 1u) / LANES;
+    // A cell is four features of a channel.
+    let cells = LANES / model_splits;
+    let n_items = n_outputs * row_quads;
+    let per_anchor = (n_items + cells - 1u) / cells;
     let number = flat_group(workgroup, workgroups);
     let anchor = group.first_anchor + number / per_anchor;
-    let item = number % per_anchor * LANES + lane;
-    if anchor >= group.end_anchor || item >= n_outputs * n_features {
+    let first_item = number % per_anchor * cells;
+    if anchor >= group.end_anchor {
         return;
     }
-    let channel = item / n_features;
-    let feature = item % n_features;
     let start = starts[anchor];
     let end = starts[anchor + 1u];
     // Without a gradient, memory that fades or a penalty nothing moves.
@@ -84,42 +128,30 @@ fn fm_update(
         return;
     }
 
-    let group_start = starts[group.first_anchor];
+    let cell = lane % cells;
+    let item = min(first_item + cell, n_items - 1u);
+    let slots = vec2(start + lane / cells, end);
+    // The feature that the lane steps.
+    let own_item = first_item + lane / 4u;
+    let channel = own_item / row_quads;
+    let feature = 4u * (own_item % row_quads) + lane % 4u;
+    let is_live = lane < 4u * cells && own_item < n_items && feature < n_features;
     let record = ((anchor * n_features + feature) * n_outputs + channel) * channel_quads;
     var norm = 0.0;
     for (var first = 0u; first < channel_quads; first += BLOCK) {
+        let sums_start = starts[group.first_anchor];
+        let block = pulled(slots, sums_start, item / row_quads, item % row_quads, first);
+        keep_parts(0u, lane, block.quad_0);
+        keep_parts(4u, lane, block.quad_1);
+        keep_parts(8u, lane, block.quad_2);
+        keep_part(OWN, lane, block.own);
+        add_splits(lane, PARTS, cells);
         let n = min(BLOCK, channel_quads - first);
-        var own = 0.0;
-        var sum_0 = vec4<f32>();
-        var sum_1 = vec4<f32>();
-        var sum_2 = vec4<f32>();
-        var sum_3 = vec4<f32>();
-        for (var slot = start; slot < end; slot++) {
-            let x = row_cell(pairs[slot].data_row, feature);
-            let ax = scores[slot * n_outputs + channel] * x;
-            let at = ((slot - group_start) * n_outputs + channel) * channel_quads + first;
-            own = fma(ax, x, own);
-            sum_0 = fma(vec4(ax), basis(sums[at], first), sum_0);
-            if n > 1u {
-                sum_1 = fma(vec4(ax), basis(sums[at + 1u], first + 1u), sum_1);
-            }
-            if n > 2u {
-                sum_2 = fma(vec4(ax), basis(sums[at + 2u], first + 2u), sum_2);
-            }
-            if n > 3u {
-                sum_3 = fma(vec4(ax), basis(sums[at + 3u], first + 3u), sum_3);
-            }
+        for (var i = 0u; i < n && is_live; i++) {
+            let sum = summed(4u * i + lane % 4u, lane / 4u);
+            let own = summed(OWN, lane / 4u)[lane % 4u];
+            norm = step_quad(record + first + i, first + i, sum, own, norm);
         }
-        let at = record + first;
-        norm = step_quad(at, first, sum_0, own, norm);
-        if n > 1u {
-            norm = step_quad(at + 1u, first + 1u, sum_1, own, norm);
-        }
-        if n > 2u {
-            norm = step_quad(at + 2u, first + 2u, sum_2, own, norm);
-        }
-        if n > 3u {
-            norm = step_quad(at + 3u, first + 3u, sum_3, own, norm);
-        }
+        workgroupBarrier();
     }
 }

@@ -10,6 +10,7 @@ mod score;
 pub(crate) mod sizes;
 mod state;
 pub(crate) mod step;
+mod tiles;
 pub(crate) mod trace;
 mod work;
 

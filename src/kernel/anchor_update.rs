@@ -18,8 +18,8 @@ use pulp::{Simd, WithSimd};
 pub(crate) const SHADER: Shader = shader!(
     "anchor_update",
     "anchor_update",
-    ["step", "pair", "optimizer", "rows"],
-    |sizes, _, _| sizes.anchors * workgroups(sizes.features)
+    ["step", "pair", "optimizer", "rows", "split"],
+    |sizes, _, _| sizes.anchors * workgroups(sizes.row_quads * sizes.tiles.anchor_splits)
 );
 
 /// Below this a plain distance has no direction.

@@ -18,8 +18,9 @@ use pulp::{Simd, WithSimd};
 pub(crate) const SHADER: Shader = shader!(
     "fm_update",
     "fm_update",
-    ["step", "pair", "optimizer", "rows"],
-    |sizes, _, group| group.len() * workgroups(sizes.outputs * sizes.features)
+    ["step", "pair", "optimizer", "rows", "split"],
+    |sizes, _, group| group.len()
+        * workgroups(sizes.outputs * sizes.row_quads * sizes.tiles.model_splits)
 );
 
 /// One (anchor, feature block) of the local models, to be moved.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::tiles::Tiles;
 use crate::config::{Coding, Distance, Loss, Optimizer, TrainConfig};
 use crate::gpu::pipeline::Constants;
 use crate::model::Parameters;
@@ -39,6 +40,8 @@ pub(crate) struct Sizes {
     pub(crate) has_scales: bool,
     /// Whether anything beside the local models is learned.
     pub(crate) slopes: bool,
+    /// How sums are cut over lanes.
+    pub(crate) tiles: Tiles,
 }
 
 impl Sizes {
@@ -62,19 +65,27 @@ impl Sizes {
         let row = 8 * anchors + most_active * (outputs + 5);
         let numbers = SCORE_NUMBERS.min((largest_binding / 4) as usize);
         let scored = (numbers / row).clamp(1, 4096);
+        let capacity = scored.max(batch);
+        let row_quads = parameters.n_features().div_ceil(4);
+        let usual_active = match config.coding {
+            Coding::Adaptive => (config.target_active.ceil() as usize).min(anchors),
+            _ => most_active,
+        };
+        let usual_rows = if train { batch.max(1) } else { capacity };
         Self {
             anchors,
             features: parameters.n_features(),
             outputs,
             factors: parameters.n_factors(),
-            row_quads: parameters.n_features().div_ceil(4),
+            row_quads,
             channel_quads: (parameters.n_factors() + 2).div_ceil(4),
             most_active,
             batch,
-            capacity: scored.max(batch),
+            capacity,
             sparse,
             has_scales: parameters.anchor_scale.is_some() || train && config.learn.scale,
             slopes: train && config.learn.any() && anchors > 1,
+            tiles: Tiles::new(anchors, outputs, row_quads, usual_rows, usual_active),
         }
     }
 
@@ -127,6 +138,10 @@ impl Sizes {
             ("row_quads", self.row_quads as f64),
             ("channel_quads", self.channel_quads as f64),
             ("capacity", self.capacity as f64),
+            ("score_splits", self.tiles.score_splits as f64),
+            ("score_shares", self.tiles.score_shares as f64),
+            ("model_splits", self.tiles.model_splits as f64),
+            ("anchor_splits", self.tiles.anchor_splits as f64),
             ("neighbors", config.neighbors as f64),
             ("coding", coding),
             ("loss", loss),
