@@ -5,15 +5,10 @@
 // A workgroup is the writer of a tile of 32 rows × 32 anchors, each invocation of 4 × 4 cells; the
 // tiles of the same rows follow each other. Features are summed in their order. O(b·m·p).
 
-override n_anchors: u32;
-override n_features: u32;
 override capacity: u32;
 override plain_distance: bool;
-override has_scales: bool;
 
 @group(0) @binding(2) var<storage, read> order: array<u32>;
-@group(0) @binding(4) var<storage, read> anchors: array<vec4<f32>>;
-@group(0) @binding(5) var<storage, read> metric: array<f32>;
 @group(0) @binding(6) var<storage, read_write> distance: array<f32>;
 
 const LANES: u32 = 64u;
@@ -74,26 +69,6 @@ fn load_anchors(lines: vec4<u32>, quad: u32, place: u32) {
     sh_center[place + TILE_QUADS] = center[1];
     sh_center[place + 2u * TILE_QUADS] = center[2];
     sh_center[place + 3u * TILE_QUADS] = center[3];
-}
-
-// t of four features of an anchor, whose z stands at `at`.
-fn scale_quad(at: u32) -> vec4<f32> {
-    if has_scales {
-        return anchors[n_anchors * row_quads + at];
-    }
-    return vec4(1.0);
-}
-
-// √e of four features. The metric is not padded: beyond its end a feature weighs nothing.
-fn root_metric(quad: u32) -> vec4<f32> {
-    var root = vec4<f32>();
-    for (var k = 0u; k < 4u; k++) {
-        let feature = 4u * quad + k;
-        if feature < n_features {
-            root[k] = metric[n_features + feature];
-        }
-    }
-    return root;
 }
 
 // Writes the sums of one anchor and four rows, those of them that exist.

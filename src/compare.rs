@@ -167,7 +167,11 @@ fn shape_of(trace: &Trace) -> String {
     let model = [format!("C {}", sizes.outputs), format!("d {}", sizes.factors)];
     let parts = match trace.kernel {
         "anchor_norm_csr" | "metric_update" | "metric_update_csr" => vec![m, p],
-        "anchor_distance" | "anchor_distance_csr" | "anchor_update" | "anchor_update_csr" => {
+        "anchor_coding"
+        | "anchor_distance"
+        | "anchor_distance_csr"
+        | "anchor_update"
+        | "anchor_update_csr" => {
             vec![b, m, p]
         }
         "local_coding" | "pair_list" => vec![b, m],

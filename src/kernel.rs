@@ -39,11 +39,14 @@ pub(crate) const ROW_CHUNK: usize = 64;
 
 /// Every shader, in the order of a step.
 #[cfg(test)]
-pub(crate) const SHADERS: [Shader; 15] = [
+pub(crate) const SHADERS: [Shader; 18] = [
     anchor_distance::SHADER,
     anchor_distance_csr::NORM_SHADER,
     anchor_distance_csr::SHADER,
     local_coding::SHADER,
+    local_coding::SUBGROUP_SHADER,
+    local_coding::FUSED_SHADER,
+    local_coding::FUSED_SUBGROUP_SHADER,
     pair_list::SHADER,
     fm_score::SHADER,
     fm_score_csr::SHADER,

@@ -10,8 +10,8 @@ mod score;
 pub(crate) mod sizes;
 mod state;
 pub(crate) mod step;
-mod tiles;
 pub(crate) mod trace;
+pub(crate) mod tuning;
 mod work;
 
 use std::collections::VecDeque;
@@ -62,7 +62,7 @@ impl Scorer {
     ) -> Result<Vec<Self>> {
         let mut scorers: Vec<Self> = Vec::with_capacity(members.len());
         for parameters in members {
-            let sizes = Sizes::new(gpu.largest_binding(), parameters, config, sparse, None);
+            let sizes = Sizes::new(gpu, parameters, config, sparse, None);
             let shared = scorers.iter().find(|other| other.sizes.anchors == sizes.anchors);
             let work = match shared {
                 Some(other) => other.work.clone(),
@@ -148,7 +148,7 @@ impl<'a> Trainer<'a> {
         }
         let sparse = matches!(rows.features, Features::Sparse(_));
         let n_rows = rows.features.n_rows();
-        let sizes = Sizes::new(gpu.largest_binding(), parameters, config, sparse, Some(n_rows));
+        let sizes = Sizes::new(gpu, parameters, config, sparse, Some(n_rows));
         let steps = (SUBMISSION / step_operations(&sizes, config)).clamp(1, MOST_STEPS);
         let set = TrainSet::new(gpu, &sizes, rows, placement, steps)?;
         let shares = match (config.learn.metric && sizes.slopes, sparse) {

@@ -10,7 +10,7 @@ use super::{Row, STEPS, TOLERANCES, Tolerance, kernels, rings, run, steps};
 use crate::backend::{Device, Placement};
 use crate::event::Flow;
 use crate::gpu::Gpu;
-use crate::gpu::testing::test_gpu;
+use crate::gpu::testing::{test_gpu, test_gpus};
 use cases::{Case, cases};
 
 #[track_caller]
@@ -27,12 +27,17 @@ fn device(gpu: &Arc<Gpu>) -> Device {
 
 #[test]
 fn every_kernel_agrees_with_its_twin() {
-    let Some(gpu) = test_gpu() else { return };
+    let gpus = test_gpus();
     let mut seen = std::collections::BTreeSet::new();
-    for (name, case) in cases() {
-        let rows = kernels(&case.data(), &case.config, &gpu).unwrap();
-        passes(name, &rows);
-        seen.extend(rows.into_iter().map(|row| row.name));
+    for gpu in &gpus {
+        for (name, case) in cases() {
+            let rows = kernels(&case.data(), &case.config, gpu).unwrap();
+            passes(name, &rows);
+            seen.extend(rows.into_iter().map(|row| row.name));
+        }
+    }
+    if gpus.is_empty() {
+        return;
     }
     let all: std::collections::BTreeSet<String> =
         crate::kernel::SHADERS.iter().map(|kernel| kernel.name.to_owned()).collect();

@@ -39,6 +39,10 @@ tolerances! {
     "local_coding", "gamma", 2e-5, "1/S enlarges the rounding of u; continuous where an anchor comes or goes";
     "local_coding", "normalizer", 2e-5, "k·√((1 − M₂)/k), where 1 − M₂ may cancel";
     "local_coding", "u and pull", 1e-6, "one product, for plain distances one quotient";
+    "anchor_coding", "distance", 1e-5, "a sum of p squares, none of them negative";
+    "anchor_coding", "gamma", 2e-5, "1/S enlarges the rounding of u; continuous where an anchor comes or goes";
+    "anchor_coding", "normalizer", 2e-5, "k·√((1 − M₂)/k), where 1 − M₂ may cancel";
+    "anchor_coding", "u and pull", 1e-6, "one product, for plain distances one quotient";
     "pair_list", "total gamma", 1e-5, "a sum of b weights that runs over the steps";
     "fm_score", "sums", 1e-5, "sums of p products";
     "fm_score", "own sums", 1e-5, "a sum of p products, against f64";

@@ -29,6 +29,7 @@ pub(crate) fn expected(trace: &Trace, config: &TrainConfig) -> Vec<Checked> {
         "anchor_distance" => distance::dense(&view),
         "anchor_norm_csr" => distance::norms(&view),
         "anchor_distance_csr" => distance::sparse(&view),
+        "anchor_coding" => coding::anchor_coding(&view),
         "local_coding" => coding::local_coding(&view),
         "pair_list" => coding::pair_list(&view),
         "fm_score" => score::dense(&view),

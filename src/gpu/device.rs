@@ -6,7 +6,11 @@ use std::sync::{Arc, Mutex};
 use super::Adapter;
 use super::fault::Faults;
 use super::pipeline::Compiled;
+use crate::backend::gpu::tuning::Variant;
 use crate::error::{Error, Result};
+
+/// Buffers that a kernel may use: every driver of a desktop has sixteen or more.
+const STORAGE_BUFFERS: u32 = 10;
 
 /// A device ready for work, and its queue.
 #[derive(Debug)]
@@ -19,6 +23,10 @@ pub struct Gpu {
     /// Bytes written since the last submission.
     pub(super) staged: AtomicU64,
     pub(super) faults: Faults,
+    /// Forms of kernels that somebody asked for.
+    pub(crate) variant: Variant,
+    /// Whether subgroups are worth using.
+    subgroups: bool,
     /// Allocations and submissions so far.
     pub(super) allocations: AtomicU64,
     submissions: AtomicU64,
@@ -39,14 +47,39 @@ impl Gpu {
     /// # Errors
     /// [`Error::Device`] where the driver refuses.
     pub fn open(adapter: &Adapter) -> Result<Arc<Self>> {
-        Self::open_with(adapter, Faults::from_env()?)
+        Self::open_with(adapter, Faults::from_env()?, Variant::default())
+    }
+
+    /// The same with forms of the kernels that the rules would not choose, for measurements.
+    ///
+    /// # Errors
+    /// [`Error::Device`] where the driver refuses, and for subgroups where there are none.
+    pub fn open_variant(adapter: &Adapter, variant: Variant) -> Result<Arc<Self>> {
+        Self::open_with(adapter, Faults::from_env()?, variant)
     }
 
     /// The same, with faults that only this device has.
-    pub(crate) fn open_with(adapter: &Adapter, faults: Faults) -> Result<Arc<Self>> {
-        let name = adapter.inner.get_info().name;
+    pub(crate) fn open_with(
+        adapter: &Adapter,
+        faults: Faults,
+        variant: Variant,
+    ) -> Result<Arc<Self>> {
+        let info = adapter.inner.get_info();
+        let name = info.name;
+        let features = adapter.inner.features() & wgpu::Features::SUBGROUP;
+        if variant.subgroups == Some(true) && features.is_empty() {
+            return Err(Error::Device(format!("{name}: the driver has no subgroups")));
+        }
+
+        let buffers = adapter.inner.limits().max_storage_buffers_per_shader_stage;
+        if buffers < STORAGE_BUFFERS {
+            return Err(Error::Device(format!(
+                "{name}: kernels reach {buffers} buffers here and need {STORAGE_BUFFERS}: use --device cpu"
+            )));
+        }
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("llfm"),
+            required_features: features,
             // The defaults of the standard are far below what adapters bind.
             required_limits: adapter.inner.limits(),
             ..Default::default()
@@ -69,6 +102,9 @@ impl Gpu {
             allocated: Arc::default(),
             staged: AtomicU64::new(0),
             faults,
+            variant,
+            // A program that acts as a GPU takes longer for them.
+            subgroups: !features.is_empty() && info.device_type != wgpu::DeviceType::Cpu,
             allocations: AtomicU64::new(0),
             submissions: AtomicU64::new(0),
             name,
@@ -79,6 +115,11 @@ impl Gpu {
     /// The adapter's name.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Whether subgroups share the work on a row.
+    pub(crate) fn uses_subgroups(&self) -> bool {
+        self.subgroups
     }
 
     /// Bytes of all buffers that are alive.

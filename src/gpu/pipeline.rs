@@ -86,10 +86,10 @@ impl Binding {
 /// What a device has compiled.
 #[derive(Debug, Default)]
 pub(super) struct Compiled {
-    /// By entry point.
+    /// By source: forms of a kernel have the same entry point.
     programs: HashMap<&'static str, Arc<Program>>,
-    /// By entry point and the values of its constants.
-    pipelines: HashMap<String, Arc<Pipeline>>,
+    /// By source and the values of the constants.
+    pipelines: HashMap<(&'static str, String), Arc<Pipeline>>,
 }
 
 /// A shader before its constants have values.
@@ -105,16 +105,16 @@ impl Gpu {
     /// The shader compiled for these constants; compiled once.
     pub(crate) fn pipeline(&self, shader: &Shader, all: &Constants) -> Result<Arc<Pipeline>> {
         let mut compiled = self.compiled.lock().expect("no panic inside");
-        if !compiled.programs.contains_key(shader.name) {
-            compiled.programs.insert(shader.name, Arc::new(self.program(shader)?));
+        if !compiled.programs.contains_key(shader.source) {
+            compiled.programs.insert(shader.source, Arc::new(self.program(shader)?));
         }
-        let program = Arc::clone(&compiled.programs[shader.name]);
+        let program = Arc::clone(&compiled.programs[shader.source]);
         let value = |name: &String| {
             let known = all.0.get_key_value(name.as_str()).map(|(name, value)| (*name, *value));
             known.ok_or_else(|| self.broken(shader, format!("no value for `{name}`")))
         };
         let constants = program.constants.iter().map(value).collect::<Result<Vec<_>>>()?;
-        let key = format!("{} {constants:?}", shader.name);
+        let key = (shader.source, format!("{constants:?}"));
         if let Some(pipeline) = compiled.pipelines.get(&key) {
             return Ok(Arc::clone(pipeline));
         }

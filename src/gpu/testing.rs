@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use super::adapter::{Adapter, Choice, Request, choose};
 use super::fault::Faults;
 use super::{Gpu, fault};
+use crate::backend::gpu::tuning::Variant;
 
 /// The device that unit tests share, software included. `None` only where `LLFM_GPU=off` asks for
 /// the tests without a GPU: no device at all is a failure, or tests would pass that checked nothing.
@@ -17,7 +18,27 @@ pub(crate) fn test_gpu() -> Option<Arc<Gpu>> {
 
 /// A device of its own, with faults.
 pub(crate) fn faulty_gpu(faults: Faults) -> Option<Arc<Gpu>> {
-    Some(Gpu::open_with(&test_adapter()?, faults).expect("the adapter opens"))
+    Some(Gpu::open_with(&test_adapter()?, faults, Variant::default()).expect("the adapter opens"))
+}
+
+/// A device with forms of the kernels that the rules would not choose.
+pub(crate) fn variant_gpu(variant: Variant) -> Option<Arc<Gpu>> {
+    Some(Gpu::open_variant(&test_adapter()?, variant).expect("the adapter opens"))
+}
+
+/// The shared device, and two that between them take every other form of the kernels.
+pub(crate) fn test_gpus() -> Vec<Arc<Gpu>> {
+    let variants = [(true, false, 32, 64), (true, true, 8, 16)];
+    let other = |(subgroups, fused_coding, score_splits, update_splits)| {
+        let variant = Variant {
+            subgroups: Some(subgroups),
+            fused_coding: Some(fused_coding),
+            score_splits: Some(score_splits),
+            update_splits: Some(update_splits),
+        };
+        variant_gpu(variant)
+    };
+    test_gpu().into_iter().chain(variants.into_iter().filter_map(other)).collect()
 }
 
 /// A device with a text in the source of one kernel replaced.

@@ -19,7 +19,7 @@ const TILE: usize = 32;
 
 /// The shader, and its workgroups.
 pub(crate) const SHADER: Shader =
-    shader!("anchor_distance", "anchor_distance", ["step", "rows"], |sizes, step, _| {
+    shader!("anchor_distance", "anchor_distance", ["step", "rows", "lens"], |sizes, step, _| {
         (step.rows as usize).div_ceil(TILE) * sizes.anchors.div_ceil(TILE)
     });
 

@@ -19,7 +19,7 @@ pub(crate) const SHADER: Shader = shader!(
     "anchor_update",
     "anchor_update",
     ["step", "pair", "optimizer", "rows", "split"],
-    |sizes, _, _| sizes.anchors * workgroups(sizes.row_quads * sizes.tiles.anchor_splits)
+    |sizes, _, _| sizes.anchors * workgroups(sizes.row_quads * sizes.tuning.anchor_splits)
 );
 
 /// Below this a plain distance has no direction.

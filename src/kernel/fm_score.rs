@@ -14,7 +14,7 @@ use pulp::{Simd, WithSimd};
 /// The shader, and its workgroups.
 pub(crate) const SHADER: Shader =
     shader!("fm_score", "fm_score", ["step", "pair", "rows", "split"], |sizes, _, group| {
-        group.len() * sizes.outputs * sizes.tiles.score_shares
+        group.len() * sizes.outputs * sizes.tuning.score_shares
     });
 
 /// Features whose ‖v‖² lie together, so that one update task owns them.

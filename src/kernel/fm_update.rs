@@ -20,7 +20,7 @@ pub(crate) const SHADER: Shader = shader!(
     "fm_update",
     ["step", "pair", "optimizer", "rows", "split"],
     |sizes, _, group| group.len()
-        * workgroups(sizes.outputs * sizes.row_quads * sizes.tiles.model_splits)
+        * workgroups(sizes.outputs * sizes.row_quads * sizes.tuning.model_splits)
 );
 
 /// One (anchor, feature block) of the local models, to be moved.

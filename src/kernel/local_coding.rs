@@ -11,12 +11,46 @@ use crate::gpu::shaders::{Shader, shader, workgroups};
 use crate::simd::{LANES, dispatch, fold_lanes, padded, vectorized};
 use pulp::{Simd, WithSimd};
 
-/// The shader, and its workgroups.
+/// The shader, and its workgroups: an invocation a row.
 pub(crate) const SHADER: Shader = shader!(
     "local_coding",
     "local_coding",
-    ["step", "math", "pair", "anchor_dropout"],
+    ["step", "math", "pair", "anchor_dropout", "coding", "scan_lane"],
     |_, step, _| workgroups(step.rows as usize)
+);
+
+/// The same by subgroups.
+pub(crate) const SUBGROUP_SHADER: Shader = shader!(
+    "local_coding",
+    "local_coding_subgroup",
+    ["step", "math", "pair", "anchor_dropout", "coding", "scan_subgroup"],
+    |_, step, _| (step.rows as usize).div_ceil(32)
+);
+
+/// Distances of dense rows and their coding in one, an invocation a row.
+pub(crate) const FUSED_SHADER: Shader = shader!(
+    "anchor_coding",
+    "anchor_coding",
+    ["step", "math", "pair", "anchor_dropout", "rows", "lens", "measure", "coding", "scan_lane"],
+    |_, step, _| (step.rows as usize).div_ceil(32)
+);
+
+/// The same by subgroups.
+pub(crate) const FUSED_SUBGROUP_SHADER: Shader = shader!(
+    "anchor_coding",
+    "anchor_coding_subgroup",
+    [
+        "step",
+        "math",
+        "pair",
+        "anchor_dropout",
+        "rows",
+        "lens",
+        "measure",
+        "coding",
+        "scan_subgroup"
+    ],
+    |_, step, _| (step.rows as usize).div_ceil(32)
 );
 
 /// A (row, anchor) pair: one active anchor of one row.

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
+use naga::valid::{
+    Capabilities, ModuleInfo, ShaderStages, SubgroupOperationSet, ValidationFlags, Validator,
+};
 use naga::{AddressSpace, Module, TypeInner};
 
 /// One file of `shaders/` behind those of `shaders/shared/` it needs.
@@ -58,8 +60,17 @@ fn parsed(shared: &[String], name: String) -> Shader {
     let text = files.join("\n");
     let module = naga::front::wgsl::parse_str(&text)
         .unwrap_or_else(|error| panic!("{name}: {}", error.emit_to_string(&text)));
-    // No capabilities: the kernels ask for no feature of a device.
-    let info = Validator::new(ValidationFlags::all(), Capabilities::empty())
+    // The kernels ask for no feature of a device, but for those that say so by their name.
+    let mut validator = match name.strip_suffix("_subgroup") {
+        None => Validator::new(ValidationFlags::all(), Capabilities::empty()),
+        Some(_) => {
+            let mut validator = Validator::new(ValidationFlags::all(), Capabilities::SUBGROUP);
+            validator.subgroup_stages(ShaderStages::COMPUTE);
+            validator.subgroup_operations(SubgroupOperationSet::ARITHMETIC);
+            validator
+        }
+    };
+    let info = validator
         .validate(&module)
         .unwrap_or_else(|error| panic!("{name}: {}", error.emit_to_string(&text)));
     Shader { name, module, info }

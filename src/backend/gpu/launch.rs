@@ -87,15 +87,23 @@ impl Launcher<'_> {
 
     /// Distances, coding and the list of pairs.
     fn coding(&self, constants: &Constants, buffers: &Buffers) -> Result<Vec<Launch>> {
-        let mut kernels = Vec::new();
-        if self.sizes.anchors > 1 {
-            if self.sizes.sparse {
-                kernels.extend([anchor_distance_csr::NORM_SHADER, anchor_distance_csr::SHADER]);
-            } else {
-                kernels.push(anchor_distance::SHADER);
+        let tuning = self.sizes.tuning;
+        let alone =
+            if tuning.subgroups { local_coding::SUBGROUP_SHADER } else { local_coding::SHADER };
+        let fused = if tuning.subgroups {
+            local_coding::FUSED_SUBGROUP_SHADER
+        } else {
+            local_coding::FUSED_SHADER
+        };
+        let mut kernels = match (self.sizes.anchors, self.sizes.sparse) {
+            (1, _) => vec![alone],
+            (_, true) => {
+                vec![anchor_distance_csr::NORM_SHADER, anchor_distance_csr::SHADER, alone]
             }
-        }
-        kernels.extend([local_coding::SHADER, pair_list::SHADER]);
+            _ if tuning.fused_coding => vec![fused],
+            _ => vec![anchor_distance::SHADER, alone],
+        };
+        kernels.push(pair_list::SHADER);
         kernels.into_iter().map(|kernel| self.launch(kernel, constants, buffers)).collect()
     }
 

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::tiles::Tiles;
+use super::tuning::{Tuning, Work};
 use crate::config::{Coding, Distance, Loss, Optimizer, TrainConfig};
+use crate::gpu::Gpu;
 use crate::gpu::pipeline::Constants;
 use crate::model::Parameters;
 
@@ -40,15 +41,15 @@ pub(crate) struct Sizes {
     pub(crate) has_scales: bool,
     /// Whether anything beside the local models is learned.
     pub(crate) slopes: bool,
-    /// How sums are cut over lanes.
-    pub(crate) tiles: Tiles,
+    /// The form of each kernel.
+    pub(crate) tuning: Tuning,
 }
 
 impl Sizes {
-    /// Sizes for training on so many rows in batches as `config` says, or for scoring alone, on a
-    /// device that reaches so many bytes of a buffer.
+    /// Sizes for training on so many rows in batches as `config` says, or for scoring alone, on this
+    /// device.
     pub(crate) fn new(
-        largest_binding: u64,
+        gpu: &Gpu,
         parameters: &Parameters,
         config: &TrainConfig,
         sparse: bool,
@@ -63,15 +64,20 @@ impl Sizes {
         };
         let batch = config.batch_size.min(train_rows.unwrap_or(0));
         let row = 8 * anchors + most_active * (outputs + 5);
-        let numbers = SCORE_NUMBERS.min((largest_binding / 4) as usize);
+        let numbers = SCORE_NUMBERS.min((gpu.largest_binding() / 4) as usize);
         let scored = (numbers / row).clamp(1, 4096);
         let capacity = scored.max(batch);
         let row_quads = parameters.n_features().div_ceil(4);
-        let usual_active = match config.coding {
-            Coding::Adaptive => (config.target_active.ceil() as usize).min(anchors),
-            _ => most_active,
+        let work = Work {
+            anchors,
+            outputs,
+            row_quads,
+            rows: if train { batch.max(1) } else { capacity },
+            active: match config.coding {
+                Coding::Adaptive => (config.target_active.ceil() as usize).min(anchors),
+                _ => most_active,
+            },
         };
-        let usual_rows = if train { batch.max(1) } else { capacity };
         Self {
             anchors,
             features: parameters.n_features(),
@@ -85,7 +91,7 @@ impl Sizes {
             sparse,
             has_scales: parameters.anchor_scale.is_some() || train && config.learn.scale,
             slopes: train && config.learn.any() && anchors > 1,
-            tiles: Tiles::new(anchors, outputs, row_quads, usual_rows, usual_active),
+            tuning: Tuning::new(&work, gpu.uses_subgroups(), gpu.variant),
         }
     }
 
@@ -138,10 +144,10 @@ impl Sizes {
             ("row_quads", self.row_quads as f64),
             ("channel_quads", self.channel_quads as f64),
             ("capacity", self.capacity as f64),
-            ("score_splits", self.tiles.score_splits as f64),
-            ("score_shares", self.tiles.score_shares as f64),
-            ("model_splits", self.tiles.model_splits as f64),
-            ("anchor_splits", self.tiles.anchor_splits as f64),
+            ("score_splits", self.tuning.score_splits as f64),
+            ("score_shares", self.tuning.score_shares as f64),
+            ("model_splits", self.tuning.model_splits as f64),
+            ("anchor_splits", self.tuning.anchor_splits as f64),
             ("neighbors", config.neighbors as f64),
             ("coding", coding),
             ("loss", loss),

@@ -2,7 +2,7 @@
 
 use super::before;
 use crate::compare::Checked;
-use crate::compare::twins::view::{Active, RowCode, SlotPair, View, whole};
+use crate::compare::twins::view::{Active, RowCode, SlotPair, View, whole, wide};
 use crate::config::Coding;
 
 /// Relative difference of two u between which a fixed number of neighbours may choose freely.
@@ -13,10 +13,15 @@ const NO_WEIGHT: f64 = 1e-4;
 /// Numbers found and expected.
 type Both = (Vec<f64>, Vec<f64>);
 
+/// Distances that it measured, and how it codes them.
+pub(super) fn anchor_coding(view: &View<'_>) -> Vec<Checked> {
+    [super::distance::dense(view), local_coding(view)].concat()
+}
+
 /// γ `[b, m]` with zeros, k, S, u and L·h of the active anchors, and the rows of each anchor.
 pub(super) fn local_coding(view: &View<'_>) -> Vec<Checked> {
     let (m, c, capacity) = (view.shape.anchors, view.shape.outputs, view.capacity());
-    let (distance, heads) = (before(view, "distance"), before(view, "heads"));
+    let (distance, heads) = (wide(view.coded_distances()), before(view, "heads"));
     let (codes, active): (&[RowCode], &[Active]) =
         (view.after("row_codes"), view.after("active_anchors"));
     let sets = view.row_sets(view.after("row_sets"));

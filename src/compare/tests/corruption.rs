@@ -18,10 +18,12 @@ enum Word {
 fn words(kernel: &str, buffer: &str) -> &'static [Word] {
     use Word::{Count, Idle, Number};
     match (kernel, buffer) {
-        ("local_coding", "active_anchors") => &[Count, Idle, Number, Number, Number],
+        ("local_coding" | "anchor_coding", "active_anchors") => {
+            &[Count, Idle, Number, Number, Number]
+        }
         (_, "active_anchors") => &[Count, Count, Number, Number, Number],
         (_, "row_codes" | "anchor_totals") => &[Count, Number],
-        ("local_coding", "row_sets") => &[Count, Idle],
+        ("local_coding" | "anchor_coding", "row_sets") => &[Count, Idle],
         (_, "row_sets" | "starts" | "pairs") => &[Count],
         _ => &[Number],
     }

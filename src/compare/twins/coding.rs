@@ -27,6 +27,11 @@ struct Codes {
     rows: [Vec<f64>; 2],
 }
 
+/// Distances that it measured, and how it codes them.
+pub(super) fn anchor_coding(view: &View<'_>) -> Vec<Checked> {
+    [super::distance::dense(view), local_coding(view)].concat()
+}
+
 /// γ `[b, m]` with zeros, S, k, u, L·h, and the rows of each anchor.
 pub(super) fn local_coding(view: &View<'_>) -> Vec<Checked> {
     let mut codes = Codes::default();
@@ -60,7 +65,7 @@ fn distances(view: &View<'_>, row: usize) -> Vec<f32> {
     if m == 1 {
         return vec![0.0];
     }
-    let distance: &[f32] = view.before("distance");
+    let distance = view.coded_distances();
     (0..m).map(|i| distance[i * view.capacity() + row]).collect()
 }
 

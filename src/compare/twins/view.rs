@@ -215,6 +215,14 @@ impl<'a> View<'a> {
         PairList { starts: self.starts().to_vec(), rows, ..PairList::default() }
     }
 
+    /// The distances that the rows were coded from: what the kernel found, or measured itself.
+    pub(in crate::compare) fn coded_distances(&self) -> &'a [f32] {
+        if self.trace.kernel == "anchor_coding" {
+            return self.after("distance");
+        }
+        self.before("distance")
+    }
+
     /// Slots of the anchors of the group.
     pub(in crate::compare) fn group_slots(&self) -> std::ops::Range<usize> {
         let group = self.trace.group;
@@ -269,7 +277,7 @@ impl<'a> View<'a> {
         let (before, sizes) = (&self.trace.before, self.trace.sizes);
         let fits = |slot: u32| (slot as usize) < sizes.most_pairs();
         match self.trace.kernel {
-            "local_coding" => return true,
+            "local_coding" | "anchor_coding" => return true,
             "pair_list" => {}
             _ if before.has("row_sets") => {
                 let mut rows =
