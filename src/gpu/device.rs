@@ -16,8 +16,9 @@ pub struct Gpu {
     pub(crate) limits: wgpu::Limits,
     pub(super) compiled: Mutex<Compiled>,
     pub(super) allocated: Arc<AtomicU64>,
-    /// Bytes written since the last submission.
+    /// Bytes written since the last submission, and since the device was opened.
     pub(super) staged: AtomicU64,
+    pub(super) written: AtomicU64,
     pub(super) faults: Faults,
     /// Allocations and submissions so far.
     pub(super) allocations: AtomicU64,
@@ -47,6 +48,7 @@ impl Gpu {
         let name = adapter.inner.get_info().name;
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("llfm"),
+            required_features: optional_features(adapter, &faults),
             // The defaults of the standard are far below what adapters bind.
             required_limits: adapter.inner.limits(),
             ..Default::default()
@@ -68,6 +70,7 @@ impl Gpu {
             compiled: Mutex::default(),
             allocated: Arc::default(),
             staged: AtomicU64::new(0),
+            written: AtomicU64::new(0),
             faults,
             allocations: AtomicU64::new(0),
             submissions: AtomicU64::new(0),
@@ -84,6 +87,12 @@ impl Gpu {
     /// Bytes of all buffers that are alive.
     pub fn allocated_bytes(&self) -> u64 {
         self.allocated.load(Ordering::Relaxed)
+    }
+
+    /// Bytes that the host has written to buffers so far.
+    #[cfg(test)]
+    pub(crate) fn written_bytes(&self) -> u64 {
+        self.written.load(Ordering::Relaxed)
     }
 
     /// The most bytes of one buffer a kernel can reach.
@@ -152,6 +161,14 @@ impl Gpu {
     pub(crate) fn encoder(&self) -> wgpu::CommandEncoder {
         self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default())
     }
+}
+
+/// What is used where the adapter has it: times of passes, which only measurements take.
+fn optional_features(adapter: &Adapter, faults: &Faults) -> wgpu::Features {
+    if faults.no_timestamps {
+        return wgpu::Features::empty();
+    }
+    adapter.inner.features() & wgpu::Features::TIMESTAMP_QUERY
 }
 
 /// What a device says to a request.
