@@ -88,11 +88,13 @@ impl Trainer<'_> {
         Ok(true)
     }
 
-    /// The dispatches timed since they were taken last, with those that still wait.
+    /// The dispatches timed since they were taken last, with those of steps that wait; steps count from 0
+    /// again.
     pub(crate) fn take_dispatches(&mut self) -> Result<Vec<Dispatch>> {
         self.flush()?;
-        let dispatches = self.timer.as_mut().map(|timer| std::mem::take(&mut timer.dispatches));
-        Ok(dispatches.unwrap_or_default())
+        let Some(timer) = &mut self.timer else { return Ok(Vec::new()) };
+        timer.steps = 0;
+        Ok(std::mem::take(&mut timer.dispatches))
     }
 
     /// The kernels of a step, in their order; more than once where it takes the anchors in groups.

@@ -28,8 +28,9 @@ const TILES: usize = 8;
 const TILE: usize = 128;
 const DEPTH: usize = 512;
 
-/// Dispatches that wait for each other.
-const DISPATCHES: u64 = 500;
+/// Dispatches that wait for each other, and how often they are timed: a few milliseconds of a GPU.
+const DISPATCHES: u64 = 200;
+const WAITS: usize = 10;
 
 /// The adapter's best.
 #[derive(Debug, Clone, Serialize)]
@@ -139,7 +140,7 @@ impl Clock<'_> {
         buffers.add(self.gpu, "counts", 64)?;
         let kernel = self.bind(&floor!("wait_floor", "wait.wgsl"), &buffers)?;
         let mut best = f64::INFINITY;
-        for _ in 0..=TRIES {
+        for _ in 0..WAITS {
             best = best.min(self.seconds(&kernel, 1, DISPATCHES)?);
         }
         Ok(best / DISPATCHES as f64)
