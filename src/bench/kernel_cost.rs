@@ -9,7 +9,7 @@
 //! |---|---|---|
 //! | `anchor_distance` | 3bzm, scales 4bzm | bz + um + bm; scales bz + 2um + bm |
 //! | `anchor_norm_csr` | 3pm, scales 4pm | pm + 64m; scales 2pm + 64m |
-//! | `anchor_distance_csr` | 4bzm + 64bm | 2bz + um + 64m + bm |
+//! | `anchor_distance_csr` | 4bzm + 64bm, scales 6bzm + 64bm | 2bz + um + 64m + bm, scales um more |
 //! | `local_coding` | 6bm | 2bm + 5P + 2b; a lone anchor b + 5P + 2b |
 //! | `pair_count` | P | bm + P |
 //! | `pair_fill` | 0 | bm + 5P + b |
@@ -86,8 +86,9 @@ impl Work {
             "anchor_norm_csr" => (self.sparse && many, self.norms()),
             "anchor_distance_csr" => {
                 let (flops, numbers) = self.distances();
-                let parts = NORM_PARTS as f64;
-                (self.sparse && many, (flops + parts * b * m, numbers + parts * m + b * m))
+                let (parts, scales) = (NORM_PARTS as f64, self.scales());
+                let flops = flops + 2.0 * scales * b * self.nonzeros * m + parts * b * m;
+                (self.sparse && many, (flops, numbers + scales * u * m + parts * m + b * m))
             }
             "local_coding" => {
                 let flops = if many { self.solving() } else { 0.0 };
@@ -260,6 +261,9 @@ mod tests {
         takes(&work, "anchor_distance_csr", 64.0 + 512.0, 8.0 + 12.0 + 256.0 + 8.0);
         takes(&work, "fm_score_csr", 112.0, 56.0 + 16.0);
         takes(&work, "fm_update_csr", 360.0, 120.0 + 8.0 + 8.0 + 6.0);
+        let scaled = Work { learn: Learn { scale: true, ..work.learn }, ..work };
+        takes(&scaled, "anchor_norm_csr", 160.0, 80.0 + 256.0);
+        takes(&scaled, "anchor_distance_csr", 96.0 + 512.0, 8.0 + 24.0 + 256.0 + 8.0);
         // 12 cells: weight 2, slope 3, 10 of the rule, and 7 more; z in and out, memory in and out.
         takes(&work, "anchor_update_csr", 64.0 + 12.0 * 22.0, 8.0 + 8.0 + 8.0 + 6.0 + 12.0 * 4.0);
         // Two numbers of 3 columns and an end, and of 4 entries; two of order.

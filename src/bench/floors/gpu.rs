@@ -194,13 +194,13 @@ mod tests {
     fn the_floor_of_a_kernel_is_the_largest_of_three_terms() {
         let floors = GpuFloors::of(100.0, 50.0, 0.25);
         let kernel = |flops, bytes, dispatches| KernelCost { name: "", dispatches, flops, bytes };
-        let kernels = [kernel(200.0, 50.0, 1.0), kernel(0.0, 500.0, 1.0), kernel(1.0, 1.0, 2.0)];
+        let kernels = [kernel(200.0, 50.0, 1.0), kernel(0.0, 500.0, 1.0), kernel(0.0, 0.0, 2.0)];
         let seconds = kernels.map(|kernel| floors.seconds(&kernel, 1e9));
         assert_eq!(seconds, [2.0, 10.0, 0.5]);
         let expected = StepFloor {
             seconds: 3.0 * 12.5,
-            computing: 3.0 * 2.01,
-            moving: 3.0 * 11.02,
+            computing: 3.0 * 2.0,
+            moving: 3.0 * 11.0,
             waiting: 3.0,
         };
         assert_eq!(floors.steps(&kernels, 3.0), expected);
