@@ -1,5 +1,8 @@
 // Copies blocks of 16 KiB, a workgroup each; from the start again where there are more workgroups.
 
+// Blocks of a buffer.
+override blocks: u32 = 1u;
+
 @group(0) @binding(0) var<storage, read> from_here: array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read_write> to_there: array<vec4<f32>>;
 
@@ -13,7 +16,7 @@ fn copy_floor(
     @builtin(local_invocation_index) lane: u32,
 ) {
     let number = workgroup.y * workgroups.x + workgroup.x;
-    let first = number % (arrayLength(&from_here) / BLOCK) * BLOCK + lane;
+    let first = number % blocks * BLOCK + lane;
     let a = from_here[first];
     let b = from_here[first + LANES];
     let c = from_here[first + 2u * LANES];

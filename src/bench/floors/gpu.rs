@@ -118,7 +118,7 @@ impl Clock<'_> {
         buffers.add_filled(self.gpu, "left", &vec![0.5_f32; DEPTH * line])?;
         buffers.add_filled(self.gpu, "right", &vec![0.25_f32; DEPTH * line])?;
         buffers.add(self.gpu, "product", TILES * TILES * 256 * 4)?;
-        let kernel = self.bind(&floor!("product_floor", "product.wgsl"), &buffers)?;
+        let kernel = self.bind(&floor!("product_floor", "product.wgsl"), 1, &buffers)?;
         let tiles = (TILES * TILES) as u64;
         Ok((2 * line * line * DEPTH) as f64 * self.rounds_per_second(&kernel, tiles)?)
     }
@@ -128,8 +128,9 @@ impl Clock<'_> {
         let mut buffers = Buffers::default();
         buffers.add(self.gpu, "from_here", (bytes / 8) as usize)?;
         buffers.add(self.gpu, "to_there", (bytes / 8) as usize)?;
-        let kernel = self.bind(&floor!("copy_floor", "copy.wgsl"), &buffers)?;
-        let rounds_per_second = self.rounds_per_second(&kernel, bytes / 2 / BLOCK)?;
+        let blocks = bytes / 2 / BLOCK;
+        let kernel = self.bind(&floor!("copy_floor", "copy.wgsl"), blocks, &buffers)?;
+        let rounds_per_second = self.rounds_per_second(&kernel, blocks)?;
         let bytes_per_second = bytes as f64 * rounds_per_second;
         Ok(CopyRate { bytes: bytes as usize, bytes_per_second })
     }
@@ -138,7 +139,7 @@ impl Clock<'_> {
     fn wait(&mut self) -> Result<f64> {
         let mut buffers = Buffers::default();
         buffers.add(self.gpu, "counts", 64)?;
-        let kernel = self.bind(&floor!("wait_floor", "wait.wgsl"), &buffers)?;
+        let kernel = self.bind(&floor!("wait_floor", "wait.wgsl"), 1, &buffers)?;
         let mut best = f64::INFINITY;
         for _ in 0..WAITS {
             best = best.min(self.seconds(&kernel, 1, DISPATCHES)?);
@@ -146,8 +147,9 @@ impl Clock<'_> {
         Ok(best / DISPATCHES as f64)
     }
 
-    fn bind(&self, shader: &Shader, buffers: &Buffers) -> Result<Bound> {
-        self.gpu.pipeline(shader, &Constants::default())?.bind(self.gpu, buffers)
+    fn bind(&self, shader: &Shader, blocks: u64, buffers: &Buffers) -> Result<Bound> {
+        let constants = Constants([("blocks", blocks as f64)].into());
+        self.gpu.pipeline(shader, &constants)?.bind(self.gpu, buffers)
     }
 
     /// How often `groups` workgroups are through in a second, where one dispatch has them many times.
