@@ -3,11 +3,15 @@
 //! [`RowShape`]s are the sizes of public sets, with generated rows. A [`Job`] is one of them with the
 //! settings of a method: [`Job::check`] compares a backend with the equations, [`Job::time`] takes its
 //! epochs, and [`Timing::report`] sets them beside [`Work`], the operations and bytes of a step, and
-//! [`Floors`], the machine's best. [`Job::kernels`] runs single kernels of the CPU.
+//! [`Floors`], the machine's best. [`Job::kernels`] runs single kernels of the CPU. Of a GPU,
+//! [`Job::time_kernels`] takes the time of each kernel, and [`Timing::gpu_report`] sets it beside
+//! [`Work::kernels`] and [`GpuFloors`].
 
 mod check;
 mod cost;
 mod floors;
+mod gpu;
+mod kernel_cost;
 mod reference;
 mod rows;
 
@@ -32,7 +36,10 @@ use crate::train::Units;
 pub use crate::backend::cpu::kernels::{Kernel, Kernels};
 pub use check::Checked;
 pub use cost::{Cost, Work};
+pub use floors::gpu::{GpuFloors, StepFloor};
 pub use floors::{CopyRate, Floors};
+pub use gpu::{Dispatch, GpuTiming, KernelRates, KernelReport, StepReport};
+pub use kernel_cost::KernelCost;
 pub use rows::{RowShape, SHAPES};
 
 /// Epochs timed, where that does not take too long.
@@ -230,6 +237,7 @@ impl<'a> Job<'a> {
             rows: self.n_rows() as f64 / steps,
             nonzeros: features.n_stored() as f64 / self.n_rows() as f64,
             columns: self.present_columns() as f64 / steps,
+            features: features.n_cols() as f64,
             sparse: matches!(features, Features::Sparse(_)),
             anchors: self.initial.n_anchors() as f64,
             outputs: self.initial.n_outputs() as f64,

@@ -5,6 +5,7 @@ pub(crate) mod buffer;
 mod device;
 pub(crate) mod fault;
 pub(crate) mod pipeline;
+pub(crate) mod queries;
 pub(crate) mod shaders;
 
 pub use adapter::Adapter;

@@ -29,7 +29,6 @@ pub(crate) mod local_coding;
 pub(crate) mod metric_update;
 pub(crate) mod pair_list;
 
-#[cfg(test)]
 use crate::gpu::shaders::Shader;
 use crate::model::Parameters;
 use crate::simd::padded;
@@ -38,7 +37,6 @@ use crate::simd::padded;
 pub(crate) const ROW_CHUNK: usize = 64;
 
 /// Every shader, in the order of a step.
-#[cfg(test)]
 pub(crate) const SHADERS: [Shader; 18] = [
     anchor_distance::SHADER,
     anchor_distance_csr::NORM_SHADER,

@@ -10,6 +10,7 @@ mod score;
 pub(crate) mod sizes;
 mod state;
 pub(crate) mod step;
+pub(crate) mod timer;
 pub(crate) mod trace;
 pub(crate) mod tuning;
 mod work;
@@ -30,6 +31,7 @@ use rows::TrainSet;
 use score::Scoring;
 use sizes::Sizes;
 use step::{STEP_PITCH, Step};
+use timer::Timer;
 
 /// Operations that one submission may hold: some milliseconds of a GPU, a second of a software
 /// driver, after which an interrupt is heard.
@@ -108,6 +110,8 @@ pub(crate) struct Trainer<'a> {
     scoring: Scoring,
     waiting: Waiting,
     submitted: VecDeque<wgpu::SubmissionIndex>,
+    /// Takes the time of each dispatch, where somebody asks for it.
+    timer: Option<Timer>,
     /// Steps whose losses the device can keep, and those it keeps.
     loss_slots: usize,
     losses: usize,
@@ -181,6 +185,7 @@ impl<'a> Trainer<'a> {
             launches,
             waiting: Waiting::default(),
             submitted: VecDeque::new(),
+            timer: None,
             loss_slots,
             losses: 0,
             uncounted: 0,
@@ -206,6 +211,11 @@ impl<'a> Trainer<'a> {
         }
         self.gpu.write(self.buffers.get("step"), 0, &Step::spread(&steps))?;
         let mut encoder = self.gpu.encoder();
+        if let Some(timer) = &mut self.timer {
+            timer.record(&mut encoder, &self.launches, &self.sizes, &steps);
+            self.submitted.push_back(self.gpu.submit(encoder)?);
+            return timer.read(&self.gpu);
+        }
         let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
         for (i, step) in steps.iter().enumerate() {
             for launch in &self.launches {

@@ -28,7 +28,7 @@ use crate::backend::Phase;
 use crate::config::{Learn, Optimizer};
 
 /// Bytes of a number.
-const NUMBER: f64 = 4.0;
+pub(super) const NUMBER: f64 = 4.0;
 
 /// The sizes of a step; means over the steps of an epoch.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -39,6 +39,8 @@ pub struct Work {
     pub nonzeros: f64,
     /// Columns u that occur in the batch; of dense rows all.
     pub columns: f64,
+    /// Features p; only a GPU's norms of anchors take all of them where rows are sparse.
+    pub features: f64,
     /// Whether rows are compressed.
     pub sparse: bool,
     /// Anchors m.
@@ -86,22 +88,22 @@ impl Work {
         Phase::ALL.iter().map(|&phase| self.cost(phase).bytes).sum()
     }
 
-    fn pairs(&self) -> f64 {
+    pub(super) fn pairs(&self) -> f64 {
         self.rows * self.active
     }
 
     /// Numbers of the batch's rows: sparse entries have a column, too.
-    fn batch(&self) -> f64 {
+    pub(super) fn batch(&self) -> f64 {
         self.rows * self.nonzeros * if self.sparse { 2.0 } else { 1.0 }
     }
 
     /// Whether anything pulls on the anchor side.
-    fn learns(&self) -> bool {
+    pub(super) fn learns(&self) -> bool {
         self.learn.any() && self.anchors > 1.0
     }
 
     /// Numbers of optimizer memory, and operations, of an updated parameter.
-    fn rule(&self) -> (f64, f64) {
+    pub(super) fn rule(&self) -> (f64, f64) {
         match self.optimizer {
             Optimizer::Sgd => (0.0, 5.0),
             Optimizer::AdaGrad => (1.0, 10.0),
@@ -110,27 +112,36 @@ impl Work {
     }
 
     /// Tensors `[m, p]` that are learned.
-    fn learned(&self) -> f64 {
+    pub(super) fn learned(&self) -> f64 {
         f64::from(u8::from(self.learn.anchors)) + f64::from(u8::from(self.learn.scale))
     }
 
     fn coding(&self) -> (f64, f64) {
-        let Self { rows, nonzeros, anchors, columns, .. } = *self;
-        if anchors == 1.0 {
+        if self.anchors == 1.0 {
             return (0.0, 0.0);
         }
+        let (flops, numbers) = self.distances();
+        (flops + self.solving(), numbers + 5.0 * self.pairs())
+    }
+
+    /// Distances of every row to every anchor, which are not written.
+    pub(super) fn distances(&self) -> (f64, f64) {
+        let Self { rows, nonzeros, anchors, columns, .. } = *self;
         // Two fused operations, or an addition and a fused one where no anchor has a scale.
         let (lens, cell) = match (self.sparse, self.learn.scale) {
             (true, _) => (1.0, 4.0),
             (false, true) => (2.0, 4.0),
             (false, false) => (1.0, 3.0),
         };
-        let lenses = lens * columns * anchors;
-        let flops = cell * rows * nonzeros * anchors + 6.0 * rows * anchors;
-        (flops, self.batch() + lenses + 5.0 * self.pairs())
+        (cell * rows * nonzeros * anchors, self.batch() + lens * columns * anchors)
     }
 
-    fn score(&self) -> (f64, f64) {
+    /// Operations that choose the active anchors.
+    pub(super) fn solving(&self) -> f64 {
+        6.0 * self.rows * self.anchors
+    }
+
+    pub(super) fn score(&self) -> (f64, f64) {
         let Self { nonzeros: z, outputs, factors: d, .. } = *self;
         let cells = self.pairs() * outputs;
         let (flops, models) = if self.sparse {
@@ -150,7 +161,7 @@ impl Work {
         (flops, cells * (2.0 * (self.factors + 1.0) + 3.0) + 5.0 * pairs)
     }
 
-    fn models(&self) -> (f64, f64) {
+    pub(super) fn models(&self) -> (f64, f64) {
         let Self { nonzeros: z, outputs, factors: d, .. } = *self;
         let (memory, operations) = self.rule();
         let (pairs, width) = (self.pairs(), d + 1.0);
@@ -193,15 +204,16 @@ impl Work {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
     /// 2 rows of 3 features, one anchor, one output, one factor.
-    fn fm() -> Work {
+    pub(in crate::bench) fn fm() -> Work {
         Work {
             rows: 2.0,
             nonzeros: 3.0,
             columns: 3.0,
+            features: 3.0,
             sparse: false,
             anchors: 1.0,
             outputs: 1.0,
@@ -214,7 +226,7 @@ mod tests {
     }
 
     /// 2 rows of 3 features, 4 anchors of which 2 are active, 2 outputs, one factor.
-    fn jo() -> Work {
+    pub(in crate::bench) fn jo() -> Work {
         let learn = Learn { anchors: true, lipschitz: true, metric: true, scale: false };
         let optimizer = Optimizer::Adam;
         Work { anchors: 4.0, outputs: 2.0, active: 2.0, learn, optimizer, ..fm() }

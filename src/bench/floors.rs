@@ -1,5 +1,7 @@
 //! What this machine can do at best: multiply and add, and copy.
 
+pub(super) mod gpu;
+
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 

@@ -5,7 +5,11 @@ use std::time::Duration;
 use clap::ValueEnum;
 
 use super::*;
+use crate::backend::Placement;
+use crate::backend::gpu::Trainer;
 use crate::config::Method;
+use crate::gpu::fault::Faults;
+use crate::gpu::testing::{faulty_gpu, test_gpu};
 
 fn config(shape: &RowShape, method: Method) -> TrainConfig {
     let small = (method != Method::Fm && shape.features < 1000).then_some(12);
@@ -99,4 +103,73 @@ fn every_kernel_of_a_method_runs_alone() {
             kernels.run(kernel);
         }
     });
+}
+
+#[test]
+fn the_model_of_a_gpu_has_the_kernels_that_run_there() {
+    let Some(gpu) = test_gpu() else { return };
+    jobs(|name, job| {
+        let rows = job.train_rows();
+        let trainer = Trainer::new(&gpu, &job.initial, &job.config, rows, Placement::Auto);
+        let kernels = job.work(1.0).kernels();
+        let modelled: Vec<&str> = kernels.iter().map(|kernel| kernel.name).collect();
+        assert_eq!(trainer.expect("it fits").kernels(), modelled, "{name}");
+    });
+}
+
+/// The report of a job on a device, and what it was made from.
+fn on_gpu(job: &Job<'_>, gpu: &std::sync::Arc<crate::gpu::Gpu>) -> (GpuTiming, Timing) {
+    let device = Device::Gpu { gpu: gpu.clone(), placement: Placement::Auto };
+    let budget = Duration::from_secs(60);
+    let timing = job.time(&device, Duration::ZERO, &mut || true).expect("the device works");
+    let kernels = job.time_kernels(gpu, Placement::Auto, budget, &mut || true);
+    (kernels.expect("the device works"), timing)
+}
+
+#[test]
+fn every_dispatch_of_an_epoch_is_timed_by_the_device() {
+    let Some(gpu) = test_gpu().filter(|gpu| gpu.has_timestamps()) else { return };
+    jobs(|name, job| {
+        let (timed, timing) = on_gpu(&job, &gpu);
+        assert_eq!((timed.steps, timed.resident), (5, true), "{name}: 300 rows, 64 a step");
+        let names: Vec<&str> = timed.kernels.iter().map(|&(name, _)| name).collect();
+        let (mut last, mut dispatches) = (0.0, timed.dispatches.iter());
+        for step in 0..5 {
+            for &kernel in &names {
+                let it = dispatches.next().expect("a dispatch");
+                assert_eq!((it.kernel, it.step), (kernel, step), "{name}");
+                assert!(
+                    it.workgroups > 0 && it.start >= last && it.seconds >= 0.0,
+                    "{name}: {it:?}"
+                );
+                last = it.start;
+            }
+        }
+        assert_eq!(dispatches.next(), None, "{name}");
+        let (rows, step) = timing.gpu_report(&timed, &GpuFloors::of(1e9, 1e9, 1e-6));
+        let rates: Vec<_> = rows.iter().map(|row| row.rates.expect("timed")).collect();
+        let total: f64 = rates.iter().map(|rates| rates.seconds).sum();
+        let all: f64 = timed.dispatches.iter().map(|it| it.seconds).sum();
+        assert!((total / all - 1.0).abs() < 1e-9, "{name}: all of the steps of an epoch");
+        assert!((rates.iter().map(|rates| rates.share).sum::<f64>() - 1.0).abs() < 1e-9, "{name}");
+        assert_eq!((step.dispatches, step.steps_timed), (names.len(), 5), "{name}");
+        let floors: f64 = rows.iter().map(|row| row.floor_seconds).sum();
+        assert!((step.floor.seconds / floors - 1.0).abs() < 1e-9, "{name}: {step:?}");
+        assert!((step.of_floor * timing.seconds / floors - 1.0).abs() < 1e-9, "{name}: {step:?}");
+    });
+}
+
+#[test]
+fn without_timestamps_there_is_the_model_alone() {
+    let faults = Faults { no_timestamps: true, ..Faults::default() };
+    let Some(gpu) = faulty_gpu(faults) else { return };
+    let shape = RowShape::named("letter").expect("a shape");
+    let rows = shape.generate(100);
+    let job = Job::new(shape, config(shape, Method::LlfmJo), &rows);
+    let (timed, timing) = on_gpu(&job, &gpu);
+    assert_eq!((timed.steps, timed.dispatches.len()), (0, 0));
+    let (rows, step) = timing.gpu_report(&timed, &GpuFloors::of(1e9, 1e9, 1e-6));
+    assert!(rows.iter().all(|row| row.rates.is_none() && row.floor_seconds > 0.0), "{rows:?}");
+    assert_eq!((step.kernel_seconds, step.steps_timed), (None, 0));
+    assert!(step.of_floor > 0.0 && step.bytes > 0.0, "{step:?}");
 }

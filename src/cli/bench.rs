@@ -1,26 +1,31 @@
-//! `llfm bench`: how fast training is here, phase by phase, beside what the machine can do.
+//! `llfm bench`: how fast training is here, by phase or kernel, beside what the machine can do.
 
 mod page;
+mod trace;
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use llfm::Result;
+use clap::{Args, ValueHint};
 use llfm::backend::{Device, Placement};
-use llfm::bench::{Floors, Job, RowShape, SHAPES, config_of};
+use llfm::bench::{Floors, GpuFloors, Job, RowShape, SHAPES, config_of};
 use llfm::config::Method;
 use llfm::data::Dataset;
+use llfm::gpu::adapter::Request;
 use llfm::settings::Settings;
+use llfm::{Error, Result};
 
 use super::args::RunArgs;
 use super::console::Console;
 use super::device::Compute;
 use super::machine::Machine;
 use super::memory::{check_model, default_limit};
+use super::outputs;
 use super::report::Facts;
 use super::signals::Signals;
-use page::{Page, Timed};
+use page::{Best, Page, Timed};
+use trace::TraceFile;
 
 /// How long epochs of a shape and method are timed, and with --quick.
 const BUDGET: Duration = Duration::from_secs(3);
@@ -33,8 +38,9 @@ const QUICK_ROWS: usize = 5000;
 /// Scores and the gradient of a step are checked against the equations in f64 before anything is timed. Then
 /// whole epochs are: their median, rows per second, and on the CPU for each phase of a step the time, the
 /// rates of the operations and bytes that it needs, and how near that comes to the machine's best, which is
-/// measured first: a small product on every thread, and copies. Other work on the machine spoils
-/// every figure.
+/// measured first: a small product on every thread, and copies. On a GPU the same for each kernel, by
+/// the adapter's own clock, in steps of their own; its best is measured by kernels, with the time from one
+/// dispatch to the next. Other work on the machine spoils every figure.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct BenchArgs {
@@ -68,6 +74,10 @@ pub(crate) struct BenchArgs {
     /// A short look: at most 5,000 rows, epochs for a fifth of a second
     #[arg(long)]
     quick: bool,
+    /// Write every dispatch of a GPU that was timed, with its step and workgroups, in the trace-event format
+    /// of Chrome: a file for ui.perfetto.dev, chrome://tracing or speedscope, replaced where it exists
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    trace: Option<PathBuf>,
     #[command(flatten)]
     run: RunArgs,
     /// Print JSON Lines on standard output, and nothing else there
@@ -82,7 +92,9 @@ Examples:
   llfm bench mnist --method llfm-jo --threads 1
       one shape, one method, one core
   llfm bench criteo --rows 200000 --anchors 5 --json
-      sparse rows out of a million columns, one JSON object a line";
+      sparse rows out of a million columns, one JSON object a line
+  llfm bench mnist --method llfm-jo --device gpu --trace mnist.json
+      a GPU kernel by kernel, and a file that shows its dispatches";
 
 fn shape_parser() -> impl TypedValueParser<Value = &'static RowShape> {
     PossibleValuesParser::new(SHAPES.iter().map(|shape| shape.name))
@@ -103,25 +115,62 @@ pub(crate) fn run(args: &BenchArgs) -> Result<()> {
             )?;
         }
     }
+    args.check_trace()?;
     let compute = args.run.start(Placement::Auto, false)?;
+    let mut trace = args.trace.as_deref().map(|path| trace_of(&compute, path)).transpose()?;
     let signals = Signals::install()?;
     let machine = Machine::new(&compute);
-    let floors = matches!(compute.device, Device::Cpu).then(Floors::measure);
-    let mut page = Page::new(args.json, Console::new(false), floors);
+    let best = match &compute.device {
+        Device::Cpu => Best::Cpu(Floors::measure()),
+        Device::Gpu { gpu, .. } => Best::Gpu(GpuFloors::measure(gpu)?),
+    };
+    let mut page = Page::new(args.json, Console::new(false), best);
     page.begin(&machine, &compute)?;
     for shape in shapes {
         let rows = shape.generate(args.n_rows(shape));
         page.shape(shape, &rows)?;
         for &method in &args.methods {
             signals.check()?;
-            page.timed(&args.time(shape, method, &rows, &compute, &signals)?)?;
+            let timed = args.time(shape, method, &rows, &compute, &signals)?;
+            page.timed(&timed)?;
+            if let (Some(trace), Some(kernels)) = (&mut trace, &timed.kernels) {
+                trace.add(&format!("{} {}", shape.name, timed.facts.method), &kernels.dispatches);
+            }
         }
     }
     signals.check()?;
+    if let Some(trace) = trace {
+        trace.write()?;
+    }
     page.end()
 }
 
+/// The file of a GPU's dispatches, which it must be able to time.
+fn trace_of(compute: &Compute, path: &Path) -> Result<TraceFile> {
+    match &compute.device {
+        Device::Cpu => Err(no_trace_of_the_cpu()),
+        Device::Gpu { gpu, .. } => TraceFile::new(gpu, path),
+    }
+}
+
+fn no_trace_of_the_cpu() -> Error {
+    Error::Usage(
+        "--trace takes the times of a GPU's kernels, and the CPU computes: leave it out, or choose \
+         --device gpu, software adapters included"
+            .into(),
+    )
+}
+
 impl BenchArgs {
+    /// Refuses a trace that cannot be.
+    fn check_trace(&self) -> Result<()> {
+        let Some(path) = &self.trace else { return Ok(()) };
+        if self.run.device == Request::Cpu {
+            return Err(no_trace_of_the_cpu());
+        }
+        outputs::check(&[("--trace", path)], &[], true)
+    }
+
     fn settings(&self, method: Method) -> Settings {
         let local = method != Method::Fm;
         Settings {
@@ -160,7 +209,15 @@ impl BenchArgs {
         let checked = job.check(&compute.device)?;
         signals.check()?;
         let budget = if self.quick { QUICK_BUDGET } else { BUDGET };
-        let timing = job.time(&compute.device, budget, &mut || signals.received().is_none())?;
-        Ok(Timed { shape: shape.name, facts, checked, timing })
+        let mut goes_on = || signals.received().is_none();
+        let timing = job.time(&compute.device, budget, &mut goes_on)?;
+        // Apart from the epochs before, which nothing may hold up.
+        let kernels = match &compute.device {
+            Device::Cpu => None,
+            Device::Gpu { gpu, placement } => {
+                Some(job.time_kernels(gpu, *placement, budget, &mut goes_on)?)
+            }
+        };
+        Ok(Timed { shape: shape.name, facts, checked, timing, kernels })
     }
 }

@@ -115,6 +115,11 @@ impl Gpu {
         self.allocate(name, bytes, wgpu::BufferUsages::UNIFORM)
     }
 
+    /// A buffer that the results of queries are brought to.
+    pub(super) fn query_results(&self, bytes: u64) -> Result<Buffer> {
+        self.allocate("query_results", bytes, wgpu::BufferUsages::QUERY_RESOLVE)
+    }
+
     fn allocate(&self, name: &str, bytes: u64, usage: wgpu::BufferUsages) -> Result<Buffer> {
         let usage = usage | wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC;
         let size = bytes.next_multiple_of(16).max(16);
@@ -149,6 +154,7 @@ impl Gpu {
     pub(crate) fn write<T: Pod>(&self, buffer: &Buffer, first: u64, contents: &[T]) -> Result<()> {
         let bytes: &[u8] = bytemuck::cast_slice(contents);
         let offset = first * size_of::<T>() as u64;
+        self.written.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         for (i, part) in bytes.chunks(STAGING as usize).enumerate() {
             // What is written waits on the host for the next submission.
             let waiting = self.staged.fetch_add(part.len() as u64, Ordering::Relaxed);

@@ -20,8 +20,9 @@ pub struct Gpu {
     pub(crate) limits: wgpu::Limits,
     pub(super) compiled: Mutex<Compiled>,
     pub(super) allocated: Arc<AtomicU64>,
-    /// Bytes written since the last submission.
+    /// Bytes written since the last submission, and since the device was opened.
     pub(super) staged: AtomicU64,
+    pub(super) written: AtomicU64,
     pub(super) faults: Faults,
     /// Forms of kernels that somebody asked for.
     pub(crate) variant: Variant,
@@ -66,11 +67,11 @@ impl Gpu {
     ) -> Result<Arc<Self>> {
         let info = adapter.inner.get_info();
         let name = info.name;
-        let features = adapter.inner.features() & wgpu::Features::SUBGROUP;
-        if variant.subgroups == Some(true) && features.is_empty() {
+        let features = optional_features(adapter, &faults);
+        let subgroups = features.contains(wgpu::Features::SUBGROUP);
+        if variant.subgroups == Some(true) && !subgroups {
             return Err(Error::Device(format!("{name}: the driver has no subgroups")));
         }
-
         let buffers = adapter.inner.limits().max_storage_buffers_per_shader_stage;
         if buffers < STORAGE_BUFFERS {
             return Err(Error::Device(format!(
@@ -101,10 +102,11 @@ impl Gpu {
             compiled: Mutex::default(),
             allocated: Arc::default(),
             staged: AtomicU64::new(0),
+            written: AtomicU64::new(0),
             faults,
             variant,
             // A program that acts as a GPU takes longer for them.
-            subgroups: !features.is_empty() && info.device_type != wgpu::DeviceType::Cpu,
+            subgroups: subgroups && info.device_type != wgpu::DeviceType::Cpu,
             allocations: AtomicU64::new(0),
             submissions: AtomicU64::new(0),
             name,
@@ -125,6 +127,12 @@ impl Gpu {
     /// Bytes of all buffers that are alive.
     pub fn allocated_bytes(&self) -> u64 {
         self.allocated.load(Ordering::Relaxed)
+    }
+
+    /// Bytes that the host has written to buffers so far.
+    #[cfg(test)]
+    pub(crate) fn written_bytes(&self) -> u64 {
+        self.written.load(Ordering::Relaxed)
     }
 
     /// The most bytes of one buffer a kernel can reach.
@@ -193,6 +201,13 @@ impl Gpu {
     pub(crate) fn encoder(&self) -> wgpu::CommandEncoder {
         self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default())
     }
+}
+
+/// What is used where the adapter has it: times of passes, which only measurements take.
+fn optional_features(adapter: &Adapter, faults: &Faults) -> wgpu::Features {
+    let mut wanted = wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SUBGROUP;
+    wanted.set(wgpu::Features::TIMESTAMP_QUERY, !faults.no_timestamps);
+    adapter.inner.features() & wanted
 }
 
 /// What a device says to a request.

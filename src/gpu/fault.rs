@@ -18,6 +18,8 @@ pub(crate) struct Faults {
     pub(crate) limit: Option<u64>,
     /// The kernel whose source does not compile.
     pub(crate) shader: Option<String>,
+    /// The device has no timestamps.
+    pub(crate) no_timestamps: bool,
     /// A text of a kernel's source that is replaced.
     pub(crate) edit: Option<Edit>,
 }
@@ -45,8 +47,8 @@ impl Faults {
     fn parse(text: &str) -> Result<Self> {
         let unknown = || {
             Error::Usage(format!(
-                "{VARIABLE}={text}: expected allocate:N, lose:N, limit:N, shader:KERNEL or edit:KERNEL:FROM:TO, \
-                 comma-separated, N from 1"
+                "{VARIABLE}={text}: expected allocate:N, lose:N, limit:N, shader:KERNEL, edit:KERNEL:FROM:TO or \
+                 timestamps:off, comma-separated, N from 1"
             ))
         };
         let mut faults = Self::default();
@@ -57,6 +59,7 @@ impl Faults {
                 "allocate" => faults.allocate = Some(number()?),
                 "lose" => faults.lose = Some(number()?),
                 "limit" => faults.limit = Some(number()?),
+                "timestamps" if value == "off" => faults.no_timestamps = true,
                 "shader" if !value.is_empty() => faults.shader = Some(value.to_owned()),
                 "edit" => faults.edit = Some(Edit::parse(value).ok_or_else(unknown)?),
                 _ => return Err(unknown()),
@@ -103,7 +106,15 @@ mod tests {
         let all = Faults::parse("allocate:3,lose:20,shader:blend").expect("three faults");
         assert_eq!((all.allocate, all.lose), (Some(3), Some(20)));
         assert_eq!(all.shader.as_deref(), Some("blend"));
-        for bad in ["allocate", "allocate:0", "allocate:x", "lose:-1", "shader:", "burn:1"] {
+        for bad in [
+            "allocate",
+            "allocate:0",
+            "allocate:x",
+            "lose:-1",
+            "shader:",
+            "timestamps:on",
+            "burn:1",
+        ] {
             let error = Faults::parse(bad).expect_err(bad);
             assert_eq!(error.exit_code(), 2);
             assert!(error.to_string().contains(bad), "{error}");

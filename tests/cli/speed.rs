@@ -3,7 +3,7 @@
 use llfm::gpu::adapter::Kind;
 use serde_json::Value;
 
-use crate::bench::Bench;
+use crate::bench::{Bench, Done};
 use crate::gpu::gpu_or_skip;
 
 fn number(value: &Value) -> f64 {
@@ -79,21 +79,123 @@ fn people_get_the_machine_and_a_table_a_method() {
     assert!(!done.out.contains("fm  ") && !done.out.contains("\n  anchors"), "{}", done.out);
 }
 
+const ON_GPU: &str = "bench ijcnn1 --method llfm-jo --rows 300 --quick --anchors 8 --device gpu";
+
 #[test]
 fn a_gpu_has_rows_a_second_and_software_no_figure() {
     let Some(adapter) = gpu_or_skip() else { return };
     let bench = Bench::new();
-    let line = "bench ijcnn1 --method llfm-jo --rows 300 --quick --anchors 8 --device gpu";
-    let done = bench.line(line).succeeds();
-    assert!(done.out.contains("rows/s") && !done.out.contains("of floor"), "{}", done.out);
+    let done = bench.line(ON_GPU).succeeds();
+    assert!(
+        done.out.contains("rows/s") && done.out.contains("dispatch to dispatch"),
+        "{}",
+        done.out
+    );
     let software = adapter.facts().kind == Kind::Software;
     assert_eq!(done.out.contains("no GPU figure"), software, "{}", done.out);
-    let lines = bench.line(&format!("{line} --json")).succeeds().json_lines();
+    let lines = bench.line(&format!("{ON_GPU} --json")).succeeds().json_lines();
     assert_eq!(
         (&lines[0]["floors"], &lines[1]["phases"]),
         (&Value::Null, &Vec::<Value>::new().into())
     );
     assert_eq!((&lines[0]["software"], &lines[1]["device"]), (&software.into(), &"gpu".into()));
+    let floors = &lines[0]["gpu_floors"];
+    assert!(number(&floors["flops_per_second"]) > 1e6, "{floors}");
+    assert!(number(&floors["copies"][1]["bytes_per_second"]) > 1e6, "{floors}");
+    assert!(number(&floors["dispatch_seconds"]) > 0.0, "{floors}");
+}
+
+#[test]
+fn a_gpu_is_shown_kernel_by_kernel() {
+    if gpu_or_skip().is_none() {
+        return;
+    }
+    let bench = Bench::new();
+    let done = bench.line(ON_GPU).succeeds();
+    for word in [
+        "kernel ",
+        "dispatches",
+        "floor ms",
+        "\n  fm_score ",
+        "\n  blend ",
+        "a step: ",
+        "an epoch of",
+    ] {
+        assert!(done.out.contains(word), "`{word}` is not in: {}", done.out);
+    }
+    let job = &bench.line(&format!("{ON_GPU} --json")).succeeds().json_lines()[1];
+    let kernels = job["kernels"].as_array().expect("kernels");
+    let timed = job["step"]["kernel_seconds"].is_number();
+    assert_eq!(timed, !done.out.contains("no timestamps"), "{job}");
+    for kernel in kernels {
+        assert!(kernel["kernel"].is_string() && kernel["dispatches"] == 1, "{kernel}");
+        assert!(number(&kernel["floor_seconds"]) > 0.0, "{kernel}");
+        for key in ["seconds", "share", "gflops_per_second", "gigabytes_per_second", "of_floor"] {
+            assert_eq!(kernel[key].is_number(), timed, "{key}: {kernel}");
+        }
+    }
+    let step = &job["step"];
+    assert_eq!(step["dispatches"], kernels.len(), "{step}");
+    assert!(number(&step["uploaded_bytes"]) > 256.0 && number(&step["bytes"]) > 0.0, "{step}");
+    assert!(number(&step["floor"]["waiting"]) <= number(&step["floor"]["seconds"]), "{step}");
+}
+
+#[test]
+fn without_timestamps_a_gpu_is_not_timed_kernel_by_kernel() {
+    if gpu_or_skip().is_none() {
+        return;
+    }
+    let bench = Bench::new();
+    let run = |line: &str| {
+        let args: Vec<&str> = line.split_whitespace().collect();
+        let mut command = bench.command(&args);
+        Done::from(command.env("LLFM_FAULT", "timestamps:off").output().expect("llfm starts"))
+    };
+    let done = run(ON_GPU).succeeds();
+    assert!(done.out.contains("no timestamps") && done.out.contains("floor ms"), "{}", done.out);
+    assert!(!done.out.contains("of floor"), "{}", done.out);
+    run(&format!("{ON_GPU} --trace t.json")).fails(5, &["timestamps", "--trace", "--device gpu:"]);
+    assert_eq!(bench.names(), Vec::<String>::new());
+}
+
+#[test]
+fn a_trace_has_every_dispatch_and_replaces_the_file() {
+    let Some(adapter) = gpu_or_skip() else { return };
+    let bench = Bench::new();
+    bench.write("t.json", "an older file");
+    let done = bench.line(&format!("{} --trace t.json", ON_GPU.replace("llfm-jo", "fm,llfm-jo")));
+    if done.code == 5 {
+        done.fails(5, &["timestamps"]);
+        return;
+    }
+    done.succeeds();
+    let trace: Value = serde_json::from_slice(&bench.read("t.json")).expect("JSON");
+    let events = trace["traceEvents"].as_array().expect("events");
+    let named =
+        |name: &str| events.iter().filter(|event| event["name"] == name).collect::<Vec<_>>();
+    assert_eq!(named("process_name")[0]["args"]["name"], adapter.facts().name.as_str());
+    let jobs: Vec<&Value> =
+        named("thread_name").iter().map(|event| &event["args"]["name"]).collect();
+    assert_eq!(jobs, ["ijcnn1 fm", "ijcnn1 llfm-jo"]);
+    let scores = named("fm_score");
+    // 300 rows are one step of each method.
+    assert_eq!(scores.len(), 2, "{trace}");
+    for (job, score) in (1..).zip(&scores) {
+        assert_eq!((&score["ph"], &score["tid"]), (&"X".into(), &job.into()));
+        assert_eq!(score["args"]["step"], 0);
+        assert!(score["args"]["workgroups"].as_u64() > Some(0), "{score}");
+        assert!(number(&score["ts"]) >= 0.0 && number(&score["dur"]) >= 0.0, "{score}");
+    }
+    assert!(number(&scores[1]["ts"]) >= number(&scores[0]["ts"]), "one job after the other");
+}
+
+#[test]
+fn a_trace_of_the_cpu_or_to_nowhere_is_refused() {
+    let bench = Bench::new();
+    bench.line("bench ijcnn1 --quick --trace t.json").fails(2, &["--trace", "--device gpu"]);
+    let line = "bench ijcnn1 --quick --device auto --trace no/t.json";
+    bench.line(line).fails(6, &["no/t.json", "no folder"]);
+    assert_eq!(bench.names(), Vec::<String>::new());
 }
 
 #[test]

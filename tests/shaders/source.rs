@@ -51,15 +51,24 @@ pub(crate) fn shaders() -> Vec<Shader> {
             compositions.insert((file, names.collect::<Vec<_>>()));
         }
     }
-    compositions.into_iter().map(|(file, shared)| parsed(&shared, file)).collect()
+    let parsed_kernel = |(name, shared): (String, Vec<String>)| {
+        let files = shared.iter().map(|name| format!("shaders/shared/{name}.wgsl"));
+        let files = files.chain([format!("shaders/{name}.wgsl")]).map(|file| read(&file));
+        parsed(&files.collect::<Vec<_>>().join("\n"), name)
+    };
+    compositions.into_iter().map(parsed_kernel).collect()
 }
 
-fn parsed(shared: &[String], name: String) -> Shader {
-    let files = shared.iter().map(|name| read(&format!("shaders/shared/{name}.wgsl")));
-    let files: Vec<String> = files.chain([read(&format!("shaders/{name}.wgsl"))]).collect();
-    let text = files.join("\n");
-    let module = naga::front::wgsl::parse_str(&text)
-        .unwrap_or_else(|error| panic!("{name}: {}", error.emit_to_string(&text)));
+/// What `llfm bench` measures an adapter by.
+pub(crate) fn floors() -> Vec<Shader> {
+    let folder = "src/bench/floors";
+    let names = names(folder, "wgsl").into_iter();
+    names.map(|name| parsed(&read(&format!("{folder}/{name}.wgsl")), name)).collect()
+}
+
+fn parsed(text: &str, name: String) -> Shader {
+    let module = naga::front::wgsl::parse_str(text)
+        .unwrap_or_else(|error| panic!("{name}: {}", error.emit_to_string(text)));
     // The kernels ask for no feature of a device, but for those that say so by their name.
     let mut validator = match name.strip_suffix("_subgroup") {
         None => Validator::new(ValidationFlags::all(), Capabilities::empty()),
@@ -72,7 +81,7 @@ fn parsed(shared: &[String], name: String) -> Shader {
     };
     let info = validator
         .validate(&module)
-        .unwrap_or_else(|error| panic!("{name}: {}", error.emit_to_string(&text)));
+        .unwrap_or_else(|error| panic!("{name}: {}", error.emit_to_string(text)));
     Shader { name, module, info }
 }
 

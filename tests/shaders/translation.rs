@@ -7,7 +7,7 @@ use naga::back::{PipelineConstants, hlsl, msl, spv};
 use naga::valid::ModuleInfo;
 use naga::{Module, Scalar, TypeInner};
 
-use crate::shaders::source::{Shader, shaders};
+use crate::shaders::source::{Shader, floors, shaders};
 
 /// Sizes of a small model, and of one whose channels exceed a block of quads.
 const SIZES: [[(&str, f64); 11]; 2] = [
@@ -101,7 +101,7 @@ fn translate(module: &Module, info: &ModuleInfo, entry_point: &str) -> Result<()
 
 #[test]
 fn every_kernel_translates_for_every_driver() {
-    for shader in shaders() {
+    for shader in shaders().into_iter().chain(floors()) {
         let sets = value_sets(&shader);
         for entry_point in &shader.module.entry_points {
             let place = format!("{} in {}", entry_point.name, shader.name);

@@ -34,7 +34,12 @@ impl Launch {
         step: &Step,
         offset: u32,
     ) {
-        self.bound.record(pass, (self.shader.groups)(sizes, step, self.group) as u64, offset);
+        self.bound.record(pass, self.workgroups(sizes, step), offset);
+    }
+
+    /// Workgroups that a step takes.
+    pub(super) fn workgroups(&self, sizes: &Sizes, step: &Step) -> u64 {
+        (self.shader.groups)(sizes, step, self.group) as u64
     }
 }
 

@@ -81,16 +81,20 @@ impl Tuning {
             let rule = || cut(LANES, groups, |splits| pairs >= LEAST_TERMS * splits);
             variant.update_splits.unwrap_or_else(rule)
         };
-        let few = 4 * row_quads * anchors <= MOST_FUSED;
         Self {
             subgroups: variant.subgroups.unwrap_or(subgroups),
-            fused_coding: variant.fused_coding.unwrap_or(few),
+            fused_coding: variant.fused_coding.unwrap_or(fuses_coding(4 * row_quads, anchors)),
             score_splits,
             score_shares: shares.min(most_shares).max(1),
             model_splits: update(outputs * row_quads),
             anchor_splits: update(row_quads),
         }
     }
+}
+
+/// Whether distances and coding of dense rows are one kernel.
+pub(crate) fn fuses_coding(features: usize, anchors: usize) -> bool {
+    features.next_multiple_of(4) * anchors <= MOST_FUSED
 }
 
 /// Slots of a tile of `fm_score`: a cell has four.

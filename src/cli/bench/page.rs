@@ -1,7 +1,10 @@
 //! What `llfm bench` prints: a table for people, or events for programs.
 
 use llfm::Result;
-use llfm::bench::{Checked, CopyRate, Floors, PhaseReport, RowShape, Timing};
+use llfm::bench::{
+    Checked, CopyRate, Floors, GpuFloors, GpuTiming, KernelReport, PhaseReport, RowShape,
+    StepReport, Timing,
+};
 use llfm::config::name_of;
 use llfm::data::{Dataset, Features};
 use serde::Serialize;
@@ -10,15 +13,22 @@ use crate::cli::console::Console;
 use crate::cli::device::Compute;
 use crate::cli::machine::Machine;
 use crate::cli::memory::{peak, show_size};
-use crate::cli::report::{Facts, count, duration};
+use crate::cli::report::{Facts, count, counted, duration};
 
 /// The results as they come.
 pub(super) struct Page {
     json: bool,
     console: Console,
-    /// None on a GPU, whose phases are not known.
-    floors: Option<Floors>,
+    best: Best,
     jobs: usize,
+}
+
+/// What the device can do at best.
+pub(super) enum Best {
+    /// The CPU, whose phases are timed.
+    Cpu(Floors),
+    /// A GPU, whose kernels are.
+    Gpu(GpuFloors),
 }
 
 /// A shape and method, checked and timed.
@@ -27,6 +37,8 @@ pub(super) struct Timed {
     pub(super) facts: Facts,
     pub(super) checked: Checked,
     pub(super) timing: Timing,
+    /// Of a GPU.
+    pub(super) kernels: Option<GpuTiming>,
 }
 
 #[derive(Serialize)]
@@ -37,7 +49,8 @@ struct Start<'a> {
     machine: &'a Machine,
     /// Whether the device is a program on the CPU: its times are no figure of a GPU.
     software: bool,
-    floors: &'a Option<Floors>,
+    floors: Option<&'a Floors>,
+    gpu_floors: Option<&'a GpuFloors>,
 }
 
 #[derive(Serialize)]
@@ -53,6 +66,8 @@ struct TimedEvent<'a> {
     seconds: f64,
     rows_per_second: f64,
     phases: &'a [PhaseReport],
+    kernels: &'a [KernelReport],
+    step: Option<&'a StepReport>,
 }
 
 #[derive(Serialize)]
@@ -64,17 +79,21 @@ struct End {
 }
 
 impl Page {
-    pub(super) fn new(json: bool, console: Console, floors: Option<Floors>) -> Self {
-        Self { json, console, floors, jobs: 0 }
+    pub(super) fn new(json: bool, console: Console, best: Best) -> Self {
+        Self { json, console, best, jobs: 0 }
     }
 
     /// Names the machine, and what it can do.
     pub(super) fn begin(&mut self, machine: &Machine, compute: &Compute) -> Result<()> {
         let software = compute.is_software();
+        let (floors, gpu_floors) = match &self.best {
+            Best::Cpu(floors) => (Some(floors), None),
+            Best::Gpu(floors) => (None, Some(floors)),
+        };
         if self.json {
-            let floors = &self.floors;
             let (event, command) = ("start", "bench");
-            return self.console.event(&Start { event, command, machine, software, floors });
+            let start = Start { event, command, machine, software, floors, gpu_floors };
+            return self.console.event(&start);
         }
         let Machine { date, version, commit, cpu, cores, threads, simd, os, device } = machine;
         let title = self.console.bold(&format!("{cpu}, {cores} cores, {threads} threads, {simd}"));
@@ -84,14 +103,18 @@ impl Page {
         if software {
             self.console.line("a software adapter: no GPU figure")?;
         }
-        if let Some(floors) = &self.floors {
+        if let Some(rates) = floors.or(gpu_floors.map(|floors| &floors.rates)) {
             let copy = |copy: &CopyRate| {
                 let size = show_size(copy.bytes as u64);
                 format!("{:.1} GB/s within {size}", 1e-9 * copy.bytes_per_second)
             };
-            let copies: Vec<String> = floors.copies.iter().map(copy).collect();
-            let peak = 1e-9 * floors.flops_per_second;
-            let line = format!("peak {peak:.1} GFLOP/s; copies {}", copies.join(", "));
+            let copies: Vec<String> = rates.copies.iter().map(copy).collect();
+            let peak = 1e-9 * rates.flops_per_second;
+            let wait = |floors: &GpuFloors| {
+                format!("; {:.1} µs from dispatch to dispatch", 1e6 * floors.dispatch_seconds)
+            };
+            let wait = gpu_floors.map(wait).unwrap_or_default();
+            let line = format!("peak {peak:.1} GFLOP/s; copies {}{wait}", copies.join(", "));
             self.console.line(&line)?;
         }
         self.console.flush()
@@ -122,8 +145,13 @@ impl Page {
     /// A finished shape and method.
     pub(super) fn timed(&mut self, timed: &Timed) -> Result<()> {
         self.jobs += 1;
-        let Timed { shape, facts, checked, timing } = timed;
-        let phases = self.floors.as_ref().map(|floors| timing.report(floors)).unwrap_or_default();
+        let Timed { shape, facts, checked, timing, kernels } = timed;
+        let (phases, kernels) = match (&self.best, kernels) {
+            (Best::Cpu(floors), _) => (timing.report(floors), None),
+            (Best::Gpu(floors), kernels) => {
+                (Vec::new(), kernels.as_ref().map(|kernels| timing.gpu_report(kernels, floors)))
+            }
+        };
         if self.json {
             return self.console.event(&TimedEvent {
                 shape,
@@ -135,6 +163,8 @@ impl Page {
                 seconds: timing.seconds,
                 rows_per_second: timing.rows_per_second(),
                 phases: &phases,
+                kernels: kernels.as_ref().map_or(&[], |(rows, _)| rows),
+                step: kernels.as_ref().map(|(_, step)| step),
             });
         }
         let method = self.console.bold(&format!("{:<9}", facts.method));
@@ -154,7 +184,76 @@ impl Page {
         );
         let check = self.console.dim(&check);
         self.console.line(&check)?;
-        self.phases(&phases)
+        match kernels {
+            Some((rows, step)) => {
+                self.kernels(&rows)?;
+                self.step(&step, timing)
+            }
+            None => self.phases(&phases),
+        }
+    }
+
+    /// A row a kernel: what it takes, and, where it was timed, how long.
+    fn kernels(&mut self, rows: &[KernelReport]) -> Result<()> {
+        let timed = rows.iter().any(|row| row.rates.is_some());
+        let model = ["dispatches", "MFLOP", "MB", "floor ms"];
+        let measured = ["ms", "share", "GFLOP/s", "GB/s", "of floor"];
+        let heads = model.iter().chain(if timed { &measured[..] } else { &[] });
+        let heads: String = heads.map(|head| format!("{head:>11}")).collect();
+        let line = self.console.dim(&format!("  {:<19}{heads}", "kernel"));
+        self.console.line(&line)?;
+        for row in rows {
+            let mut line = format!(
+                "  {:<19}{:>11}{:>11.2}{:>11.3}{:>11.3}",
+                row.kernel,
+                row.dispatches,
+                1e-6 * row.flops,
+                1e-6 * row.bytes,
+                1e3 * row.floor_seconds
+            );
+            if let Some(rates) = &row.rates {
+                line += &format!(
+                    "{:>11.3}{:>9.1} %{:>11.1}{:>11.1}{:>9.0} %",
+                    1e3 * rates.seconds,
+                    100.0 * rates.share,
+                    rates.gflops_per_second,
+                    rates.gigabytes_per_second,
+                    100.0 * rates.of_floor
+                );
+            }
+            self.console.line(&line)?;
+        }
+        Ok(())
+    }
+
+    /// What a step takes, and the floor of an epoch.
+    fn step(&mut self, step: &StepReport, timing: &Timing) -> Result<()> {
+        self.console.line(&format!(
+            "  a step: {} dispatches in a row, {:.2} MFLOP, {:.3} MB moved, {} sent by the host",
+            step.dispatches,
+            1e-6 * step.flops,
+            1e-6 * step.bytes,
+            show_size(step.uploaded_bytes.round() as u64)
+        ))?;
+        let floor = &step.floor;
+        self.console.line(&format!(
+            "  an epoch of {}: {:.0} % of it is the floor of {} (computing {}, moving {}, waiting {})",
+            duration(timing.seconds),
+            100.0 * step.of_floor,
+            duration(floor.seconds),
+            duration(floor.computing),
+            duration(floor.moving),
+            duration(floor.waiting)
+        ))?;
+        self.console.line(&match step.kernel_seconds {
+            Some(seconds) => format!(
+                "  kernels alone {}, by timestamps of {}",
+                duration(seconds),
+                counted(step.steps_timed, "step")
+            ),
+            None => "  the adapter has no timestamps: kernels are not timed".into(),
+        })?;
+        self.console.flush()
     }
 
     fn phases(&mut self, phases: &[PhaseReport]) -> Result<()> {
