@@ -51,6 +51,15 @@ pub enum Placement {
 
 /// Runs training steps and scores rows with one model's parameters, wherever those live.
 pub trait Backend {
+    /// Tells the order of an epoch's rows, whose batches are steps to come: a GPU uploads it once. Steps
+    /// on other rows are as good.
+    ///
+    /// # Errors
+    /// Those of the device.
+    fn begin_epoch(&mut self, _order: &[u32]) -> Result<()> {
+        Ok(())
+    }
+
     /// One step on the training rows `rows`: forward, gradient, update.
     fn step(&mut self, rows: &[u32], rates: StepRates) -> Result<()>;
 

@@ -237,6 +237,12 @@ impl<'a> Trainer<'a> {
 }
 
 impl Backend for Trainer<'_> {
+    fn begin_epoch(&mut self, order: &[u32]) -> Result<()> {
+        // The steps that wait are of the order before.
+        self.flush()?;
+        self.set.begin_epoch(&self.gpu, order)
+    }
+
     fn step(&mut self, rows: &[u32], rates: StepRates) -> Result<()> {
         // The kernels trust what they are given.
         assert!(rows.len() <= self.sizes.batch, "a batch of {}", rows.len());

@@ -149,6 +149,7 @@ impl Gpu {
     pub(crate) fn write<T: Pod>(&self, buffer: &Buffer, first: u64, contents: &[T]) -> Result<()> {
         let bytes: &[u8] = bytemuck::cast_slice(contents);
         let offset = first * size_of::<T>() as u64;
+        self.uploaded.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         for (i, part) in bytes.chunks(STAGING as usize).enumerate() {
             // What is written waits on the host for the next submission.
             let waiting = self.staged.fetch_add(part.len() as u64, Ordering::Relaxed);

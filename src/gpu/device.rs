@@ -18,6 +18,8 @@ pub struct Gpu {
     pub(super) allocated: Arc<AtomicU64>,
     /// Bytes written since the last submission.
     pub(super) staged: AtomicU64,
+    /// Bytes written since the device was opened.
+    pub(super) uploaded: AtomicU64,
     pub(super) faults: Faults,
     /// Allocations and submissions so far.
     pub(super) allocations: AtomicU64,
@@ -68,6 +70,7 @@ impl Gpu {
             compiled: Mutex::default(),
             allocated: Arc::default(),
             staged: AtomicU64::new(0),
+            uploaded: AtomicU64::new(0),
             faults,
             allocations: AtomicU64::new(0),
             submissions: AtomicU64::new(0),
@@ -84,6 +87,11 @@ impl Gpu {
     /// Bytes of all buffers that are alive.
     pub fn allocated_bytes(&self) -> u64 {
         self.allocated.load(Ordering::Relaxed)
+    }
+
+    /// Bytes that the host has written to buffers.
+    pub fn uploaded_bytes(&self) -> u64 {
+        self.uploaded.load(Ordering::Relaxed)
     }
 
     /// The most bytes of one buffer a kernel can reach.

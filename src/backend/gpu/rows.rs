@@ -30,6 +30,16 @@ pub(super) struct TrainSet<'a> {
     /// One for each thread that gathers.
     batches: Vec<Batch>,
     dense: Vec<f32>,
+    epoch: Epoch,
+}
+
+/// The order of an epoch's rows, which resident rows have on the device before `order`'s window of
+/// batches that are no part of it.
+#[derive(Debug, Default)]
+struct Epoch {
+    order: Vec<u32>,
+    /// How much of it was stepped on.
+    done: usize,
 }
 
 /// Where a batch lies in the buffers.
@@ -74,6 +84,7 @@ impl<'a> TrainSet<'a> {
             most_columns,
             batches: Vec::new(),
             dense: Vec::new(),
+            epoch: Epoch::default(),
         };
         if let Features::Dense(_) = rows.features {
             let batch = (sizes.batch * sizes.row_quads * 16).max(1);
@@ -112,7 +123,7 @@ impl<'a> TrainSet<'a> {
             }
         }
         buffers.add_filled(gpu, "targets", &self.targets(None))?;
-        buffers.add(gpu, "order", steps * sizes.batch)?;
+        buffers.add(gpu, "order", self.n_rows() + steps * sizes.batch)?;
         self.steps = steps;
         self.resident = true;
         Ok(buffers)
@@ -154,6 +165,36 @@ impl<'a> TrainSet<'a> {
         }
     }
 
+    /// Uploads the order of an epoch, where the rows are resident: its batches then need none.
+    pub(super) fn begin_epoch(&mut self, gpu: &Gpu, order: &[u32]) -> Result<()> {
+        if !self.resident || order.len() > self.n_rows() {
+            return Ok(());
+        }
+        // The kernels trust what they are given.
+        assert!(order.iter().all(|&r| (r as usize) < self.n_rows()), "no such row");
+        gpu.write(self.buffers.get("order"), 0, order)?;
+        self.epoch = Epoch { order: order.to_vec(), done: 0 };
+        Ok(())
+    }
+
+    /// Where each batch begins in `order` of resident rows: in that of the epoch if it goes on there,
+    /// else in the window behind, which is uploaded.
+    fn place(&mut self, gpu: &Gpu, batches: &[Vec<u32>]) -> Result<Vec<usize>> {
+        let (window, mut others) = (self.n_rows(), Vec::new());
+        let mut firsts = Vec::with_capacity(batches.len());
+        for rows in batches {
+            if self.epoch.order[self.epoch.done..].starts_with(rows) {
+                firsts.push(self.epoch.done);
+                self.epoch.done += rows.len();
+            } else {
+                firsts.push(window + others.len());
+                others.extend_from_slice(rows);
+            }
+        }
+        gpu.write(self.buffers.get("order"), window as u64, &others)?;
+        Ok(firsts)
+    }
+
     /// Brings the batches to the device, while it works on those of earlier submissions.
     pub(super) fn load(
         &mut self,
@@ -161,23 +202,22 @@ impl<'a> TrainSet<'a> {
         sizes: &Sizes,
         batches: &[Vec<u32>],
     ) -> Result<Vec<Span>> {
-        let order = batches.concat();
-        let spans = match self.rows.features {
-            Features::Dense(all) => {
-                if !self.resident {
-                    let cells = all.as_slice().expect("row-major rows");
-                    gather_rows(sizes, cells, &order, &mut self.dense);
-                    gpu.write(self.buffers.get("rows"), 0, &self.dense)?;
-                }
-                spans(batches)
-            }
+        let mut spans = match self.rows.features {
+            Features::Dense(_) => spans(batches),
             Features::Sparse(csr) => self.load_sparse(gpu, csr, batches)?,
         };
         if self.resident {
-            gpu.write(self.buffers.get("order"), 0, &order)?;
-        } else {
-            gpu.write(self.buffers.get("targets"), 0, &self.targets(Some(&order)))?;
+            let firsts = self.place(gpu, batches)?;
+            spans.iter_mut().zip(firsts).for_each(|(span, first)| span.first_row = first);
+            return Ok(spans);
         }
+        let order = batches.concat();
+        if let Features::Dense(all) = self.rows.features {
+            let cells = all.as_slice().expect("row-major rows");
+            gather_rows(sizes, cells, &order, &mut self.dense);
+            gpu.write(self.buffers.get("rows"), 0, &self.dense)?;
+        }
+        gpu.write(self.buffers.get("targets"), 0, &self.targets(Some(&order)))?;
         Ok(spans)
     }
 

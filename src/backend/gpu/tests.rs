@@ -146,6 +146,76 @@ fn rows_beyond_a_binding_are_streamed_or_refused() {
     }
 }
 
+#[test]
+fn an_epoch_of_resident_rows_uploads_its_order_once_and_else_what_changes_from_step_to_step() {
+    // A device of its own, whose bytes nobody else counts.
+    let Some(gpu) = faulty_gpu(Faults::default()) else { return };
+    let case = Case::new(false);
+    let mut trainer = case.trainer(&gpu, Placement::Resident).expect("a trainer");
+    let order: Vec<u32> = (0..ROWS as u32).rev().collect();
+    for _ in 0..2 {
+        let before = gpu.uploaded_bytes();
+        trainer.begin_epoch(&order).expect("an epoch");
+        assert_eq!(gpu.uploaded_bytes() - before, 4 * ROWS as u64);
+        for (step, rows) in (1..).zip(order.chunks(BATCH)) {
+            trainer.step(rows, rates(step)).expect("a step");
+        }
+        trainer.take_totals().expect("totals");
+        let steps = (ROWS / BATCH) as u64 * STEP_PITCH;
+        assert_eq!(gpu.uploaded_bytes() - before, 4 * ROWS as u64 + steps);
+    }
+}
+
+#[test]
+fn steps_on_the_rows_of_an_epoch_and_on_others_are_the_same_bits() {
+    let Some(gpu) = test_gpu() else { return };
+    let orders: [Vec<u32>; 2] =
+        [(0..ROWS as u32).rev().collect(), (0..ROWS as u32).map(|r| r * 7 % 120).collect()];
+    let other: Vec<u32> = (0..17).collect();
+    for (sparse, placement) in [
+        (false, Placement::Resident),
+        (true, Placement::Resident),
+        (false, Placement::Stream),
+        (true, Placement::Stream),
+    ] {
+        let case = Case::new(sparse);
+        let left = |told: bool| {
+            let mut trainer = case.trainer(&gpu, placement).expect("a trainer");
+            for order in &orders {
+                if told {
+                    trainer.begin_epoch(order).expect("an epoch");
+                }
+                // Rows of no epoch come in between, and the last batch is smaller.
+                let batches = order.chunks(BATCH - 7).flat_map(|rows| [rows, &other]);
+                for (step, rows) in (1..).zip(batches) {
+                    trainer.step(rows, rates(step)).expect("a step");
+                }
+            }
+            (trainer.parameters().expect("parameters"), trainer.take_totals().expect("totals"))
+        };
+        assert_eq!(left(true), left(false), "sparse {sparse}, {placement:?}");
+    }
+}
+
+#[test]
+fn the_host_gathers_while_the_device_works_on_two_submissions() {
+    let Some(gpu) = test_gpu() else { return };
+    for sparse in [false, true] {
+        let case = Case::new(sparse);
+        let mut trainer = case.trainer(&gpu, Placement::Stream).expect("a trainer");
+        let rows: Vec<u32> = (0..BATCH as u32).collect();
+        let mut ahead = Vec::new();
+        for step in 1..=5 * trainer.set.steps as u64 {
+            trainer.step(&rows, rates(step)).expect("a step");
+            ahead.push(trainer.submitted.len());
+        }
+        // A step hands over what waits only if there is no room for it: by then nothing was waited
+        // for until two submissions were on their way, and then for the first of them.
+        ahead.dedup();
+        assert_eq!(ahead, [0, 1, AHEAD], "sparse {sparse}");
+    }
+}
+
 /// The same with small batches.
 fn after(trainer: &mut Trainer<'_>) -> Parameters {
     for step in 1..=20 {
