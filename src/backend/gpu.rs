@@ -5,6 +5,7 @@
 //! records the same dispatches whatever comes out of them. Losses are read once an epoch.
 
 mod launch;
+mod layout;
 mod rows;
 mod score;
 pub(crate) mod sizes;
@@ -16,7 +17,9 @@ mod work;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crate::backend::{Backend, DeviceUse, Placement, Scores, StepRates, Totals, TrainRows};
+use crate::backend::{
+    Backend, DeviceUse, Placement, RowStorage, Scores, StepRates, Totals, TrainRows,
+};
 use crate::config::TrainConfig;
 use crate::config::defaults::DataShape;
 use crate::data::Features;
@@ -128,26 +131,26 @@ struct Waiting {
 }
 
 impl<'a> Trainer<'a> {
-    /// A backend that trains on `rows`, from `parameters` on.
+    /// A backend that trains on `rows`, which lie and are stored as said, from `parameters` on.
     pub(crate) fn new(
         gpu: &Arc<Gpu>,
         parameters: &Parameters,
         config: &TrainConfig,
         rows: TrainRows<'a>,
-        placement: Placement,
+        (placement, storage): (Placement, RowStorage),
     ) -> Result<Self> {
         if placement == Placement::Auto {
-            return match Self::new(gpu, parameters, config, rows, Placement::Resident) {
+            let placed = |at| Self::new(gpu, parameters, config, rows, (at, storage));
+            return match placed(Placement::Resident) {
                 // Too large for a buffer or for the memory: batches take less.
-                Err(Error::Device(_)) => {
-                    Self::new(gpu, parameters, config, rows, Placement::Stream)
-                }
+                Err(Error::Device(_)) => placed(Placement::Stream),
                 placed => placed,
             };
         }
         let sparse = matches!(rows.features, Features::Sparse(_));
         let n_rows = rows.features.n_rows();
         let sizes = Sizes::new(gpu.largest_binding(), parameters, config, sparse, Some(n_rows));
+        let sizes = Sizes { storage, ..sizes };
         let steps = (SUBMISSION / step_operations(&sizes, config)).clamp(1, MOST_STEPS);
         let set = TrainSet::new(gpu, &sizes, rows, placement, steps)?;
         let shares = match (config.learn.metric && sizes.slopes, sparse) {
@@ -287,7 +290,8 @@ impl Backend for Trainer<'_> {
 
     fn device_use(&self) -> Option<DeviceUse> {
         let placement = self.set.placement();
-        Some(DeviceUse { placement, bytes: self.gpu.allocated_bytes() })
+        let (storage, bytes) = (self.sizes.storage, self.gpu.allocated_bytes());
+        Some(DeviceUse { placement, storage, bytes })
     }
 }
 

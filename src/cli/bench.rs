@@ -7,13 +7,13 @@ use std::time::Duration;
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use llfm::Result;
-use llfm::backend::{Device, Placement};
+use llfm::backend::Device;
 use llfm::bench::{Floors, Job, RowShape, SHAPES, config_of};
 use llfm::config::Method;
 use llfm::data::Dataset;
 use llfm::settings::Settings;
 
-use super::args::RunArgs;
+use super::args::{GpuRowArgs, RunArgs};
 use super::console::Console;
 use super::device::Compute;
 use super::machine::Machine;
@@ -103,7 +103,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<()> {
             )?;
         }
     }
-    let compute = args.run.start(Placement::Auto, false)?;
+    let compute = args.run.start(GpuRowArgs::default(), false)?;
     let signals = Signals::install()?;
     let machine = Machine::new(&compute);
     let floors = matches!(compute.device, Device::Cpu).then(Floors::measure);

@@ -8,6 +8,7 @@ use wgpu::naga;
 use super::buffer::{Buffer, Buffers};
 use super::device::Gpu;
 use super::shaders::Shader;
+use crate::backend::RowStorage;
 use crate::error::{Error, Result};
 
 /// Values of the `override` constants, by name.
@@ -86,9 +87,9 @@ impl Binding {
 /// What a device has compiled.
 #[derive(Debug, Default)]
 pub(super) struct Compiled {
-    /// By entry point.
-    programs: HashMap<&'static str, Arc<Program>>,
-    /// By entry point and the values of its constants.
+    /// By entry point and the storage of the rows it reads.
+    programs: HashMap<(&'static str, RowStorage), Arc<Program>>,
+    /// By these and the values of its constants.
     pipelines: HashMap<String, Arc<Pipeline>>,
 }
 
@@ -102,19 +103,26 @@ struct Program {
 }
 
 impl Gpu {
-    /// The shader compiled for these constants; compiled once.
-    pub(crate) fn pipeline(&self, shader: &Shader, all: &Constants) -> Result<Arc<Pipeline>> {
+    /// The shader compiled for rows stored so and these constants; compiled once.
+    pub(crate) fn pipeline(
+        &self,
+        shader: &Shader,
+        storage: RowStorage,
+        all: &Constants,
+    ) -> Result<Arc<Pipeline>> {
         let mut compiled = self.compiled.lock().expect("no panic inside");
-        if !compiled.programs.contains_key(shader.name) {
-            compiled.programs.insert(shader.name, Arc::new(self.program(shader)?));
+        let storage = shader.depends_on(storage);
+        let text = (shader.name, storage);
+        if !compiled.programs.contains_key(&text) {
+            compiled.programs.insert(text, Arc::new(self.program(shader, storage)?));
         }
-        let program = Arc::clone(&compiled.programs[shader.name]);
+        let program = Arc::clone(&compiled.programs[&text]);
         let value = |name: &String| {
             let known = all.0.get_key_value(name.as_str()).map(|(name, value)| (*name, *value));
             known.ok_or_else(|| self.broken(shader, format!("no value for `{name}`")))
         };
         let constants = program.constants.iter().map(value).collect::<Result<Vec<_>>>()?;
-        let key = format!("{} {constants:?}", shader.name);
+        let key = format!("{text:?} {constants:?}");
         if let Some(pipeline) = compiled.pipelines.get(&key) {
             return Ok(Arc::clone(pipeline));
         }
@@ -124,8 +132,8 @@ impl Gpu {
         Ok(pipeline)
     }
 
-    fn program(&self, shader: &Shader) -> Result<Program> {
-        let source = &*self.faults.inject(shader.name, shader.source)?;
+    fn program(&self, shader: &Shader, storage: RowStorage) -> Result<Program> {
+        let source = &*self.faults.inject(shader.name, shader.text(storage))?;
         let (bindings, constants) =
             reflect(shader.name, source).map_err(|message| self.broken(shader, message))?;
         let module = self.guarded(|| self.module(shader.name, source));

@@ -46,10 +46,15 @@ pub(crate) fn shaders() -> Vec<Shader> {
             let mut names = names.split('"').skip(1).step_by(2).map(str::to_owned);
             let _entry_point = names.next();
             let file = names.next().expect("the file");
-            compositions.insert((file, names.collect::<Vec<_>>()));
+            let shared: Vec<String> = names.collect();
+            // The host puts another file in the place of this one where rows are stored so.
+            for storage in ["rows", "rows_f16", "rows_u8"] {
+                let of = |name: &String| if name == "rows" { storage.into() } else { name.clone() };
+                compositions.insert((file.clone(), shared.iter().map(of).collect()));
+            }
         }
     }
-    compositions.into_iter().map(|(file, shared)| parsed(&shared, file)).collect()
+    compositions.into_iter().map(|(file, shared): (_, Vec<String>)| parsed(&shared, file)).collect()
 }
 
 fn parsed(shared: &[String], name: String) -> Shader {

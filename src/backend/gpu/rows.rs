@@ -2,6 +2,7 @@
 
 use rayon::prelude::*;
 
+use super::layout::RowLayout;
 use super::sizes::Sizes;
 use crate::backend::batch::Batch;
 use crate::backend::{Placement, TrainRows, TrainTargets};
@@ -29,7 +30,10 @@ pub(super) struct TrainSet<'a> {
     pub(super) most_columns: usize,
     /// One for each thread that gathers.
     batches: Vec<Batch>,
-    dense: Vec<f32>,
+    /// How dense rows are stored.
+    layout: RowLayout,
+    /// Those that are on their way.
+    dense: Vec<u32>,
     epoch: Epoch,
 }
 
@@ -75,6 +79,10 @@ impl<'a> TrainSet<'a> {
             Features::Dense(_) => (0, 0),
             Features::Sparse(csr) => sparse_limits(csr, sizes, steps, window),
         };
+        let layout = match rows.features {
+            Features::Dense(all) => RowLayout::of(sizes, all.as_slice().expect("row-major rows"))?,
+            Features::Sparse(_) => RowLayout::plain(sizes),
+        };
         let mut set = Self {
             rows,
             resident: false,
@@ -83,11 +91,12 @@ impl<'a> TrainSet<'a> {
             entries,
             most_columns,
             batches: Vec::new(),
+            layout,
             dense: Vec::new(),
             epoch: Epoch::default(),
         };
         if let Features::Dense(_) = rows.features {
-            let batch = (sizes.batch * sizes.row_quads * 16).max(1);
+            let batch = (sizes.batch * sizes.row_words() * 4).max(1);
             set.steps = steps.min(window / batch).max(1);
         } else {
             let threads = rayon::current_num_threads().min(steps);
@@ -110,10 +119,9 @@ impl<'a> TrainSet<'a> {
         let mut buffers = Buffers::default();
         match self.rows.features {
             Features::Dense(all) => {
-                let words = all.nrows() * sizes.row_quads * 4;
-                buffers.add(gpu, "rows", words)?;
+                buffers.add(gpu, "rows", self.layout.words(all.nrows()))?;
                 let cells = all.as_slice().expect("row-major rows");
-                upload_rows(gpu, &buffers, sizes, cells)?;
+                upload_rows(gpu, &buffers, &self.layout, cells)?;
             }
             Features::Sparse(csr) => {
                 let starts: Vec<u32> = csr.offsets.iter().map(|&start| start as u32).collect();
@@ -136,7 +144,8 @@ impl<'a> TrainSet<'a> {
             buffers.add(gpu, "row_starts", rows + 1)?;
             buffers.add(gpu, "entries", 2 * self.entries)?;
         } else {
-            buffers.add(gpu, "rows", rows * sizes.row_quads * 4)?;
+            buffers.add(gpu, "rows", self.layout.words(rows))?;
+            gpu.write(buffers.get("rows"), 0, &self.layout.header())?;
         }
         buffers.add(gpu, "targets", 2 * rows)?;
         let order: Vec<u32> = (0..rows as u32).collect();
@@ -214,8 +223,9 @@ impl<'a> TrainSet<'a> {
         let order = batches.concat();
         if let Features::Dense(all) = self.rows.features {
             let cells = all.as_slice().expect("row-major rows");
-            gather_rows(sizes, cells, &order, &mut self.dense);
-            gpu.write(self.buffers.get("rows"), 0, &self.dense)?;
+            let rows = order.par_iter().map(|&r| r as usize);
+            self.layout.gather(cells, rows, &mut self.dense);
+            gpu.write(self.buffers.get("rows"), sizes.header_words() as u64, &self.dense)?;
         }
         gpu.write(self.buffers.get("targets"), 0, &self.targets(Some(&order)))?;
         Ok(spans)
@@ -316,26 +326,25 @@ fn sparse_limits(csr: &Csr, sizes: &Sizes, steps: usize, window: usize) -> (usiz
     (longest.min(sizes.features), longest.max(usual.min(window / ENTRY_BYTES)))
 }
 
-/// Uploads dense rows, each padded with zeros to whole vectors of four.
+/// Uploads dense rows, and what stands before them.
 pub(super) fn upload_rows(
     gpu: &Gpu,
     buffers: &Buffers,
-    sizes: &Sizes,
+    layout: &RowLayout,
     cells: &[f32],
 ) -> Result<()> {
-    let (p, stride) = (sizes.features, 4 * sizes.row_quads);
-    if p == stride {
-        return gpu.write(buffers.get("rows"), 0, cells);
+    let buffer = buffers.get("rows");
+    if layout.is_plain() {
+        return gpu.write(buffer, 0, cells);
     }
-    let at_once = (WINDOW_BYTES / (4 * stride)).max(1);
-    let mut padded = Vec::new();
-    for (i, rows) in cells.chunks(at_once * p).enumerate() {
-        padded.clear();
-        padded.resize(rows.len() / p * stride, 0.0);
-        for (out, row) in padded.chunks_exact_mut(stride).zip(rows.chunks_exact(p)) {
-            out[..p].copy_from_slice(row);
-        }
-        gpu.write(buffers.get("rows"), (i * at_once * stride) as u64, &padded)?;
+    gpu.write(buffer, 0, &layout.header())?;
+    let n = layout.n_rows(cells);
+    let at_once = (WINDOW_BYTES / (4 * layout.words(1))).max(1);
+    let mut stored = Vec::new();
+    for first in (0..n).step_by(at_once) {
+        let rows = first..(first + at_once).min(n);
+        layout.gather(cells, rows.into_par_iter(), &mut stored);
+        gpu.write(buffer, layout.words(first) as u64, &stored)?;
     }
     Ok(())
 }
@@ -350,13 +359,4 @@ pub(super) fn upload_entries(gpu: &Gpu, buffers: &Buffers, csr: &Csr) -> Result<
         gpu.write(buffers.get("entries"), (i * at_once) as u64, &entries)?;
     }
     Ok(())
-}
-
-fn gather_rows(sizes: &Sizes, cells: &[f32], order: &[u32], out: &mut Vec<f32>) {
-    let (p, stride) = (sizes.features, 4 * sizes.row_quads);
-    out.resize(order.len() * stride, 0.0);
-    out.par_chunks_mut(stride).zip(order).with_min_len(64).for_each(|(out, &r)| {
-        out[..p].copy_from_slice(&cells[r as usize * p..][..p]);
-        out[p..].fill(0.0);
-    });
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::backend::RowStorage;
 use crate::config::{Coding, Distance, Loss, Optimizer, TrainConfig};
 use crate::gpu::pipeline::Constants;
 use crate::model::Parameters;
@@ -35,6 +36,8 @@ pub(crate) struct Sizes {
     pub(crate) capacity: usize,
     /// Whether rows are stored sparse.
     pub(crate) sparse: bool,
+    /// How dense rows are stored.
+    pub(crate) storage: RowStorage,
     /// Whether each anchor has its own scales.
     pub(crate) has_scales: bool,
     /// Whether anything beside the local models is learned.
@@ -73,6 +76,7 @@ impl Sizes {
             batch,
             capacity: scored.max(batch),
             sparse,
+            storage: RowStorage::F32,
             has_scales: parameters.anchor_scale.is_some() || train && config.learn.scale,
             slopes: train && config.learn.any() && anchors > 1,
         }
