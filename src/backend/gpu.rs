@@ -295,16 +295,22 @@ impl Backend for Trainer<'_> {
     }
 }
 
-/// Refuses local models, or a memory of them, that no buffer holds.
+/// Refuses local models, a memory of them, or batches of their pairs that no buffer holds.
 pub(crate) fn check_model(gpu: &Gpu, config: &TrainConfig, shape: &DataShape) -> Result<()> {
     let [rows, p, d] = [shape.rows, shape.features, config.factors].map(|n| n as u64);
     let channels = config.loss.n_outputs(shape.classes) as u64;
     // Seeding finds no more anchors than rows.
-    let records = (config.anchors as u64).min(rows).saturating_mul(p).saturating_mul(channels);
+    let anchors = config.anchors.min(shape.rows);
+    let records = (anchors as u64).saturating_mul(p).saturating_mul(channels);
     let bytes = records.saturating_mul((d + 2).div_ceil(4) * 16);
     gpu.check_binding("records", bytes)?;
     let sections = state::moment_sections(config.optimizer) as u64;
-    gpu.check_binding("record_moments", bytes.saturating_mul(sections))
+    gpu.check_binding("record_moments", bytes.saturating_mul(sections))?;
+    let batch = (config.batch_size as u64).min(rows);
+    let pairs = batch.saturating_mul(sizes::most_active(config, anchors) as u64);
+    gpu.check_binding("distance", batch.saturating_mul(4 * anchors as u64))?;
+    gpu.check_binding("active_anchors", pairs.saturating_mul(20))?;
+    gpu.check_binding("scores", pairs.saturating_mul(4 * channels))
 }
 
 /// About how many operations a step takes.

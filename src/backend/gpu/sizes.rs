@@ -13,6 +13,15 @@ const SCORE_NUMBERS: usize = 1 << 24;
 /// Columns whose norms are summed by one workgroup are a 64th of all (`anchor_norm_csr`).
 pub(crate) const NORM_PARTS: usize = 64;
 
+/// Most of so many anchors that a row can use.
+pub(super) fn most_active(config: &TrainConfig, anchors: usize) -> usize {
+    match config.coding {
+        Coding::Single => 1,
+        Coding::Adaptive => anchors,
+        Coding::Soft | Coding::Inverse => config.neighbors.min(anchors),
+    }
+}
+
 /// Sizes of a model and its batches.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Sizes {
@@ -56,11 +65,7 @@ impl Sizes {
     ) -> Self {
         let train = train_rows.is_some();
         let (anchors, outputs) = (parameters.n_anchors(), parameters.n_outputs());
-        let most_active = match config.coding {
-            Coding::Single => 1,
-            Coding::Adaptive => anchors,
-            Coding::Soft | Coding::Inverse => config.neighbors.min(anchors),
-        };
+        let most_active = most_active(config, anchors);
         let batch = config.batch_size.min(train_rows.unwrap_or(0));
         let row = 8 * anchors + most_active * (outputs + 5);
         let numbers = SCORE_NUMBERS.min((largest_binding / 4) as usize);

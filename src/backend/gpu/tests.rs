@@ -5,7 +5,7 @@ use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
 use super::*;
-use crate::backend::{AnchorDropout, TrainTargets};
+use crate::backend::{AnchorDropout, Device, TrainTargets};
 use crate::config::defaults::{DataShape, resolve};
 use crate::data::{Csr, Task};
 use crate::error::Error;
@@ -308,6 +308,43 @@ fn a_model_beyond_a_binding_is_refused_with_its_size() {
     let text = refused.to_string();
     assert!(text.contains("the optimizer's memory") && text.contains("0.0311 MB"), "{text}");
     assert_eq!(refused.exit_code(), 5);
+}
+
+#[test]
+fn what_no_buffer_holds_is_refused_before_anything_is_seeded() {
+    // MNIST with 2,000 anchors on a device that reaches 134 MB, as software does.
+    let Some(limited) = limited(1 << 27) else { return };
+    let shape = DataShape {
+        rows: 60_000,
+        features: 784,
+        nonzeros: 60_000 * 150,
+        sparse: false,
+        classes: 10,
+        task: Task::Multiclass,
+    };
+    let config = resolve(&Settings::default(), &shape).expect("defaults are sound");
+    let config = TrainConfig { anchors: 2_000, factors: 10, ..config };
+    let (placement, storage) = (Placement::Auto, RowStorage::F32);
+    let device = Device::Gpu { gpu: limited, placement, storage };
+    let refused = |config: &TrainConfig| {
+        let refused = device.check_model(config, &shape).expect_err("it does not fit");
+        assert_eq!(refused.exit_code(), 5);
+        refused.to_string()
+    };
+    let text = refused(&config);
+    for part in ["the local models", "752.6 MB", "134.2 MB", "fewer --anchors"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    // Models of one output without factors fit, but not the pairs of so many rows.
+    let loss = crate::config::Loss::Squared;
+    let config = TrainConfig { loss, factors: 0, batch_size: 20_000, ..config };
+    let text = refused(&config);
+    for part in ["`distance`", "160.0 MB", "smaller --batch-size"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    let text = refused(&TrainConfig { batch_size: 10_000, ..config.clone() });
+    assert!(text.contains("`active_anchors`") && text.contains("400.0 MB"), "{text}");
+    device.check_model(&TrainConfig { batch_size: 1_000, ..config }, &shape).expect("it fits");
 }
 
 impl Parameters {
