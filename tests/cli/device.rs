@@ -239,7 +239,7 @@ fn dense_rows_are_stored_in_fewer_bytes_where_it_is_asked_for() {
 fn sparse_rows_have_one_storage() {
     let Some(_) = gpu_or_skip() else { return };
     let bench = bench();
-    bench.write("data.svm", &"1 3:1 90:2\n0 5:1\n".repeat(40));
+    bench.write("data.svm", &"1 3:1 20000:2\n0 5:1\n".repeat(40));
     for storage in ["f16", "u8"] {
         let line = format!("train data.svm --device gpu --row-storage {storage} --model m.llfm");
         bench.line(&line).fails(2, &["--row-storage", "sparse", "leave it out"]);

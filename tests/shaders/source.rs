@@ -63,8 +63,12 @@ fn parsed(shared: &[String], name: String) -> Shader {
     let text = files.join("\n");
     let module = naga::front::wgsl::parse_str(&text)
         .unwrap_or_else(|error| panic!("{name}: {}", error.emit_to_string(&text)));
-    // No capabilities: the kernels ask for no feature of a device.
-    let info = Validator::new(ValidationFlags::all(), Capabilities::empty())
+    // No capabilities: the kernels ask for no feature of a device. Halves are unpacked with what wgpu
+    // grants without one.
+    let halves = shared.iter().any(|name| name == "rows_f16");
+    let capabilities =
+        if halves { Capabilities::SHADER_FLOAT16_IN_FLOAT32 } else { Capabilities::empty() };
+    let info = Validator::new(ValidationFlags::all(), capabilities)
         .validate(&module)
         .unwrap_or_else(|error| panic!("{name}: {}", error.emit_to_string(&text)));
     Shader { name, module, info }
