@@ -1,5 +1,6 @@
 //! Pipelines: bindings read from the WGSL, bound by name.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -113,10 +114,12 @@ impl Gpu {
         let mut compiled = self.compiled.lock().expect("no panic inside");
         let storage = shader.depends_on(storage);
         let text = (shader.name, storage);
-        if !compiled.programs.contains_key(&text) {
-            compiled.programs.insert(text, Arc::new(self.program(shader, storage)?));
-        }
-        let program = Arc::clone(&compiled.programs[&text]);
+        let program = match compiled.programs.entry(text) {
+            Entry::Occupied(known) => Arc::clone(known.get()),
+            Entry::Vacant(free) => {
+                Arc::clone(free.insert(Arc::new(self.program(shader, storage)?)))
+            }
+        };
         let value = |name: &String| {
             let known = all.0.get_key_value(name.as_str()).map(|(name, value)| (*name, *value));
             known.ok_or_else(|| self.broken(shader, format!("no value for `{name}`")))

@@ -235,7 +235,7 @@ mod tests {
         let pixels = |i: usize| match i % FEATURES {
             1 => -0.3,
             2 => {
-                if i % 2 == 0 {
+                if i.is_multiple_of(2) {
                     -4.25
                 } else {
                     59.5

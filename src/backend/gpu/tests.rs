@@ -342,7 +342,7 @@ fn what_no_buffer_holds_is_refused_before_anything_is_seeded() {
     for part in ["`distance`", "160.0 MB", "smaller --batch-size"] {
         assert!(text.contains(part), "{part}: {text}");
     }
-    let text = refused(&TrainConfig { batch_size: 10_000, ..config.clone() });
+    let text = refused(&TrainConfig { batch_size: 10_000, ..config });
     assert!(text.contains("`active_anchors`") && text.contains("400.0 MB"), "{text}");
     device.check_model(&TrainConfig { batch_size: 1_000, ..config }, &shape).expect("it fits");
 }
