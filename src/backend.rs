@@ -33,6 +33,8 @@ pub enum Device {
         gpu: Arc<Gpu>,
         /// Where the training rows lie.
         placement: Placement,
+        /// How dense ones are stored there.
+        storage: RowStorage,
     },
 }
 
@@ -49,8 +51,41 @@ pub enum Placement {
     Stream,
 }
 
+/// How the numbers of dense training rows are stored on a GPU. Scores are taken of rows as they are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RowStorage {
+    /// Single precision, as on the host.
+    #[default]
+    F32,
+    /// Half precision: 11 bits of each number.
+    F16,
+    /// The nearest of 256 numbers evenly from the least of a column to its greatest.
+    U8,
+}
+
+impl RowStorage {
+    /// Refuses sparse rows, which are stored in single precision only.
+    fn check(self, sparse: bool) -> Result<()> {
+        if self == Self::F32 || !sparse {
+            return Ok(());
+        }
+        let message = "--row-storage is for dense rows, and these are sparse: leave it out";
+        Err(Error::Usage(message.into()))
+    }
+}
+
 /// Runs training steps and scores rows with one model's parameters, wherever those live.
 pub trait Backend {
+    /// Tells the order of an epoch's rows, whose batches are steps to come: a GPU uploads it once. Steps
+    /// on other rows are as good.
+    ///
+    /// # Errors
+    /// Those of the device.
+    fn begin_epoch(&mut self, _order: &[u32]) -> Result<()> {
+        Ok(())
+    }
+
     /// One step on the training rows `rows`: forward, gradient, update.
     fn step(&mut self, rows: &[u32], rates: StepRates) -> Result<()>;
 
@@ -87,6 +122,8 @@ pub trait Backend {
 pub struct DeviceUse {
     /// Where the training rows lie: [`Placement::Resident`] or [`Placement::Stream`].
     pub placement: Placement,
+    /// How they are stored.
+    pub storage: RowStorage,
     /// Bytes of the device's buffers, the rows' among them; a run makes them all before its first step.
     pub bytes: u64,
 }
@@ -137,21 +174,27 @@ pub struct TrainRows<'a> {
 }
 
 impl Device {
-    /// Refuses local models that no buffer of the GPU can hold, before anything is seeded for them.
+    /// Refuses local models that no buffer of the GPU can hold, and a storage that the rows cannot have,
+    /// before anything is seeded for them.
     ///
     /// # Errors
-    /// [`Error::Device`] with the megabytes needed and there.
+    /// [`Error::Device`] with the megabytes needed and there; [`Error::Usage`] for sparse rows in a storage
+    /// of dense ones.
     pub fn check_model(&self, config: &TrainConfig, shape: &DataShape) -> Result<()> {
         match self {
             Self::Cpu => Ok(()),
-            Self::Gpu { gpu, .. } => gpu::check_model(gpu, config, shape),
+            Self::Gpu { gpu, storage, .. } => {
+                storage.check(shape.sparse)?;
+                gpu::check_model(gpu, config, shape)
+            }
         }
     }
 
     /// A backend that trains on `rows`, starting at `parameters`.
     ///
     /// # Errors
-    /// [`Error::Device`] where the model or the rows do not fit the GPU.
+    /// [`Error::Device`] where the model or the rows do not fit the GPU; [`Error::Usage`] for rows that
+    /// cannot be stored as it is asked to.
     pub fn trainer<'a>(
         &self,
         parameters: &Parameters,
@@ -165,8 +208,10 @@ impl Device {
                 matches!(rows.features, Features::Sparse(_)),
                 Some(rows),
             )),
-            Self::Gpu { gpu, placement } => {
-                Ok(Box::new(gpu::Trainer::new(gpu, parameters, config, rows, *placement)?))
+            Self::Gpu { gpu, placement, storage } => {
+                storage.check(matches!(rows.features, Features::Sparse(_)))?;
+                let place = (*placement, *storage);
+                Ok(Box::new(gpu::Trainer::new(gpu, parameters, config, rows, place)?))
             }
         }
     }

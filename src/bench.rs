@@ -145,6 +145,7 @@ impl<'a> Job<'a> {
         let mut backend = self.backend(device)?;
         backend.time_phases();
         let start = Instant::now();
+        backend.begin_epoch(&self.order)?;
         for batch in self.batches().take_while(|_| start.elapsed() < budget) {
             backend.step(batch, self.rates(STILL))?;
         }
@@ -223,6 +224,7 @@ impl<'a> Job<'a> {
 
     fn epoch(&self, backend: &mut dyn Backend) -> Result<(f64, crate::backend::Totals)> {
         let start = Instant::now();
+        backend.begin_epoch(&self.order)?;
         for batch in self.batches() {
             backend.step(batch, self.rates(STILL))?;
         }

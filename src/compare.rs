@@ -19,7 +19,7 @@ use serde::Serialize;
 
 use crate::backend::gpu::Trainer;
 use crate::backend::gpu::trace::Trace;
-use crate::backend::{Backend, Device, Placement};
+use crate::backend::{Backend, Device, Placement, RowStorage};
 use crate::config::{TrainConfig, name_of};
 use crate::data::{Dataset, Features};
 use crate::error::{Error, Result};
@@ -96,7 +96,17 @@ pub struct Run {
 /// [`Error::Device`] where the model does not fit the GPU, and [`Error::Usage`] for weights that
 /// [`train`] refuses.
 pub fn kernels(data: &TrainData<'_>, config: &TrainConfig, gpu: &Arc<Gpu>) -> Result<Vec<Row>> {
-    let (config, traces) = traced_step(data, config, gpu)?;
+    kernels_reading(RowStorage::F32, data, config, gpu)
+}
+
+/// The same with dense rows that are stored so.
+fn kernels_reading(
+    storage: RowStorage,
+    data: &TrainData<'_>,
+    config: &TrainConfig,
+    gpu: &Arc<Gpu>,
+) -> Result<Vec<Row>> {
+    let (config, traces) = traced_step(storage, data, config, gpu)?;
     let mut rows: Vec<Row> = Vec::new();
     for trace in &traces {
         let row = judge(trace, &twins::expected(trace, &config));
@@ -115,6 +125,7 @@ pub fn kernels(data: &TrainData<'_>, config: &TrainConfig, gpu: &Arc<Gpu>) -> Re
 
 /// A step that `kernels` looks at, and the settings it was taken with.
 fn traced_step(
+    storage: RowStorage,
     data: &TrainData<'_>,
     config: &TrainConfig,
     gpu: &Arc<Gpu>,
@@ -122,8 +133,8 @@ fn traced_step(
     let bench = Bench::new(data, config, KERNEL_ROWS)?;
     let config = bench.config.clone();
     // Streamed, so that only the batch's rows are read back with a kernel's buffers.
-    let placement = Placement::Stream;
-    let mut trainer = Trainer::new(gpu, &bench.initial, &config, bench.rows(), placement)?;
+    let place = (Placement::Stream, storage);
+    let mut trainer = Trainer::new(gpu, &bench.initial, &config, bench.rows(), place)?;
     let mut scheduler = Scheduler::new(&config, bench.features.n_rows(), 0);
     let mut batches = bench.batches();
     for rows in batches.by_ref().take(WARM_STEPS) {

@@ -326,7 +326,9 @@ impl<'a> Run<'a> {
                 Ok(tell(scheduler.step()))
             });
         }
-        for rows in order.shuffled(self.data.n_rows()).chunks(batch_size) {
+        let order = order.shuffled(self.data.n_rows());
+        backend.begin_epoch(order)?;
+        for rows in order.chunks(batch_size) {
             backend.step(rows, scheduler.next(rows.len()))?;
             if tell(scheduler.step()) == Flow::Stop {
                 return Ok(Flow::Stop);

@@ -5,6 +5,7 @@
 //! records the same dispatches whatever comes out of them. Losses are read once an epoch.
 
 mod launch;
+mod layout;
 mod rows;
 mod score;
 pub(crate) mod sizes;
@@ -18,7 +19,9 @@ mod work;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crate::backend::{Backend, DeviceUse, Placement, Scores, StepRates, Totals, TrainRows};
+use crate::backend::{
+    Backend, DeviceUse, Placement, RowStorage, Scores, StepRates, Totals, TrainRows,
+};
 use crate::config::TrainConfig;
 use crate::config::defaults::DataShape;
 use crate::data::Features;
@@ -64,7 +67,7 @@ impl Scorer {
     ) -> Result<Vec<Self>> {
         let mut scorers: Vec<Self> = Vec::with_capacity(members.len());
         for parameters in members {
-            let sizes = Sizes::new(gpu, parameters, config, sparse, None);
+            let sizes = Sizes::new(gpu.offer(), parameters, config, sparse, None);
             let shared = scorers.iter().find(|other| other.sizes.anchors == sizes.anchors);
             let work = match shared {
                 Some(other) => other.work.clone(),
@@ -133,26 +136,26 @@ struct Waiting {
 }
 
 impl<'a> Trainer<'a> {
-    /// A backend that trains on `rows`, from `parameters` on.
+    /// A backend that trains on `rows`, which lie and are stored as said, from `parameters` on.
     pub(crate) fn new(
         gpu: &Arc<Gpu>,
         parameters: &Parameters,
         config: &TrainConfig,
         rows: TrainRows<'a>,
-        placement: Placement,
+        (placement, storage): (Placement, RowStorage),
     ) -> Result<Self> {
         if placement == Placement::Auto {
-            return match Self::new(gpu, parameters, config, rows, Placement::Resident) {
+            let placed = |at| Self::new(gpu, parameters, config, rows, (at, storage));
+            return match placed(Placement::Resident) {
                 // Too large for a buffer or for the memory: batches take less.
-                Err(Error::Device(_)) => {
-                    Self::new(gpu, parameters, config, rows, Placement::Stream)
-                }
+                Err(Error::Device(_)) => placed(Placement::Stream),
                 placed => placed,
             };
         }
         let sparse = matches!(rows.features, Features::Sparse(_));
         let n_rows = rows.features.n_rows();
-        let sizes = Sizes::new(gpu, parameters, config, sparse, Some(n_rows));
+        let sizes = Sizes::new(gpu.offer(), parameters, config, sparse, Some(n_rows));
+        let sizes = Sizes { storage, ..sizes };
         let steps = (SUBMISSION / step_operations(&sizes, config)).clamp(1, MOST_STEPS);
         let set = TrainSet::new(gpu, &sizes, rows, placement, steps)?;
         let shares = match (config.learn.metric && sizes.slopes, sparse) {
@@ -248,6 +251,12 @@ impl<'a> Trainer<'a> {
 }
 
 impl Backend for Trainer<'_> {
+    fn begin_epoch(&mut self, order: &[u32]) -> Result<()> {
+        // The steps that wait are of the order before.
+        self.flush()?;
+        self.set.begin_epoch(&self.gpu, order)
+    }
+
     fn step(&mut self, rows: &[u32], rates: StepRates) -> Result<()> {
         // The kernels trust what they are given.
         assert!(rows.len() <= self.sizes.batch, "a batch of {}", rows.len());
@@ -292,20 +301,27 @@ impl Backend for Trainer<'_> {
 
     fn device_use(&self) -> Option<DeviceUse> {
         let placement = self.set.placement();
-        Some(DeviceUse { placement, bytes: self.gpu.allocated_bytes() })
+        let (storage, bytes) = (self.sizes.storage, self.gpu.allocated_bytes());
+        Some(DeviceUse { placement, storage, bytes })
     }
 }
 
-/// Refuses local models, or a memory of them, that no buffer holds.
+/// Refuses local models, a memory of them, or batches of their pairs that no buffer holds.
 pub(crate) fn check_model(gpu: &Gpu, config: &TrainConfig, shape: &DataShape) -> Result<()> {
     let [rows, p, d] = [shape.rows, shape.features, config.factors].map(|n| n as u64);
     let channels = config.loss.n_outputs(shape.classes) as u64;
     // Seeding finds no more anchors than rows.
-    let records = (config.anchors as u64).min(rows).saturating_mul(p).saturating_mul(channels);
+    let anchors = config.anchors.min(shape.rows);
+    let records = (anchors as u64).saturating_mul(p).saturating_mul(channels);
     let bytes = records.saturating_mul((d + 2).div_ceil(4) * 16);
     gpu.check_binding("records", bytes)?;
     let sections = state::moment_sections(config.optimizer) as u64;
-    gpu.check_binding("record_moments", bytes.saturating_mul(sections))
+    gpu.check_binding("record_moments", bytes.saturating_mul(sections))?;
+    let batch = (config.batch_size as u64).min(rows);
+    let pairs = batch.saturating_mul(sizes::most_active(config, anchors) as u64);
+    gpu.check_binding("distance", batch.saturating_mul(4 * anchors as u64))?;
+    gpu.check_binding("active_anchors", pairs.saturating_mul(20))?;
+    gpu.check_binding("scores", pairs.saturating_mul(4 * channels))
 }
 
 /// About how many operations a step takes.

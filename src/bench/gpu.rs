@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{GpuFloors, Job, KernelCost, STILL, StepFloor, Timing};
 use crate::backend::gpu::Trainer;
-use crate::backend::{Backend, Placement};
+use crate::backend::{Backend, Placement, RowStorage};
 use crate::error::Result;
 use crate::gpu::Gpu;
 
@@ -92,12 +92,13 @@ impl Job<'_> {
     pub fn time_kernels(
         &self,
         gpu: &Arc<Gpu>,
-        placement: Placement,
+        (placement, storage): (Placement, RowStorage),
         budget: Duration,
         goes_on: &mut dyn FnMut() -> bool,
     ) -> Result<GpuTiming> {
         let rows = self.train_rows();
-        let mut trainer = Trainer::new(gpu, &self.initial, &self.config, rows, placement)?;
+        let mut trainer =
+            Trainer::new(gpu, &self.initial, &self.config, rows, (placement, storage))?;
         let mut kernels: Vec<(&'static str, usize)> = Vec::new();
         for name in trainer.kernels() {
             match kernels.iter_mut().find(|(known, _)| *known == name) {

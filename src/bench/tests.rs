@@ -6,10 +6,13 @@ use clap::ValueEnum;
 
 use super::*;
 use crate::backend::Placement;
+use crate::backend::RowStorage;
 use crate::backend::gpu::Trainer;
 use crate::config::Method;
 use crate::gpu::fault::Faults;
 use crate::gpu::testing::{faulty_gpu, test_gpu};
+
+const AUTO: (Placement, RowStorage) = (Placement::Auto, RowStorage::F32);
 
 fn config(shape: &RowShape, method: Method) -> TrainConfig {
     let small = (method != Method::Fm && shape.features < 1000).then_some(12);
@@ -110,7 +113,7 @@ fn the_model_of_a_gpu_has_the_kernels_that_run_there() {
     let Some(gpu) = test_gpu() else { return };
     jobs(|name, job| {
         let rows = job.train_rows();
-        let trainer = Trainer::new(&gpu, &job.initial, &job.config, rows, Placement::Auto);
+        let trainer = Trainer::new(&gpu, &job.initial, &job.config, rows, AUTO);
         let kernels = job.work(1.0).kernels();
         let modelled: Vec<&str> = kernels.iter().map(|kernel| kernel.name).collect();
         assert_eq!(trainer.expect("it fits").kernels(), modelled, "{name}");
@@ -119,10 +122,11 @@ fn the_model_of_a_gpu_has_the_kernels_that_run_there() {
 
 /// The report of a job on a device, and what it was made from.
 fn on_gpu(job: &Job<'_>, gpu: &std::sync::Arc<crate::gpu::Gpu>) -> (GpuTiming, Timing) {
-    let device = Device::Gpu { gpu: gpu.clone(), placement: Placement::Auto };
+    let (placement, storage) = AUTO;
+    let device = Device::Gpu { gpu: gpu.clone(), placement, storage };
     let budget = Duration::from_secs(60);
     let timing = job.time(&device, Duration::ZERO, &mut || true).expect("the device works");
-    let kernels = job.time_kernels(gpu, Placement::Auto, budget, &mut || true);
+    let kernels = job.time_kernels(gpu, AUTO, budget, &mut || true);
     (kernels.expect("the device works"), timing)
 }
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum, ValueHint};
-use llfm::backend::Placement;
+use llfm::backend::{Placement, RowStorage};
 use llfm::data::{ClassWeight, Format, Missing, Scale};
 use llfm::gpu::adapter::Request;
 use llfm::settings::Settings;
@@ -46,9 +46,8 @@ pub(crate) struct TrainArgs {
     /// --max-memory. Rows to validate and test are in memory. On the CPU
     #[arg(long, help_heading = "Data", conflicts_with = "cache")]
     pub(crate) stream: bool,
-    /// Where the training rows of a GPU lie
-    #[arg(long, value_enum, default_value = "auto", help_heading = "Run")]
-    pub(crate) data_placement: Placement,
+    #[command(flatten)]
+    pub(crate) gpu_rows: GpuRowArgs,
     #[command(flatten)]
     pub(crate) talk: TalkArgs,
 }
@@ -197,6 +196,19 @@ pub(crate) struct RunArgs {
     /// environment is the NAME where none is given
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     pub(crate) device: Request,
+}
+
+/// What a GPU does with the training rows.
+#[derive(Debug, Clone, Copy, Default, Args)]
+#[command(next_help_heading = "Run")]
+pub(crate) struct GpuRowArgs {
+    /// Where the training rows of a GPU lie
+    #[arg(long, value_enum, default_value = "auto")]
+    pub(crate) data_placement: Placement,
+    /// How dense training rows are stored on a GPU: f16 takes half of the memory, u8 a quarter. They
+    /// are validated and tested on as they are
+    #[arg(long, value_enum, default_value = "f32")]
+    pub(crate) row_storage: RowStorage,
 }
 
 /// How much is said, and to whom.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueHint};
-use llfm::backend::{Device, Placement};
+use llfm::backend::Device;
 use llfm::bench::{Floors, GpuFloors, Job, RowShape, SHAPES, config_of};
 use llfm::config::Method;
 use llfm::data::Dataset;
@@ -16,7 +16,7 @@ use llfm::gpu::adapter::Request;
 use llfm::settings::Settings;
 use llfm::{Error, Result};
 
-use super::args::RunArgs;
+use super::args::{GpuRowArgs, RunArgs};
 use super::console::Console;
 use super::device::Compute;
 use super::machine::Machine;
@@ -116,7 +116,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<()> {
         }
     }
     args.check_trace()?;
-    let compute = args.run.start(Placement::Auto, false)?;
+    let compute = args.run.start(GpuRowArgs::default(), false)?;
     let mut trace = args.trace.as_deref().map(|path| trace_of(&compute, path)).transpose()?;
     let signals = Signals::install()?;
     let machine = Machine::new(&compute);
@@ -214,8 +214,9 @@ impl BenchArgs {
         // Apart from the epochs before, which nothing may hold up.
         let kernels = match &compute.device {
             Device::Cpu => None,
-            Device::Gpu { gpu, placement } => {
-                Some(job.time_kernels(gpu, *placement, budget, &mut goes_on)?)
+            Device::Gpu { gpu, placement, storage } => {
+                let rows = (*placement, *storage);
+                Some(job.time_kernels(gpu, rows, budget, &mut goes_on)?)
             }
         };
         Ok(Timed { shape: shape.name, facts, checked, timing, kernels })

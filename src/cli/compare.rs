@@ -17,7 +17,7 @@ use llfm::settings::Settings;
 use llfm::train::TrainData;
 use llfm::{Error, Result};
 
-use super::args::{CompareArgs, RunArgs, TalkArgs};
+use super::args::{CompareArgs, GpuRowArgs, RunArgs, TalkArgs};
 use super::console::Console;
 use super::device::Compute;
 use super::load::{Loaded, Source};
@@ -91,8 +91,8 @@ fn open(args: &CompareArgs) -> Result<Compute> {
         named @ Request::Gpu(_) => named.clone(),
     };
     let run = RunArgs { threads: args.run.threads, device };
-    let compute = run.start(args.data_placement, args.talk.quiet)?;
-    Ok(compute)
+    let rows = GpuRowArgs { data_placement: args.data_placement, ..GpuRowArgs::default() };
+    run.start(rows, args.talk.quiet)
 }
 
 /// Refuses flags about rows that are generated.

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use llfm::backend::{Device, Placement};
+use llfm::backend::{Device, Placement, RowStorage};
 use llfm::gpu::Gpu;
 use llfm::gpu::adapter::{self, Adapter, Choice, Facts, Kind, Request};
 use llfm::{Error, Result};
 
-use super::args::RunArgs;
+use super::args::{GpuRowArgs, RunArgs};
 use super::console::complain;
 use super::report::counted;
 
@@ -18,18 +18,26 @@ pub(crate) struct Compute {
     adapter: Option<Facts>,
 }
 
+impl GpuRowArgs {
+    /// The first flag that asks for other than the default.
+    fn given(self) -> Option<&'static str> {
+        let place = self.data_placement != Placement::default();
+        let storage = self.row_storage != RowStorage::default();
+        place.then_some("--data-placement").or(storage.then_some("--row-storage"))
+    }
+}
+
 impl RunArgs {
     /// Sets up the threads and opens the device; says on standard error where `auto` found no GPU.
-    pub(crate) fn start(&self, placement: Placement, quiet: bool) -> Result<Compute> {
-        if self.device == Request::Cpu && placement != Placement::Auto {
-            return Err(Error::Usage(
-                "--data-placement is for a GPU: leave it out, or --device cpu".into(),
-            ));
+    pub(crate) fn start(&self, rows: GpuRowArgs, quiet: bool) -> Result<Compute> {
+        if let (Request::Cpu, Some(flag)) = (&self.device, rows.given()) {
+            let message = format!("{flag} is for a GPU: leave it out, or --device cpu");
+            return Err(Error::Usage(message));
         }
         self.start_threads()?;
         match adapter::choose(&self.device)? {
             Choice::Cpu { why } => Ok(Compute::cpu(why.as_deref(), quiet)),
-            Choice::Gpu(adapter) => match (Compute::gpu(&adapter, placement), &self.device) {
+            Choice::Gpu(adapter) => match (Compute::gpu(&adapter, rows), &self.device) {
                 // Nobody asked for this adapter.
                 (Err(Error::Device(message)), Request::Auto) if adapter::named().is_none() => {
                     Ok(Compute::cpu(Some(&message), quiet))
@@ -42,11 +50,11 @@ impl RunArgs {
 
 impl RunArgs {
     /// Sets up the threads for rows that are streamed, which only the CPU trains on.
-    pub(crate) fn start_streaming(&self, placement: Placement) -> Result<Compute> {
-        if !matches!(self.device, Request::Auto | Request::Cpu) || placement != Placement::Auto {
+    pub(crate) fn start_streaming(&self, rows: GpuRowArgs) -> Result<Compute> {
+        if !matches!(self.device, Request::Auto | Request::Cpu) || rows.given().is_some() {
             return Err(Error::Usage(
-                "--stream trains on the CPU: leave out --device and --data-placement, or --stream where \
-                 the rows fit memory"
+                "--stream trains on the CPU: leave out --device, --data-placement and --row-storage, or \
+                 --stream where the rows fit memory"
                     .into(),
             ));
         }
@@ -72,9 +80,10 @@ impl Compute {
         Self { device: Device::Cpu, adapter: None }
     }
 
-    fn gpu(adapter: &Adapter, placement: Placement) -> Result<Self> {
+    fn gpu(adapter: &Adapter, rows: GpuRowArgs) -> Result<Self> {
         let gpu: Arc<Gpu> = Gpu::open(adapter)?;
-        let device = Device::Gpu { gpu, placement };
+        let (placement, storage) = (rows.data_placement, rows.row_storage);
+        let device = Device::Gpu { gpu, placement, storage };
         Ok(Self { device, adapter: Some(adapter.facts().clone()) })
     }
 

@@ -3,7 +3,6 @@
 use std::time::Instant;
 
 use llfm::Result;
-use llfm::backend::Placement;
 use llfm::data::{Notes, Reader, Targets};
 use llfm::experiment::dataset;
 use llfm::metrics::{self, Metrics};
@@ -12,7 +11,7 @@ use llfm::outcome::Outcome;
 use llfm::predict::Scorer;
 use ndarray::Array2;
 
-use super::args::EvaluateArgs;
+use super::args::{EvaluateArgs, GpuRowArgs};
 use super::console::{Console, show_notes};
 use super::device::Compute;
 use super::memory::default_limit;
@@ -21,7 +20,7 @@ use super::report::{self, Facts, Seconds, counted};
 
 /// Runs the command.
 pub(crate) fn run(args: &EvaluateArgs) -> Result<()> {
-    let compute = args.run.start(Placement::Auto, args.quiet)?;
+    let compute = args.run.start(GpuRowArgs::default(), args.quiet)?;
     let mut notes = Notes::new();
     let evaluated = evaluate(args, &compute, &mut notes);
     show_notes(&mut notes, args.quiet, false);
@@ -116,6 +115,7 @@ impl Evaluated {
             mean_active: self.mean_active,
             peak_memory_bytes: None,
             data_placement: None,
+            row_storage: None,
             device_memory_bytes: None,
             stopped: None,
             epochs_run: 0.0,

@@ -3,7 +3,6 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use llfm::backend::Placement;
 use llfm::data::{Features, Notes, Reader};
 use llfm::explain::Explainer;
 use llfm::gpu::adapter::Request;
@@ -13,7 +12,7 @@ use llfm::output::AtomicFile;
 use llfm::predict::Scorer;
 use llfm::{Error, Result};
 
-use super::args::{PredictArgs, RunArgs};
+use super::args::{GpuRowArgs, PredictArgs, RunArgs};
 use super::console::{Console, show_notes};
 use super::explain;
 use super::memory::default_limit;
@@ -30,7 +29,7 @@ pub(crate) fn run(args: &PredictArgs) -> Result<()> {
         let inputs: Vec<&Path> = inputs.into_iter().flatten().map(PathBuf::as_path).collect();
         outputs::check(&[("--output", path)], &inputs, args.force)?;
     }
-    let compute = computing(args)?.start(Placement::Auto, args.quiet)?;
+    let compute = computing(args)?.start(GpuRowArgs::default(), args.quiet)?;
     let mut model = Model::load(&args.model)?;
     model.preprocess.set_max_memory(args.read.max_memory.unwrap_or_else(default_limit));
     let printer = Printer::new(&model, Form::of(args))?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use llfm::Result;
-use llfm::backend::{DeviceUse, Placement};
+use llfm::backend::{DeviceUse, Placement, RowStorage};
 use llfm::config::{TrainConfig, name_of};
 use llfm::event::{EpochReport, Event};
 use llfm::metrics::EvalMetric;
@@ -44,7 +44,11 @@ fn device_line(device_use: &DeviceUse) -> String {
         Placement::Stream => "streamed from the host",
         _ => "resident on the device",
     };
-    format!("training rows {rows}, {} of device buffers", show_size(device_use.bytes))
+    let stored = match device_use.storage {
+        RowStorage::F32 => String::new(),
+        storage => format!(" as {}", name_of(storage)),
+    };
+    format!("training rows {rows}{stored}, {} of device buffers", show_size(device_use.bytes))
 }
 
 impl Progress {

@@ -1,6 +1,6 @@
 //! What a run comes to: one JSON object, or a table for people.
 
-use llfm::backend::Placement;
+use llfm::backend::{Placement, RowStorage};
 use llfm::config::{TrainConfig, name_of};
 use llfm::metrics::Metrics;
 use serde::Serialize;
@@ -44,8 +44,9 @@ pub(crate) struct Outcome<'a> {
     pub(crate) rows_per_second: f64,
     pub(crate) mean_active: f64,
     pub(crate) peak_memory_bytes: Option<u64>,
-    /// Where the training rows lay, and what all device buffers took; null on the CPU.
+    /// Where the training rows lay and how they were stored, and what all device buffers took; null on the CPU.
     pub(crate) data_placement: Option<Placement>,
+    pub(crate) row_storage: Option<RowStorage>,
     pub(crate) device_memory_bytes: Option<u64>,
     /// Why training ended early: `patience`, `interrupted`, `diverged`, `device`.
     pub(crate) stopped: Option<&'static str>,

@@ -54,7 +54,7 @@ pub(crate) fn run(args: &ReproduceArgs) -> Result<()> {
     let mut found = Folders::new(args.data.as_deref()).find(&args.sets)?;
     check_runs(args, &found)?;
     check_output(args)?;
-    let compute = args.run.start(llfm::backend::Placement::Auto, args.talk.quiet)?;
+    let compute = args.run.start(super::args::GpuRowArgs::default(), args.talk.quiet)?;
     let signals = Signals::install()?;
     for one in &mut found {
         one.check(args.talk.quiet)?;

@@ -36,9 +36,9 @@ pub(crate) fn run(args: &TrainArgs) -> Result<()> {
     let has_valid = args.parts.valid.is_some() || args.parts.valid_fraction > 0.0;
     check_watch(&args.settings, has_valid)?;
     let compute = if args.stream {
-        args.run.start_streaming(args.data_placement)?
+        args.run.start_streaming(args.gpu_rows)?
     } else {
-        args.run.start(args.data_placement, args.talk.quiet)?
+        args.run.start(args.gpu_rows, args.talk.quiet)?
     };
     let lock = args.output.model.as_deref().filter(|path| !is_special(path));
     let lock = lock.map(OutputLock::acquire).transpose()?;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::{Args, ValueHint};
-use llfm::backend::{Device, Placement};
+use llfm::backend::Device;
 use llfm::config::TrainConfig;
 use llfm::config::defaults::{self, DataShape};
 use llfm::data::{Notes, Task};
@@ -25,7 +25,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::args::{PartArgs, PrepareArgs, ReadArgs, RunArgs, TalkArgs};
+use super::args::{GpuRowArgs, PartArgs, PrepareArgs, ReadArgs, RunArgs, TalkArgs};
 use super::console::{Console, complain, show_notes};
 use super::device::Compute;
 use super::memory::{check_model, default_limit, model_bytes};
@@ -73,9 +73,8 @@ pub(crate) struct TuningArgs {
     pub(crate) config: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) run: RunArgs,
-    /// Where the training rows of a GPU lie
-    #[arg(long, value_enum, default_value = "auto", help_heading = "Run")]
-    pub(crate) data_placement: Placement,
+    #[command(flatten)]
+    pub(crate) gpu_rows: GpuRowArgs,
     #[command(flatten)]
     pub(crate) talk: TalkArgs,
 }
@@ -162,7 +161,7 @@ impl Session {
         division: Division,
         journal: Option<&Path>,
     ) -> Result<Self> {
-        let compute = args.run.start(args.data_placement, args.talk.quiet)?;
+        let compute = args.run.start(args.gpu_rows, args.talk.quiet)?;
         let on_gpu = !matches!(compute.device, Device::Cpu);
         if on_gpu && args.jobs.is_some_and(|jobs| jobs > 1) {
             let message = "--jobs is for the CPU: one fit keeps a GPU busy; leave it out";
@@ -231,6 +230,7 @@ impl Session {
             "data": data,
             "valid": valid,
             "device": self.facts.adapter.as_deref().unwrap_or(self.facts.device),
+            "row_storage": args.gpu_rows.row_storage,
             "division": division,
             "settings": fixed(args),
             "choice": rest,

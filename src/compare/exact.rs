@@ -53,9 +53,7 @@ fn after(view: &View<'_>, name: &str) -> Vec<f64> {
 /// Row of the data as (column, value); of dense rows every column.
 fn row_of(view: &View<'_>, data_row: usize) -> Vec<(usize, f64)> {
     if view.trace.before.has("rows") {
-        let pitch = 4 * view.trace.sizes.row_quads;
-        let cells = &view.before::<f32>("rows")[data_row * pitch..][..view.shape.features];
-        return cells.iter().map(|&x| f64::from(x)).enumerate().collect();
+        return view.dense_row(data_row).into_iter().map(f64::from).enumerate().collect();
     }
     let starts: &[u32] = view.before("row_starts");
     let entries: &[[u32; 2]] = view.before("entries");

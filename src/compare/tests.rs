@@ -6,8 +6,8 @@ mod faults;
 
 use std::sync::Arc;
 
-use super::{Row, STEPS, TOLERANCES, Tolerance, kernels, rings, run, steps};
-use crate::backend::{Device, Placement};
+use super::{Row, STEPS, TOLERANCES, Tolerance, kernels, kernels_reading, rings, run, steps};
+use crate::backend::{Device, Placement, RowStorage};
 use crate::event::Flow;
 use crate::gpu::Gpu;
 use crate::gpu::testing::{test_gpu, test_gpus};
@@ -22,7 +22,7 @@ fn passes(name: &str, rows: &[Row]) {
 }
 
 fn device(gpu: &Arc<Gpu>) -> Device {
-    Device::Gpu { gpu: Arc::clone(gpu), placement: Placement::Auto }
+    Device::Gpu { gpu: Arc::clone(gpu), placement: Placement::Auto, storage: RowStorage::F32 }
 }
 
 #[test]
@@ -42,6 +42,17 @@ fn every_kernel_agrees_with_its_twin() {
     let all: std::collections::BTreeSet<String> =
         crate::kernel::SHADERS.iter().map(|kernel| kernel.name.to_owned()).collect();
     assert_eq!(seen, all, "some kernels were not compared");
+}
+
+#[test]
+fn kernels_agree_with_their_twins_on_the_rows_as_they_are_stored() {
+    let Some(gpu) = test_gpu() else { return };
+    for storage in [RowStorage::F16, RowStorage::U8] {
+        for (name, case) in cases().into_iter().filter(|(name, _)| !name.contains("sparse")) {
+            let rows = kernels_reading(storage, &case.data(), &case.config, &gpu).unwrap();
+            passes(&format!("{name}, {storage:?}"), &rows);
+        }
+    }
 }
 
 #[test]

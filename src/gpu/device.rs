@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use super::Adapter;
 use super::fault::Faults;
 use super::pipeline::Compiled;
+use crate::backend::gpu::sizes::Offer;
 use crate::backend::gpu::tuning::Variant;
 use crate::error::{Error, Result};
 
@@ -119,9 +120,13 @@ impl Gpu {
         &self.name
     }
 
-    /// Whether subgroups share the work on a row.
-    pub(crate) fn uses_subgroups(&self) -> bool {
-        self.subgroups
+    /// What the sizes of a model's work depend on.
+    pub(crate) fn offer(&self) -> Offer {
+        Offer {
+            largest_binding: self.largest_binding(),
+            subgroups: self.subgroups,
+            variant: self.variant,
+        }
     }
 
     /// Bytes of all buffers that are alive.

@@ -72,7 +72,11 @@ impl Faults {
     ///
     /// # Errors
     /// The text that was to be replaced does not occur.
-    pub(super) fn inject(&self, kernel: &str, source: &'static str) -> Result<Cow<'static, str>> {
+    pub(super) fn inject(
+        &self,
+        kernel: &str,
+        source: Cow<'static, str>,
+    ) -> Result<Cow<'static, str>> {
         if self.shader.as_deref() == Some(kernel) {
             return Ok(format!("{source}\nan injected fault\n").into());
         }
@@ -84,7 +88,7 @@ impl Faults {
                 }
                 Ok(source.replace(&edit.from, &edit.to).into())
             }
-            _ => Ok(source.into()),
+            _ => Ok(source),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Pipelines: bindings read from the WGSL, bound by name.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -8,6 +9,7 @@ use wgpu::naga;
 use super::buffer::{Buffer, Buffers};
 use super::device::Gpu;
 use super::shaders::Shader;
+use crate::backend::RowStorage;
 use crate::error::{Error, Result};
 
 /// Values of the `override` constants, by name.
@@ -83,13 +85,16 @@ impl Binding {
     }
 }
 
+/// What is compiled once.
+type Text = (&'static str, RowStorage);
+
 /// What a device has compiled.
 #[derive(Debug, Default)]
 pub(super) struct Compiled {
-    /// By source: forms of a kernel have the same entry point.
-    programs: HashMap<&'static str, Arc<Program>>,
-    /// By source and the values of the constants.
-    pipelines: HashMap<(&'static str, String), Arc<Pipeline>>,
+    /// By source, as forms of a kernel have the same entry point, and the storage of the rows it reads.
+    programs: HashMap<Text, Arc<Program>>,
+    /// By these and the values of the constants.
+    pipelines: HashMap<(Text, String), Arc<Pipeline>>,
 }
 
 /// A shader before its constants have values.
@@ -102,19 +107,28 @@ struct Program {
 }
 
 impl Gpu {
-    /// The shader compiled for these constants; compiled once.
-    pub(crate) fn pipeline(&self, shader: &Shader, all: &Constants) -> Result<Arc<Pipeline>> {
+    /// The shader compiled for rows stored so and these constants; compiled once.
+    pub(crate) fn pipeline(
+        &self,
+        shader: &Shader,
+        storage: RowStorage,
+        all: &Constants,
+    ) -> Result<Arc<Pipeline>> {
         let mut compiled = self.compiled.lock().expect("no panic inside");
-        if !compiled.programs.contains_key(shader.source) {
-            compiled.programs.insert(shader.source, Arc::new(self.program(shader)?));
-        }
-        let program = Arc::clone(&compiled.programs[shader.source]);
+        let storage = shader.depends_on(storage);
+        let text = (shader.source, storage);
+        let program = match compiled.programs.entry(text) {
+            Entry::Occupied(known) => Arc::clone(known.get()),
+            Entry::Vacant(free) => {
+                Arc::clone(free.insert(Arc::new(self.program(shader, storage)?)))
+            }
+        };
         let value = |name: &String| {
             let known = all.0.get_key_value(name.as_str()).map(|(name, value)| (*name, *value));
             known.ok_or_else(|| self.broken(shader, format!("no value for `{name}`")))
         };
         let constants = program.constants.iter().map(value).collect::<Result<Vec<_>>>()?;
-        let key = (shader.source, format!("{constants:?}"));
+        let key = (text, format!("{constants:?}"));
         if let Some(pipeline) = compiled.pipelines.get(&key) {
             return Ok(Arc::clone(pipeline));
         }
@@ -124,8 +138,8 @@ impl Gpu {
         Ok(pipeline)
     }
 
-    fn program(&self, shader: &Shader) -> Result<Program> {
-        let source = &*self.faults.inject(shader.name, shader.source)?;
+    fn program(&self, shader: &Shader, storage: RowStorage) -> Result<Program> {
+        let source = &*self.faults.inject(shader.name, shader.text(storage))?;
         let (bindings, constants) =
             reflect(shader.name, source).map_err(|message| self.broken(shader, message))?;
         let module = self.guarded(|| self.module(shader.name, source));

@@ -1,5 +1,8 @@
 //! What a shader is to the host. Each stands beside its CPU twin in `src/kernel/`.
 
+use std::borrow::Cow;
+
+use crate::backend::RowStorage;
 use crate::backend::gpu::sizes::Sizes;
 use crate::backend::gpu::step::{Group, Step};
 
@@ -8,10 +11,33 @@ use crate::backend::gpu::step::{Group, Step};
 pub(crate) struct Shader {
     /// Entry point, and the name in messages.
     pub(crate) name: &'static str,
-    /// WGSL of the file and of what it needs from `shaders/shared/`.
+    /// WGSL of the file and of what it needs from `shaders/shared/`, for rows in single precision.
     pub(crate) source: &'static str,
     /// Workgroups of a dispatch.
     pub(crate) groups: fn(&Sizes, &Step, Group) -> usize,
+}
+
+/// How a kernel gets at dense rows in single precision.
+const ROWS: &str = include_str!("../../shaders/shared/rows.wgsl");
+
+impl Shader {
+    /// The storage of dense rows that the text depends on, where they are stored so.
+    pub(super) fn depends_on(&self, storage: RowStorage) -> RowStorage {
+        if self.source.contains(ROWS) { storage } else { RowStorage::F32 }
+    }
+
+    /// The text for rows that are stored so.
+    pub(super) fn text(&self, storage: RowStorage) -> Cow<'static, str> {
+        match storage {
+            RowStorage::F32 => self.source.into(),
+            RowStorage::F16 => {
+                self.source.replace(ROWS, include_str!("../../shaders/shared/rows_f16.wgsl")).into()
+            }
+            RowStorage::U8 => {
+                self.source.replace(ROWS, include_str!("../../shaders/shared/rows_u8.wgsl")).into()
+            }
+        }
+    }
 }
 
 /// The shader of an entry point, the file it is in, the shared files it needs, and its workgroups.

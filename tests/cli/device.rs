@@ -212,6 +212,40 @@ fn a_placement_needs_a_gpu() {
     let bench = bench();
     let line = "train data.csv --device cpu --data-placement resident";
     bench.line(line).fails(2, &["--data-placement", "--device cpu"]);
+    let line = "train data.csv --device cpu --row-storage u8";
+    bench.line(line).fails(2, &["--row-storage", "--device cpu"]);
+    let line = "train data.csv --stream --row-storage f16";
+    bench.line(line).fails(2, &["--stream", "--row-storage"]);
+}
+
+#[test]
+fn dense_rows_are_stored_in_fewer_bytes_where_it_is_asked_for() {
+    let Some(_) = gpu_or_skip() else { return };
+    let bench = bench();
+    let mut sizes = Vec::new();
+    for storage in ["f32", "f16", "u8"] {
+        let line = format!("train data.csv --epochs 4 --device gpu --row-storage {storage}");
+        let result = bench.line(&format!("{line} --json")).succeeds().result();
+        assert_eq!(result["row_storage"], storage);
+        assert!(result["train"]["accuracy"].as_f64() > Some(0.9), "{result}");
+        sizes.push(result["device_memory_bytes"].as_u64().expect("bytes"));
+        let said = bench.line(&line).succeeds().err;
+        assert_eq!(said.contains(&format!("device as {storage},")), storage != "f32", "{said}");
+    }
+    assert!(sizes.is_sorted_by(|a, b| a > b), "{sizes:?}");
+}
+
+#[test]
+fn sparse_rows_have_one_storage() {
+    let Some(_) = gpu_or_skip() else { return };
+    let bench = bench();
+    bench.write("data.svm", &"1 3:1 20000:2\n0 5:1\n".repeat(40));
+    for storage in ["f16", "u8"] {
+        let line = format!("train data.svm --device gpu --row-storage {storage} --model m.llfm");
+        bench.line(&line).fails(2, &["--row-storage", "sparse", "leave it out"]);
+        assert_eq!(bench.names(), ["data.csv", "data.svm"], "no litter");
+    }
+    bench.line("train data.svm --device gpu --row-storage f32 --epochs 1").succeeds();
 }
 
 #[test]

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::bench::{Bench, clouds};
 
-const RESULT: [&str; 26] = [
+const RESULT: [&str; 27] = [
     "event",
     "command",
     "method",
@@ -27,6 +27,7 @@ const RESULT: [&str; 26] = [
     "mean_active",
     "peak_memory_bytes",
     "data_placement",
+    "row_storage",
     "device_memory_bytes",
     "train",
     "valid",

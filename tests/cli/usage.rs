@@ -3,7 +3,7 @@
 use crate::bench::{Bench, clouds};
 
 /// Every setting with values it cannot have; the first flag is the one to be named.
-const BAD: [&str; 78] = [
+const BAD: [&str; 79] = [
     "--method gbm",
     "--coding hard",
     "--coding single",
@@ -77,6 +77,7 @@ const BAD: [&str; 78] = [
     "--device tpu",
     "--device cpu:0",
     "--data-placement host",
+    "--row-storage f64",
     "--plot curve.png",
     "--valid-labels a",
     "--test-labels a",

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::sync::{Arc, Once, OnceLock};
 
-use llfm::backend::{Device, Placement};
+use llfm::backend::{Device, Placement, RowStorage};
 use llfm::gpu::adapter::{Choice, Request, choose};
 use llfm::gpu::{Adapter, Gpu};
 
@@ -11,7 +11,8 @@ use llfm::gpu::{Adapter, Gpu};
 pub(crate) fn device(placement: Placement) -> Option<Device> {
     static OPEN: OnceLock<Option<Arc<Gpu>>> = OnceLock::new();
     let open = || Some(Gpu::open(&gpu_or_skip()?).expect("the adapter opens"));
-    OPEN.get_or_init(open).clone().map(|gpu| Device::Gpu { gpu, placement })
+    let storage = RowStorage::default();
+    OPEN.get_or_init(open).clone().map(|gpu| Device::Gpu { gpu, placement, storage })
 }
 
 /// The adapter, software included; `LLFM_ADAPTER` names another. `None` only where `LLFM_GPU=off`

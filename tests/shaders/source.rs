@@ -48,13 +48,24 @@ pub(crate) fn shaders() -> Vec<Shader> {
             let mut names = names.split('"').skip(1).step_by(2).map(str::to_owned);
             let _entry_point = names.next();
             let file = names.next().expect("the file");
-            compositions.insert((file, names.collect::<Vec<_>>()));
+            let shared: Vec<String> = names.collect();
+            // The host puts another file in the place of this one where rows are stored so.
+            for storage in ["rows", "rows_f16", "rows_u8"] {
+                let of = |name: &String| if name == "rows" { storage.into() } else { name.clone() };
+                compositions.insert((file.clone(), shared.iter().map(of).collect()));
+            }
         }
     }
     let parsed_kernel = |(name, shared): (String, Vec<String>)| {
+        // They ask for no feature of a device but for subgroups, and say so by their name; halves are
+        // unpacked with what wgpu grants without one.
+        let mut asked = Capabilities::empty();
+        asked.set(Capabilities::SUBGROUP, name.ends_with("_subgroup"));
+        let halves = shared.iter().any(|name| name == "rows_f16");
+        asked.set(Capabilities::SHADER_FLOAT16_IN_FLOAT32, halves);
         let files = shared.iter().map(|name| format!("shaders/shared/{name}.wgsl"));
         let files = files.chain([format!("shaders/{name}.wgsl")]).map(|file| read(&file));
-        parsed(&files.collect::<Vec<_>>().join("\n"), name)
+        parsed(&files.collect::<Vec<_>>().join("\n"), name, asked)
     };
     compositions.into_iter().map(parsed_kernel).collect()
 }
@@ -63,22 +74,17 @@ pub(crate) fn shaders() -> Vec<Shader> {
 pub(crate) fn floors() -> Vec<Shader> {
     let folder = "src/bench/floors";
     let names = names(folder, "wgsl").into_iter();
-    names.map(|name| parsed(&read(&format!("{folder}/{name}.wgsl")), name)).collect()
+    names
+        .map(|name| parsed(&read(&format!("{folder}/{name}.wgsl")), name, Capabilities::empty()))
+        .collect()
 }
 
-fn parsed(text: &str, name: String) -> Shader {
+fn parsed(text: &str, name: String, asked: Capabilities) -> Shader {
     let module = naga::front::wgsl::parse_str(text)
         .unwrap_or_else(|error| panic!("{name}: {}", error.emit_to_string(text)));
-    // The kernels ask for no feature of a device, but for those that say so by their name.
-    let mut validator = match name.strip_suffix("_subgroup") {
-        None => Validator::new(ValidationFlags::all(), Capabilities::empty()),
-        Some(_) => {
-            let mut validator = Validator::new(ValidationFlags::all(), Capabilities::SUBGROUP);
-            validator.subgroup_stages(ShaderStages::COMPUTE);
-            validator.subgroup_operations(SubgroupOperationSet::ARITHMETIC);
-            validator
-        }
-    };
+    let mut validator = Validator::new(ValidationFlags::all(), asked);
+    validator.subgroup_stages(ShaderStages::COMPUTE);
+    validator.subgroup_operations(SubgroupOperationSet::ARITHMETIC);
     let info = validator
         .validate(&module)
         .unwrap_or_else(|error| panic!("{name}: {}", error.emit_to_string(text)));

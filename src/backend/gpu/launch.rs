@@ -147,7 +147,8 @@ impl Launcher<'_> {
     }
 
     fn launch(&self, shader: Shader, constants: &Constants, buffers: &Buffers) -> Result<Launch> {
-        let bound = self.gpu.pipeline(&shader, constants)?.bind(self.gpu, buffers)?;
+        let bound =
+            self.gpu.pipeline(&shader, self.sizes.storage, constants)?.bind(self.gpu, buffers)?;
         let on = |name| constants.0.get(name).is_some_and(|&value| value != 0.0);
         let writes = (on("write_sums"), on("write_scores"));
         Ok(Launch { bound, buffers: buffers.clone(), shader, group: self.everything(), writes })

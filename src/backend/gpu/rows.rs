@@ -2,6 +2,7 @@
 
 use rayon::prelude::*;
 
+use super::layout::RowLayout;
 use super::sizes::Sizes;
 use crate::backend::batch::Batch;
 use crate::backend::{Placement, TrainRows, TrainTargets};
@@ -29,7 +30,20 @@ pub(super) struct TrainSet<'a> {
     pub(super) most_columns: usize,
     /// One for each thread that gathers.
     batches: Vec<Batch>,
-    dense: Vec<f32>,
+    /// How dense rows are stored.
+    layout: RowLayout,
+    /// Those that are on their way.
+    dense: Vec<u32>,
+    epoch: Epoch,
+}
+
+/// The order of an epoch's rows, which resident rows have on the device before `order`'s window of
+/// batches that are no part of it.
+#[derive(Debug, Default)]
+struct Epoch {
+    order: Vec<u32>,
+    /// How much of it was stepped on.
+    done: usize,
 }
 
 /// Where a batch lies in the buffers.
@@ -65,6 +79,10 @@ impl<'a> TrainSet<'a> {
             Features::Dense(_) => (0, 0),
             Features::Sparse(csr) => sparse_limits(csr, sizes, steps, window),
         };
+        let layout = match rows.features {
+            Features::Dense(all) => RowLayout::of(sizes, all.as_slice().expect("row-major rows"))?,
+            Features::Sparse(_) => RowLayout::plain(sizes),
+        };
         let mut set = Self {
             rows,
             resident: false,
@@ -73,10 +91,12 @@ impl<'a> TrainSet<'a> {
             entries,
             most_columns,
             batches: Vec::new(),
+            layout,
             dense: Vec::new(),
+            epoch: Epoch::default(),
         };
         if let Features::Dense(_) = rows.features {
-            let batch = (sizes.batch * sizes.row_quads * 16).max(1);
+            let batch = (sizes.batch * sizes.row_words() * 4).max(1);
             set.steps = steps.min(window / batch).max(1);
         } else {
             let threads = rayon::current_num_threads().min(steps);
@@ -99,10 +119,9 @@ impl<'a> TrainSet<'a> {
         let mut buffers = Buffers::default();
         match self.rows.features {
             Features::Dense(all) => {
-                let words = all.nrows() * sizes.row_quads * 4;
-                buffers.add(gpu, "rows", words)?;
+                buffers.add(gpu, "rows", self.layout.words(all.nrows()))?;
                 let cells = all.as_slice().expect("row-major rows");
-                upload_rows(gpu, &buffers, sizes, cells)?;
+                upload_rows(gpu, &buffers, &self.layout, cells)?;
             }
             Features::Sparse(csr) => {
                 let starts: Vec<u32> = csr.offsets.iter().map(|&start| start as u32).collect();
@@ -112,7 +131,7 @@ impl<'a> TrainSet<'a> {
             }
         }
         buffers.add_filled(gpu, "targets", &self.targets(None))?;
-        buffers.add(gpu, "order", steps * sizes.batch)?;
+        buffers.add(gpu, "order", self.n_rows() + steps * sizes.batch)?;
         self.steps = steps;
         self.resident = true;
         Ok(buffers)
@@ -125,7 +144,8 @@ impl<'a> TrainSet<'a> {
             buffers.add(gpu, "row_starts", rows + 1)?;
             buffers.add(gpu, "entries", 2 * self.entries)?;
         } else {
-            buffers.add(gpu, "rows", rows * sizes.row_quads * 4)?;
+            buffers.add(gpu, "rows", self.layout.words(rows))?;
+            gpu.write(buffers.get("rows"), 0, &self.layout.header())?;
         }
         buffers.add(gpu, "targets", 2 * rows)?;
         let order: Vec<u32> = (0..rows as u32).collect();
@@ -154,6 +174,36 @@ impl<'a> TrainSet<'a> {
         }
     }
 
+    /// Uploads the order of an epoch, where the rows are resident: its batches then need none.
+    pub(super) fn begin_epoch(&mut self, gpu: &Gpu, order: &[u32]) -> Result<()> {
+        if !self.resident || order.len() > self.n_rows() {
+            return Ok(());
+        }
+        // The kernels trust what they are given.
+        assert!(order.iter().all(|&r| (r as usize) < self.n_rows()), "no such row");
+        gpu.write(self.buffers.get("order"), 0, order)?;
+        self.epoch = Epoch { order: order.to_vec(), done: 0 };
+        Ok(())
+    }
+
+    /// Where each batch begins in `order` of resident rows: in that of the epoch if it goes on there,
+    /// else in the window behind, which is uploaded.
+    fn place(&mut self, gpu: &Gpu, batches: &[Vec<u32>]) -> Result<Vec<usize>> {
+        let (window, mut others) = (self.n_rows(), Vec::new());
+        let mut firsts = Vec::with_capacity(batches.len());
+        for rows in batches {
+            if self.epoch.order[self.epoch.done..].starts_with(rows) {
+                firsts.push(self.epoch.done);
+                self.epoch.done += rows.len();
+            } else {
+                firsts.push(window + others.len());
+                others.extend_from_slice(rows);
+            }
+        }
+        gpu.write(self.buffers.get("order"), window as u64, &others)?;
+        Ok(firsts)
+    }
+
     /// Brings the batches to the device, while it works on those of earlier submissions.
     pub(super) fn load(
         &mut self,
@@ -161,23 +211,23 @@ impl<'a> TrainSet<'a> {
         sizes: &Sizes,
         batches: &[Vec<u32>],
     ) -> Result<Vec<Span>> {
-        let order = batches.concat();
-        let spans = match self.rows.features {
-            Features::Dense(all) => {
-                if !self.resident {
-                    let cells = all.as_slice().expect("row-major rows");
-                    gather_rows(sizes, cells, &order, &mut self.dense);
-                    gpu.write(self.buffers.get("rows"), 0, &self.dense)?;
-                }
-                spans(batches)
-            }
+        let mut spans = match self.rows.features {
+            Features::Dense(_) => spans(batches),
             Features::Sparse(csr) => self.load_sparse(gpu, csr, batches)?,
         };
         if self.resident {
-            gpu.write(self.buffers.get("order"), 0, &order)?;
-        } else {
-            gpu.write(self.buffers.get("targets"), 0, &self.targets(Some(&order)))?;
+            let firsts = self.place(gpu, batches)?;
+            spans.iter_mut().zip(firsts).for_each(|(span, first)| span.first_row = first);
+            return Ok(spans);
         }
+        let order = batches.concat();
+        if let Features::Dense(all) = self.rows.features {
+            let cells = all.as_slice().expect("row-major rows");
+            let rows = order.par_iter().map(|&r| r as usize);
+            self.layout.gather(cells, rows, &mut self.dense);
+            gpu.write(self.buffers.get("rows"), sizes.header_words() as u64, &self.dense)?;
+        }
+        gpu.write(self.buffers.get("targets"), 0, &self.targets(Some(&order)))?;
         Ok(spans)
     }
 
@@ -276,26 +326,25 @@ fn sparse_limits(csr: &Csr, sizes: &Sizes, steps: usize, window: usize) -> (usiz
     (longest.min(sizes.features), longest.max(usual.min(window / ENTRY_BYTES)))
 }
 
-/// Uploads dense rows, each padded with zeros to whole vectors of four.
+/// Uploads dense rows, and what stands before them.
 pub(super) fn upload_rows(
     gpu: &Gpu,
     buffers: &Buffers,
-    sizes: &Sizes,
+    layout: &RowLayout,
     cells: &[f32],
 ) -> Result<()> {
-    let (p, stride) = (sizes.features, 4 * sizes.row_quads);
-    if p == stride {
-        return gpu.write(buffers.get("rows"), 0, cells);
+    let buffer = buffers.get("rows");
+    if layout.is_plain() {
+        return gpu.write(buffer, 0, cells);
     }
-    let at_once = (WINDOW_BYTES / (4 * stride)).max(1);
-    let mut padded = Vec::new();
-    for (i, rows) in cells.chunks(at_once * p).enumerate() {
-        padded.clear();
-        padded.resize(rows.len() / p * stride, 0.0);
-        for (out, row) in padded.chunks_exact_mut(stride).zip(rows.chunks_exact(p)) {
-            out[..p].copy_from_slice(row);
-        }
-        gpu.write(buffers.get("rows"), (i * at_once * stride) as u64, &padded)?;
+    gpu.write(buffer, 0, &layout.header())?;
+    let n = layout.n_rows(cells);
+    let at_once = (WINDOW_BYTES / (4 * layout.words(1))).max(1);
+    let mut stored = Vec::new();
+    for first in (0..n).step_by(at_once) {
+        let rows = first..(first + at_once).min(n);
+        layout.gather(cells, rows.into_par_iter(), &mut stored);
+        gpu.write(buffer, layout.words(first) as u64, &stored)?;
     }
     Ok(())
 }
@@ -310,13 +359,4 @@ pub(super) fn upload_entries(gpu: &Gpu, buffers: &Buffers, csr: &Csr) -> Result<
         gpu.write(buffers.get("entries"), (i * at_once) as u64, &entries)?;
     }
     Ok(())
-}
-
-fn gather_rows(sizes: &Sizes, cells: &[f32], order: &[u32], out: &mut Vec<f32>) {
-    let (p, stride) = (sizes.features, 4 * sizes.row_quads);
-    out.resize(order.len() * stride, 0.0);
-    out.par_chunks_mut(stride).zip(order).with_min_len(64).for_each(|(out, &r)| {
-        out[..p].copy_from_slice(&cells[r as usize * p..][..p]);
-        out[p..].fill(0.0);
-    });
 }

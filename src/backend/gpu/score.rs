@@ -3,10 +3,11 @@
 use ndarray::Array2;
 
 use super::launch::{Launch, Launcher};
+use super::layout::RowLayout;
 use super::rows::{upload_entries, upload_rows};
 use super::sizes::Sizes;
 use super::step::Step;
-use crate::backend::Scores;
+use crate::backend::{RowStorage, Scores};
 use crate::config::TrainConfig;
 use crate::data::{Csr, Features};
 use crate::error::Result;
@@ -53,6 +54,7 @@ impl Scoring {
         config: &TrainConfig,
         buffers: Buffers,
     ) -> Result<Self> {
+        let sizes = &Sizes { storage: RowStorage::F32, ..*sizes };
         let launches = Launcher { gpu, sizes, config }.scoring(&buffers)?;
         Ok(Self { buffers, launches, entries: most_entries(gpu, sizes) })
     }
@@ -95,7 +97,7 @@ impl Scoring {
                 let rows = sizes.capacity.min(n - first);
                 let cells = all.as_slice().expect("row-major rows");
                 let cells = &cells[first * sizes.features..][..rows * sizes.features];
-                upload_rows(gpu, &self.buffers, sizes, cells)?;
+                upload_rows(gpu, &self.buffers, &RowLayout::plain(sizes), cells)?;
                 Ok(rows)
             }
             Features::Sparse(csr) => {

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::tuning::{Tuning, Work};
+use super::tuning::{Tuning, Variant, Work};
+use crate::backend::RowStorage;
 use crate::config::{Coding, Distance, Loss, Optimizer, TrainConfig};
-use crate::gpu::Gpu;
 use crate::gpu::pipeline::Constants;
 use crate::model::Parameters;
 
@@ -13,6 +13,26 @@ const SCORE_NUMBERS: usize = 1 << 24;
 
 /// Columns whose norms are summed by one workgroup are a 64th of all (`anchor_norm_csr`).
 pub(crate) const NORM_PARTS: usize = 64;
+
+/// Most of so many anchors that a row can use.
+pub(super) fn most_active(config: &TrainConfig, anchors: usize) -> usize {
+    match config.coding {
+        Coding::Single => 1,
+        Coding::Adaptive => anchors,
+        Coding::Soft | Coding::Inverse => config.neighbors.min(anchors),
+    }
+}
+
+/// What sizes depend on of a device.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Offer {
+    /// Bytes of one buffer that a kernel reaches.
+    pub(crate) largest_binding: u64,
+    /// Whether subgroups are worth using.
+    pub(crate) subgroups: bool,
+    /// Forms of kernels that somebody asked for.
+    pub(crate) variant: Variant,
+}
 
 /// Sizes of a model and its batches.
 #[derive(Debug, Clone, Copy)]
@@ -37,6 +57,8 @@ pub(crate) struct Sizes {
     pub(crate) capacity: usize,
     /// Whether rows are stored sparse.
     pub(crate) sparse: bool,
+    /// How dense rows are stored.
+    pub(crate) storage: RowStorage,
     /// Whether each anchor has its own scales.
     pub(crate) has_scales: bool,
     /// Whether anything beside the local models is learned.
@@ -49,7 +71,7 @@ impl Sizes {
     /// Sizes for training on so many rows in batches as `config` says, or for scoring alone, on this
     /// device.
     pub(crate) fn new(
-        gpu: &Gpu,
+        offer: Offer,
         parameters: &Parameters,
         config: &TrainConfig,
         sparse: bool,
@@ -57,14 +79,10 @@ impl Sizes {
     ) -> Self {
         let train = train_rows.is_some();
         let (anchors, outputs) = (parameters.n_anchors(), parameters.n_outputs());
-        let most_active = match config.coding {
-            Coding::Single => 1,
-            Coding::Adaptive => anchors,
-            Coding::Soft | Coding::Inverse => config.neighbors.min(anchors),
-        };
+        let most_active = most_active(config, anchors);
         let batch = config.batch_size.min(train_rows.unwrap_or(0));
         let row = 8 * anchors + most_active * (outputs + 5);
-        let numbers = SCORE_NUMBERS.min((gpu.largest_binding() / 4) as usize);
+        let numbers = SCORE_NUMBERS.min((offer.largest_binding / 4) as usize);
         let scored = (numbers / row).clamp(1, 4096);
         let capacity = scored.max(batch);
         let row_quads = parameters.n_features().div_ceil(4);
@@ -89,9 +107,10 @@ impl Sizes {
             batch,
             capacity,
             sparse,
+            storage: RowStorage::F32,
             has_scales: parameters.anchor_scale.is_some() || train && config.learn.scale,
             slopes: train && config.learn.any() && anchors > 1,
-            tuning: Tuning::new(&work, gpu.uses_subgroups(), gpu.variant),
+            tuning: Tuning::new(&work, offer.subgroups, offer.variant),
         }
     }
 

@@ -6,7 +6,7 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 
 use super::*;
 use crate::backend::gpu::tuning::Variant;
-use crate::backend::{AnchorDropout, TrainTargets};
+use crate::backend::{AnchorDropout, Device, TrainTargets};
 use crate::bench::Work;
 use crate::config::defaults::{DataShape, resolve};
 use crate::data::{Csr, Task};
@@ -77,7 +77,15 @@ impl Case {
     }
 
     fn trainer<'a>(&'a self, gpu: &Arc<Gpu>, placement: Placement) -> Result<Trainer<'a>> {
-        Trainer::new(gpu, &self.parameters, &self.config, self.rows(), placement)
+        self.trainer_of(gpu, (placement, RowStorage::F32))
+    }
+
+    fn trainer_of<'a>(
+        &'a self,
+        gpu: &Arc<Gpu>,
+        place: (Placement, RowStorage),
+    ) -> Result<Trainer<'a>> {
+        Trainer::new(gpu, &self.parameters, &self.config, self.rows(), place)
     }
 }
 
@@ -235,6 +243,142 @@ fn rows_beyond_a_binding_are_streamed_or_refused() {
     }
 }
 
+#[test]
+fn an_epoch_of_resident_rows_uploads_its_order_once_and_else_what_changes_from_step_to_step() {
+    // A device of its own, whose bytes nobody else counts.
+    let Some(gpu) = faulty_gpu(Faults::default()) else { return };
+    let case = Case::new(false);
+    let mut trainer = case.trainer(&gpu, Placement::Resident).expect("a trainer");
+    let order: Vec<u32> = (0..ROWS as u32).rev().collect();
+    for _ in 0..2 {
+        let before = gpu.written_bytes();
+        trainer.begin_epoch(&order).expect("an epoch");
+        assert_eq!(gpu.written_bytes() - before, 4 * ROWS as u64);
+        for (step, rows) in (1..).zip(order.chunks(BATCH)) {
+            trainer.step(rows, rates(step)).expect("a step");
+        }
+        trainer.take_totals().expect("totals");
+        let steps = (ROWS / BATCH) as u64 * STEP_PITCH;
+        assert_eq!(gpu.written_bytes() - before, 4 * ROWS as u64 + steps);
+    }
+}
+
+#[test]
+fn steps_on_the_rows_of_an_epoch_and_on_others_are_the_same_bits() {
+    let Some(gpu) = test_gpu() else { return };
+    let orders: [Vec<u32>; 2] =
+        [(0..ROWS as u32).rev().collect(), (0..ROWS as u32).map(|r| r * 7 % 120).collect()];
+    let other: Vec<u32> = (0..17).collect();
+    for (sparse, placement) in [
+        (false, Placement::Resident),
+        (true, Placement::Resident),
+        (false, Placement::Stream),
+        (true, Placement::Stream),
+    ] {
+        let case = Case::new(sparse);
+        let left = |told: bool| {
+            let mut trainer = case.trainer(&gpu, placement).expect("a trainer");
+            for order in &orders {
+                if told {
+                    trainer.begin_epoch(order).expect("an epoch");
+                }
+                // Rows of no epoch come in between, and the last batch is smaller.
+                let batches = order.chunks(BATCH - 7).flat_map(|rows| [rows, &other]);
+                for (step, rows) in (1..).zip(batches) {
+                    trainer.step(rows, rates(step)).expect("a step");
+                }
+            }
+            (trainer.parameters().expect("parameters"), trainer.take_totals().expect("totals"))
+        };
+        assert_eq!(left(true), left(false), "sparse {sparse}, {placement:?}");
+    }
+}
+
+#[test]
+fn the_host_gathers_while_the_device_works_on_two_submissions() {
+    let Some(gpu) = test_gpu() else { return };
+    for sparse in [false, true] {
+        let case = Case::new(sparse);
+        let mut trainer = case.trainer(&gpu, Placement::Stream).expect("a trainer");
+        let rows: Vec<u32> = (0..BATCH as u32).collect();
+        let mut ahead = Vec::new();
+        for step in 1..=5 * trainer.set.steps as u64 {
+            trainer.step(&rows, rates(step)).expect("a step");
+            ahead.push(trainer.submitted.len());
+        }
+        // A step hands over what waits only if there is no room for it: by then nothing was waited
+        // for until two submissions were on their way, and then for the first of them.
+        ahead.dedup();
+        assert_eq!(ahead, [0, 1, AHEAD], "sparse {sparse}");
+    }
+}
+
+#[test]
+fn rows_that_their_storage_holds_exactly_train_to_the_same_bits() {
+    let Some(gpu) = test_gpu() else { return };
+    let mut case = Case::new(false);
+    // Of each column the least is 0 and the greatest 255/64: a grid of sixty-fourths, as halves have.
+    let mut number = 0;
+    let cells = Array2::from_shape_simple_fn((ROWS, FEATURES), || {
+        number += 1;
+        (number * 89 % 256) as f32 / 64.0
+    });
+    let spans = |r: usize| if r == 0 { Some(0.0) } else { (r == 1).then_some(255.0 / 64.0) };
+    let cells = Array2::from_shape_fn((ROWS, FEATURES), |(r, j)| spans(r).unwrap_or(cells[[r, j]]));
+    case.features = Features::Dense(cells);
+    let mut plain = case.trainer(&gpu, Placement::Resident).expect("a trainer");
+    let expected = after_steps(&mut plain);
+    let scores = plain.score(&case.features).expect("scores").outputs;
+    for placement in [Placement::Resident, Placement::Stream] {
+        for storage in [RowStorage::F16, RowStorage::U8] {
+            let mut trainer = case.trainer_of(&gpu, (placement, storage)).expect("a trainer");
+            let place = trainer.device_use().expect("a GPU");
+            assert_eq!((place.placement, place.storage), (placement, storage));
+            assert_eq!(after_steps(&mut trainer), expected, "{placement:?}, {storage:?}");
+            // Scores are of the rows as they are.
+            assert_eq!(trainer.score(&case.features).expect("scores").outputs, scores);
+        }
+    }
+}
+
+#[test]
+fn rows_that_their_storage_rounds_train_elsewhere_and_score_as_they_are() {
+    let Some(gpu) = test_gpu() else { return };
+    let case = Case::new(false);
+    let after = |storage| {
+        let mut trainers = [Placement::Resident, Placement::Stream]
+            .map(|at| case.trainer_of(&gpu, (at, storage)).expect("a trainer"));
+        let scores = trainers[0].score(&case.features).expect("scores").outputs;
+        let [resident, stream] = trainers.each_mut().map(after_steps);
+        assert_eq!(resident, stream, "{storage:?}");
+        (scores, resident.0)
+    };
+    let [plain, halves, bytes] = [RowStorage::F32, RowStorage::F16, RowStorage::U8].map(after);
+    assert!(plain.0 == halves.0 && plain.0 == bytes.0, "scores before the first step");
+    assert!(plain.1 != halves.1 && plain.1 != bytes.1 && halves.1 != bytes.1);
+    for (name, found) in [("f16", halves.1), ("u8", bytes.1)] {
+        let far = (&found.linear - &plain.1.linear).mapv(f32::abs).sum();
+        assert!(far < 0.02 * plain.1.linear.mapv(f32::abs).sum(), "{name}: {far}");
+    }
+}
+
+#[test]
+fn rows_beyond_a_binding_are_resident_in_fewer_bytes() {
+    // Rows take 120 · 3 vectors of four: 5,760 bytes, 2,880 as halves, 1,536 as bytes with their grid.
+    let mut case = Case::new(false);
+    case.config = TrainConfig { batch_size: 4, factors: 2, anchors: 2, ..case.config };
+    case.parameters = case.parameters.head(2, 2);
+    let Some(limited) = limited(5_700) else { return };
+    for (storage, placement) in [
+        (RowStorage::F32, Placement::Stream),
+        (RowStorage::F16, Placement::Resident),
+        (RowStorage::U8, Placement::Resident),
+    ] {
+        let trainer = case.trainer_of(&limited, (Placement::Auto, storage)).expect("a trainer");
+        assert_eq!(trainer.device_use().expect("a GPU").placement, placement, "{storage:?}");
+    }
+}
+
 /// The same with small batches.
 fn after(trainer: &mut Trainer<'_>) -> Parameters {
     for step in 1..=20 {
@@ -253,6 +397,43 @@ fn a_model_beyond_a_binding_is_refused_with_its_size() {
     let text = refused.to_string();
     assert!(text.contains("the optimizer's memory") && text.contains("0.0311 MB"), "{text}");
     assert_eq!(refused.exit_code(), 5);
+}
+
+#[test]
+fn what_no_buffer_holds_is_refused_before_anything_is_seeded() {
+    // MNIST with 2,000 anchors on a device that reaches 134 MB, as software does.
+    let Some(limited) = limited(1 << 27) else { return };
+    let shape = DataShape {
+        rows: 60_000,
+        features: 784,
+        nonzeros: 60_000 * 150,
+        sparse: false,
+        classes: 10,
+        task: Task::Multiclass,
+    };
+    let config = resolve(&Settings::default(), &shape).expect("defaults are sound");
+    let config = TrainConfig { anchors: 2_000, factors: 10, ..config };
+    let (placement, storage) = (Placement::Auto, RowStorage::F32);
+    let device = Device::Gpu { gpu: limited, placement, storage };
+    let refused = |config: &TrainConfig| {
+        let refused = device.check_model(config, &shape).expect_err("it does not fit");
+        assert_eq!(refused.exit_code(), 5);
+        refused.to_string()
+    };
+    let text = refused(&config);
+    for part in ["the local models", "752.6 MB", "134.2 MB", "fewer --anchors"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    // Models of one output without factors fit, but not the pairs of so many rows.
+    let loss = crate::config::Loss::Squared;
+    let config = TrainConfig { loss, factors: 0, batch_size: 20_000, ..config };
+    let text = refused(&config);
+    for part in ["`distance`", "160.0 MB", "smaller --batch-size"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    let text = refused(&TrainConfig { batch_size: 10_000, ..config });
+    assert!(text.contains("`active_anchors`") && text.contains("400.0 MB"), "{text}");
+    device.check_model(&TrainConfig { batch_size: 1_000, ..config }, &shape).expect("it fits");
 }
 
 impl Parameters {

@@ -5,6 +5,7 @@ use std::time::Instant;
 use serde::Serialize;
 
 use super::{CopyRate, Floors, TRIES};
+use crate::backend::RowStorage;
 use crate::bench::KernelCost;
 use crate::error::Result;
 use crate::gpu::Gpu;
@@ -149,7 +150,7 @@ impl Clock<'_> {
 
     fn bind(&self, shader: &Shader, blocks: u64, buffers: &Buffers) -> Result<Bound> {
         let constants = Constants([("blocks", blocks as f64)].into());
-        self.gpu.pipeline(shader, &constants)?.bind(self.gpu, buffers)
+        self.gpu.pipeline(shader, RowStorage::F32, &constants)?.bind(self.gpu, buffers)
     }
 
     /// How often `groups` workgroups are through in a second, where one dispatch has them many times.

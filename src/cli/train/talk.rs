@@ -107,6 +107,7 @@ impl Job<'_> {
             mean_active: measured.model.summary.mean_active,
             peak_memory_bytes: None,
             data_placement: progress.device_use.map(|found| found.placement),
+            row_storage: progress.device_use.map(|found| found.storage),
             device_memory_bytes: progress.device_use.map(|found| found.bytes),
             stopped: self.why_stopped(trained),
             epochs_run: trained.epochs_run,

@@ -1,6 +1,7 @@
 //! One wrong number in what a kernel wrote is found, whichever it is.
 
 use super::cases::{Case, dense_inverse, dense_plain, dense_soft, sparse_adam};
+use crate::backend::RowStorage;
 use crate::backend::gpu::trace::Trace;
 use crate::compare::{judge, traced_step, twins};
 use crate::config::TrainConfig;
@@ -42,7 +43,8 @@ fn changed(trace: &Trace, buffer: &str, place: usize, of: usize) -> (Vec<usize>,
 
 fn corrupt_everything(name: &str, case: &Case) {
     let Some(gpu) = test_gpu() else { return };
-    let (config, mut traces) = traced_step(&case.data(), &case.config, &gpu).unwrap();
+    let (config, mut traces) =
+        traced_step(RowStorage::F32, &case.data(), &case.config, &gpu).unwrap();
     corrupt(name, &mut traces, |trace| passes(trace, &config));
 }
 
@@ -104,7 +106,7 @@ fn what_no_row_of_the_batch_has_may_not_move() {
     let Some(gpu) = test_gpu() else { return };
     let (config, mut traces) = {
         let case = sparse_adam();
-        traced_step(&case.data(), &case.config, &gpu).unwrap()
+        traced_step(RowStorage::F32, &case.data(), &case.config, &gpu).unwrap()
     };
     for kernel in ["fm_update_csr", "anchor_update_csr", "metric_update_csr"] {
         let trace = traces.iter_mut().find(|trace| trace.kernel == kernel).unwrap();

@@ -150,17 +150,21 @@ impl<'a> View<'a> {
         &self.before::<u32>("order")[self.trace.step.first_row as usize..][..self.rows()]
     }
 
+    /// A dense row of the data, of the numbers that it is stored as.
+    pub(in crate::compare) fn dense_row(&self, data_row: usize) -> Vec<f32> {
+        self.trace.sizes.stored_row(self.before("rows"), data_row)
+    }
+
     /// Dense rows `[b, row_stride]`, those of the given (row of the batch, row of the data).
     pub(in crate::compare) fn dense_rows(
         &self,
         rows: impl Iterator<Item = (u32, u32)>,
     ) -> Vec<f32> {
-        let (stride, pitch) = (self.shape.row_stride(), 4 * self.trace.sizes.row_quads);
-        let data: &[f32] = self.before("rows");
+        let stride = self.shape.row_stride();
         let mut batch = vec![0.0; self.rows() * stride];
         for (row, data_row) in rows {
-            let cells = &data[data_row as usize * pitch..][..self.shape.features];
-            batch[row as usize * stride..][..cells.len()].copy_from_slice(cells);
+            let cells = self.dense_row(data_row as usize);
+            batch[row as usize * stride..][..cells.len()].copy_from_slice(&cells);
         }
         batch
     }
@@ -254,7 +258,8 @@ impl<'a> View<'a> {
                 return false;
             }
             let data = if before.has("rows") {
-                self.before::<f32>("rows").len() / (4 * self.trace.sizes.row_quads)
+                let sizes = &self.trace.sizes;
+                (self.before::<u32>("rows").len() - sizes.header_words()) / sizes.row_words()
             } else if before.has("row_starts") {
                 self.before::<u32>("row_starts").len() - 1
             } else {

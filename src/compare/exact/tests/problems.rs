@@ -7,7 +7,9 @@ use rand::{RngExt, SeedableRng};
 
 use crate::backend::gpu::Trainer;
 use crate::backend::gpu::trace::Trace;
-use crate::backend::{AnchorDropout, Backend, Placement, StepRates, TrainRows, TrainTargets};
+use crate::backend::{
+    AnchorDropout, Backend, Placement, RowStorage, StepRates, TrainRows, TrainTargets,
+};
 use crate::config::defaults::{DataShape, resolve};
 use crate::config::{Coding, Distance, Learn, Loss, Optimizer, TrainConfig};
 use crate::data::{Csr, Features, Task};
@@ -37,8 +39,8 @@ pub(super) struct Spec {
     pub(super) neighbors: usize,
     /// L so small that all anchors of a row are active.
     pub(super) all_active: bool,
-    /// Cycles through losses, rules, distances, what is learned, penalties, dropout and
-    /// placements.
+    /// Cycles through losses, rules, distances, what is learned, penalties, dropout,
+    /// placements and storages.
     pub(super) number: usize,
 }
 
@@ -50,7 +52,7 @@ pub(super) struct Problem {
     values: Vec<f32>,
     weights: Option<Vec<f32>>,
     rows: usize,
-    placement: Placement,
+    place: (Placement, RowStorage),
 }
 
 impl Problem {
@@ -59,6 +61,11 @@ impl Problem {
         let (b, _, _, c, _) = spec.shape;
         let config = config(spec);
         let n = 3 * b;
+        let storage = match spec.number % 7 {
+            1 if !spec.sparse => RowStorage::F16,
+            2 if !spec.sparse => RowStorage::U8,
+            _ => RowStorage::F32,
+        };
         Self {
             parameters: parameters(spec, &config, random),
             features: features(spec, n, random),
@@ -67,7 +74,7 @@ impl Problem {
             weights: (spec.number % 5 == 2)
                 .then(|| (0..n).map(|i| [0.0, 0.4, 1.0, 2.6][i % 4]).collect()),
             rows: b,
-            placement: [Placement::Stream, Placement::Resident][spec.number % 2],
+            place: ([Placement::Stream, Placement::Resident][spec.number % 2], storage),
             config,
         }
     }
@@ -81,7 +88,7 @@ impl Problem {
         let weights = self.weights.as_deref();
         let rows = TrainRows { features: &self.features, targets, weights };
         let mut trainer =
-            Trainer::new(gpu, &self.parameters, &self.config, rows, self.placement).unwrap();
+            Trainer::new(gpu, &self.parameters, &self.config, rows, self.place).unwrap();
         let batch = |step: usize| -> Vec<u32> {
             // Backwards, so that rows of the batch and of the data differ.
             (0..self.rows).rev().map(|r| (3 * r + step) as u32).collect()
