@@ -53,7 +53,7 @@ fn add_quad(sum: mat4x4<f32>, ax: vec4<f32>, at: u32, quad: u32) -> mat4x4<f32> 
 }
 
 // A lane's share of the sums over the slots; `sums_start` is the slot whose sums are the first.
-fn pulled(slots: vec2<u32>, sums_start: u32, channel: u32, quad: u32, first: u32) -> BlockSums {
+fn slot_sums(slots: vec2<u32>, sums_start: u32, channel: u32, quad: u32, first: u32) -> BlockSums {
     var block = BlockSums();
     for (var slot = slots.x; slot < slots.y; slot += model_splits) {
         let x = row_quad(pairs[slot].data_row, quad);
@@ -140,7 +140,7 @@ fn fm_update(
     var norm = 0.0;
     for (var first = 0u; first < channel_quads; first += BLOCK) {
         let sums_start = starts[group.first_anchor];
-        let block = pulled(slots, sums_start, item / row_quads, item % row_quads, first);
+        let block = slot_sums(slots, sums_start, item / row_quads, item % row_quads, first);
         keep_parts(0u, lane, block.quad_0);
         keep_parts(4u, lane, block.quad_1);
         keep_parts(8u, lane, block.quad_2);

@@ -3,7 +3,7 @@
 //! | kernel | reads | writes |
 //! |---|---|---|
 //! | [`anchor_distance`], [`anchor_distance_csr`] | rows, anchors, metric | distance `[b, m]` |
-//! | [`local_coding`] | distance, L | active anchors and γ of each row |
+//! | [`local_coding`] | distance, L (or, on a GPU, rows and anchors where both are few) | active anchors and γ of each row |
 //! | [`pair_list`] | active anchors | (row, anchor) pairs bucketed by anchor |
 //! | [`fm_score`], [`fm_score_csr`] | rows, pairs, local models | q and f of each pair |
 //! | [`blend`] | f, γ, targets | loss, coefficients of each pair |

@@ -92,7 +92,7 @@ impl Backend for Scorer {
     }
 
     fn score(&mut self, features: &Features) -> Result<Scores> {
-        self.scoring.score(&self.gpu, &self.sizes, features)
+        self.scoring.score(&self.gpu, features)
     }
 
     fn parameters(&mut self) -> Result<Parameters> {
@@ -290,7 +290,7 @@ impl Backend for Trainer<'_> {
 
     fn score(&mut self, features: &Features) -> Result<Scores> {
         self.flush()?;
-        self.scoring.score(&self.gpu, &self.sizes, features)
+        self.scoring.score(&self.gpu, features)
     }
 
     fn parameters(&mut self) -> Result<Parameters> {
@@ -323,7 +323,9 @@ pub(crate) fn check_model(gpu: &Gpu, config: &TrainConfig, shape: &DataShape) ->
     let pairs = batch.saturating_mul(sizes::most_active(config, anchors) as u64);
     gpu.check_binding("distance", batch.saturating_mul(4 * anchors as u64))?;
     gpu.check_binding("active_anchors", pairs.saturating_mul(20))?;
-    gpu.check_binding("scores", pairs.saturating_mul(4 * channels))
+    gpu.check_binding("scores", pairs.saturating_mul(4 * channels))?;
+    let sums = batch.saturating_mul(channels).saturating_mul((d + 2).div_ceil(4) * 16);
+    work::check_sums(gpu, sums)
 }
 
 /// About how many operations a step takes.

@@ -79,71 +79,90 @@ impl Work {
 
     /// What a kernel takes; none for one that is not known.
     pub(super) fn kernel(&self, name: &'static str) -> Option<KernelCost> {
+        let dispatches = if self.runs(name)? { 1.0 } else { 0.0 };
+        let (flops, numbers) = self.takes(name);
+        Some(KernelCost { name, dispatches, flops, bytes: NUMBER * numbers })
+    }
+
+    /// Whether a step has the kernel; none for one that is not known.
+    fn runs(&self, name: &str) -> Option<bool> {
+        let (dense, many, slopes) = (!self.sparse, self.anchors > 1.0, self.learns());
+        let fused = dense && many && fuses_coding(self.features as usize, self.anchors as usize);
+        Some(match name {
+            "anchor_distance" => dense && many && !fused,
+            "anchor_norm_csr" | "anchor_distance_csr" => self.sparse && many,
+            "anchor_coding" => fused,
+            "local_coding" => !fused,
+            "pair_list" | "blend" | "head_update" => true,
+            "fm_score" | "fm_update" => dense,
+            "fm_score_csr" | "fm_update_csr" => self.sparse,
+            "anchor_update" => dense && slopes,
+            "anchor_update_csr" => self.sparse && slopes,
+            "metric_update_csr" => self.sparse && slopes && self.learn.metric,
+            _ => return None,
+        })
+    }
+
+    /// Operations and numbers of a kernel that is known.
+    fn takes(&self, name: &str) -> (f64, f64) {
         let (b, m, u, c) = (self.rows, self.anchors, self.columns, self.outputs);
         let (pairs, cells, many) = (self.pairs(), self.pairs() * self.outputs, m > 1.0);
-        let (memory, operations) = self.rule();
-        let (dense, slopes) = (!self.sparse, self.learns());
-        let if_slopes = |amount| if slopes { amount } else { 0.0 };
-        let fused = fuses_coding(self.features as usize, m as usize);
         // A bit a row and anchor; then the active anchors, and what belongs to the row.
         let row_sets = b * m / 32.0;
         let codes = row_sets + 5.0 * pairs + 2.0 * b;
         let and = |(flops, numbers): (f64, f64), more: f64| (flops, numbers + more);
-        let (runs, (flops, numbers)) = match name {
-            "anchor_distance" => (dense && many && !fused, and(self.distances(), b * m)),
-            "anchor_norm_csr" => (self.sparse && many, self.norms()),
+        let if_slopes = |amount| if self.learns() { amount } else { 0.0 };
+        match name {
+            "anchor_distance" => and(self.distances(), b * m),
+            "anchor_norm_csr" => self.norms(),
             "anchor_distance_csr" => {
                 let (flops, numbers) = self.distances();
                 let (parts, scales) = (NORM_PARTS as f64, self.scales());
                 let flops = flops + 2.0 * scales * b * self.nonzeros * m + parts * b * m;
-                (self.sparse && many, (flops, numbers + scales * u * m + parts * m + b * m))
+                (flops, numbers + scales * u * m + parts * m + b * m)
             }
             "anchor_coding" => {
                 let (flops, numbers) = self.distances();
-                (dense && many && fused, (flops + self.solving(), numbers + b * m + codes))
+                (flops + self.solving(), numbers + b * m + codes)
             }
-            "local_coding" => {
-                let flops = if many { self.solving() } else { 0.0 };
-                let distances = if many { b * m } else { 0.0 };
-                (!(dense && many && fused), (flops, distances + codes))
-            }
-            "pair_list" => (true, (pairs, 2.0 * row_sets + 6.0 * pairs + 2.0 * b)),
-            "fm_score" => (dense, and(self.score(), 2.0 * pairs)),
-            "fm_score_csr" => (self.sparse, and(self.score(), 2.0 * pairs)),
+            "local_coding" if many => (self.solving(), b * m + codes),
+            "local_coding" => (0.0, codes),
+            "pair_list" => (pairs, 2.0 * row_sets + 6.0 * pairs + 2.0 * b),
+            "fm_score" | "fm_score_csr" => and(self.score(), 2.0 * pairs),
             "blend" => {
                 let flops = 3.0 * cells + if_slopes(2.0 * cells + 8.0 * pairs);
                 let numbers = 2.0 * cells + b * c + 5.0 * pairs + 6.0 * b;
-                (true, (flops, numbers + if_slopes(2.0 * pairs)))
+                (flops, numbers + if_slopes(2.0 * pairs))
             }
-            "fm_update" => (dense, and(self.models(), cells + pairs)),
-            "fm_update_csr" => (self.sparse, and(self.models(), cells + 2.0 * row_sets + 2.0 * u)),
-            "head_update" => {
-                let learns = self.learn.lipschitz && many;
-                let heads = m * (c + if learns { 1.0 } else { 0.0 });
-                let sums = cells + b + if_slopes(2.0 * pairs);
-                let metric = dense && slopes && self.learn.metric;
-                let metric = if metric { self.metric() } else { (0.0, 0.0) };
-                let numbers = sums + heads * 2.0 * (1.0 + memory) + metric.1;
-                (true, (sums + heads * operations + metric.0, numbers))
-            }
+            "fm_update" => and(self.models(), cells + pairs),
+            "fm_update_csr" => and(self.models(), cells + 2.0 * row_sets + 2.0 * u),
+            "head_update" => self.head_update(),
             "anchor_update" => {
                 let (own, moved) = self.anchor_cells();
                 let flops = 5.0 * pairs * self.nonzeros + u * m * own;
-                (dense && slopes, (flops, self.batch() + 2.0 * pairs + u * m * moved))
+                (flops, self.batch() + 2.0 * pairs + u * m * moved)
             }
             "anchor_update_csr" => {
                 let (own, moved) = self.anchor_cells();
                 let flops = 4.0 * pairs * self.nonzeros + u * m * (own + 7.0);
-                let places = pairs + 2.0 * row_sets + 2.0 * u;
-                (self.sparse && slopes, (flops, self.batch() + places + u * m * moved))
+                (flops, self.batch() + pairs + 2.0 * row_sets + 2.0 * u + u * m * moved)
             }
-            "metric_update_csr" => {
-                (self.sparse && slopes && self.learn.metric, and(self.metric(), 2.0 * u))
-            }
-            _ => return None,
-        };
-        let dispatches = if runs { 1.0 } else { 0.0 };
-        Some(KernelCost { name, dispatches, flops, bytes: NUMBER * numbers })
+            _ => and(self.metric(), 2.0 * u),
+        }
+    }
+
+    /// Biases, log L, the loss, and of dense rows the metric.
+    fn head_update(&self) -> (f64, f64) {
+        let (memory, operations) = self.rule();
+        let (m, pairs) = (self.anchors, self.pairs());
+        let learns = self.learn.lipschitz && m > 1.0;
+        let heads = m * (self.outputs + if learns { 1.0 } else { 0.0 });
+        let pulls = if self.learns() { 2.0 * pairs } else { 0.0 };
+        let sums = pairs * self.outputs + self.rows + pulls;
+        let steps_metric = !self.sparse && self.learns() && self.learn.metric;
+        let metric = if steps_metric { self.metric() } else { (0.0, 0.0) };
+        let numbers = sums + heads * 2.0 * (1.0 + memory) + metric.1;
+        (sums + heads * operations + metric.0, numbers)
     }
 
     /// Norms of the anchors over all features.

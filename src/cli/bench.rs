@@ -126,22 +126,12 @@ pub(crate) fn run(args: &BenchArgs) -> Result<()> {
     };
     let mut page = Page::new(args.json, Console::new(false), best);
     page.begin(&machine, &compute)?;
-    for shape in shapes {
-        let rows = shape.generate(args.n_rows(shape));
-        page.shape(shape, &rows)?;
-        for &method in &args.methods {
-            signals.check()?;
-            let timed = args.time(shape, method, &rows, &compute, &signals)?;
-            page.timed(&timed)?;
-            if let (Some(trace), Some(kernels)) = (&mut trace, &timed.kernels) {
-                trace.add(&format!("{} {}", shape.name, timed.facts.method), &kernels.dispatches);
-            }
-        }
-    }
-    signals.check()?;
+    let done = args.run_jobs(shapes, &compute, &signals, &mut page, trace.as_mut());
+    // Of an interrupted run, too: nothing that was measured is lost.
     if let Some(trace) = trace {
         trace.write()?;
     }
+    done?;
     page.end()
 }
 
@@ -186,6 +176,31 @@ impl BenchArgs {
     fn n_rows(&self, shape: &RowShape) -> usize {
         let most = if self.quick { QUICK_ROWS } else { usize::MAX };
         self.rows.map_or(shape.rows.min(most), |rows| rows as usize)
+    }
+
+    /// Takes the shapes and methods one after the other.
+    fn run_jobs(
+        &self,
+        shapes: &[&RowShape],
+        compute: &Compute,
+        signals: &Signals,
+        page: &mut Page,
+        mut trace: Option<&mut TraceFile>,
+    ) -> Result<()> {
+        for shape in shapes {
+            let rows = shape.generate(self.n_rows(shape));
+            page.shape(shape, &rows)?;
+            for &method in &self.methods {
+                signals.check()?;
+                let timed = self.time(shape, method, &rows, compute, signals)?;
+                page.timed(&timed)?;
+                if let (Some(trace), Some(kernels)) = (&mut trace, timed.kernels) {
+                    let job = format!("{} {}", shape.name, timed.facts.method);
+                    trace.add(job, kernels.dispatches);
+                }
+            }
+        }
+        signals.check()
     }
 
     /// Checks and times one method.

@@ -14,8 +14,9 @@ pub use choice::install_hint;
 /// The environment variable that names the adapter where the request does not.
 pub const ADAPTER_VARIABLE: &str = "LLFM_ADAPTER";
 
-/// What the kernels need of an adapter: every one promises it that keeps to WebGPU.
-const STORAGE_BUFFERS: u32 = 8;
+/// What the kernels need of an adapter: ten buffers, which SwiftShader has and hardware exceeds; else what
+/// everyone promises that keeps to WebGPU.
+const STORAGE_BUFFERS: u32 = 10;
 const WORKGROUP_MEMORY: u32 = 16 << 10;
 const WORKGROUP_SIZE: u32 = 256;
 

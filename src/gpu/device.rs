@@ -10,9 +10,6 @@ use crate::backend::gpu::sizes::Offer;
 use crate::backend::gpu::tuning::Variant;
 use crate::error::{Error, Result};
 
-/// Buffers that a kernel may use: every driver of a desktop has sixteen or more.
-const STORAGE_BUFFERS: u32 = 10;
-
 /// A device ready for work, and its queue.
 #[derive(Debug)]
 pub struct Gpu {
@@ -56,7 +53,8 @@ impl Gpu {
     /// The same with forms of the kernels that the rules would not choose, for measurements.
     ///
     /// # Errors
-    /// [`Error::Device`] where the driver refuses, and for subgroups where there are none.
+    /// [`Error::Device`] where the driver refuses, and for subgroups where there are none; [`Error::Usage`]
+    /// for splits that no kernel has.
     pub fn open_variant(adapter: &Adapter, variant: Variant) -> Result<Arc<Self>> {
         Self::open_with(adapter, Faults::from_env()?, variant)
     }
@@ -71,14 +69,9 @@ impl Gpu {
         let name = info.name;
         let features = optional_features(adapter, &faults);
         let subgroups = features.contains(wgpu::Features::SUBGROUP);
+        variant.check()?;
         if variant.subgroups == Some(true) && !subgroups {
             return Err(Error::Device(format!("{name}: the driver has no subgroups")));
-        }
-        let buffers = adapter.inner.limits().max_storage_buffers_per_shader_stage;
-        if buffers < STORAGE_BUFFERS {
-            return Err(Error::Device(format!(
-                "{name}: kernels reach {buffers} buffers here and need {STORAGE_BUFFERS}: use --device cpu"
-            )));
         }
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("llfm"),

@@ -6,7 +6,7 @@ use naga::{AddressSpace, Expression, MathFunction, Module, ScalarKind, TypeInner
 
 use crate::shaders::source::{read, shaders, struct_layout};
 
-/// What every device offers that runs desktop programs: those for the web have eight, software ten.
+/// What an adapter must offer: `STORAGE_BUFFERS` of src/gpu/adapter.rs.
 const MOST_STORAGE_BUFFERS: usize = 10;
 /// Built in, and imprecise on some devices: `shaders/shared/math.wgsl` has their like.
 const IMPRECISE: [MathFunction; 14] = [

@@ -98,7 +98,8 @@ impl Launcher<'_> {
             local_coding::FUSED_SHADER
         };
         let mut kernels = match (self.sizes.anchors, self.sizes.sparse) {
-            (1, _) => vec![alone],
+            // Nothing is scanned for a lone anchor.
+            (1, _) => vec![local_coding::SHADER],
             (_, true) => {
                 vec![anchor_distance_csr::NORM_SHADER, anchor_distance_csr::SHADER, alone]
             }

@@ -96,8 +96,9 @@ impl RowLayout {
                 for (word, (cells, grid)) in out.iter_mut().zip(quads) {
                     let mut bytes = [0; 4];
                     for (byte, (x, [least, step])) in bytes.iter_mut().zip(cells.iter().zip(grid)) {
-                        // To the nearest; a column of one value has no steps.
-                        *byte = ((x - least) / step + 0.5) as u8;
+                        // To the nearest; a column of one value has no steps. A range may exceed f32.
+                        let steps = (f64::from(*x) - f64::from(*least)) / f64::from(*step);
+                        *byte = (steps + 0.5) as u8;
                     }
                     *word = u32::from_le_bytes(bytes);
                 }
@@ -249,6 +250,20 @@ mod tests {
         };
         let cells: Vec<f32> = (0..63).map(pixels).collect();
         assert_eq!(round_trip(RowStorage::U8, &cells), cells);
+    }
+
+    #[test]
+    fn a_range_beyond_f32_keeps_its_order() {
+        let mut cells = vec![0.0; 3 * FEATURES];
+        for (row, x) in [-3e38_f32, 1e38, 3e38].into_iter().enumerate() {
+            cells[row * FEATURES] = x;
+        }
+        let found = round_trip(RowStorage::U8, &cells);
+        for row in 0..3 {
+            let (x, back) = (cells[row * FEATURES], found[row * FEATURES]);
+            // Half a step of 6e38/255.
+            assert!((x - back).abs() < 1.3e36, "{x:e} came back as {back:e}");
+        }
     }
 
     #[test]

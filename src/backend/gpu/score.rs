@@ -7,7 +7,7 @@ use super::layout::RowLayout;
 use super::rows::{upload_entries, upload_rows};
 use super::sizes::Sizes;
 use super::step::Step;
-use crate::backend::{RowStorage, Scores};
+use crate::backend::Scores;
 use crate::config::TrainConfig;
 use crate::data::{Csr, Features};
 use crate::error::Result;
@@ -41,6 +41,7 @@ fn most_entries(gpu: &Gpu, sizes: &Sizes) -> usize {
 
 /// The kernels up to ŷ.
 pub(super) struct Scoring {
+    sizes: Sizes,
     buffers: Buffers,
     launches: Vec<Launch>,
     entries: usize,
@@ -54,13 +55,14 @@ impl Scoring {
         config: &TrainConfig,
         buffers: Buffers,
     ) -> Result<Self> {
-        let sizes = &Sizes { storage: RowStorage::F32, ..*sizes };
-        let launches = Launcher { gpu, sizes, config }.scoring(&buffers)?;
-        Ok(Self { buffers, launches, entries: most_entries(gpu, sizes) })
+        let sizes = sizes.scoring(gpu.offer(), config);
+        let launches = Launcher { gpu, sizes: &sizes, config }.scoring(&buffers)?;
+        Ok(Self { sizes, buffers, launches, entries: most_entries(gpu, &sizes) })
     }
 
     /// Scores all rows, a few at a time.
-    pub(super) fn score(&self, gpu: &Gpu, sizes: &Sizes, features: &Features) -> Result<Scores> {
+    pub(super) fn score(&self, gpu: &Gpu, features: &Features) -> Result<Scores> {
+        let sizes = &self.sizes;
         let n = features.n_rows();
         let mut outputs = Vec::with_capacity(n * sizes.outputs);
         let mut encoder = gpu.encoder();

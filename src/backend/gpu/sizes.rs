@@ -23,6 +23,9 @@ pub(super) fn most_active(config: &TrainConfig, anchors: usize) -> usize {
     }
 }
 
+/// Rows that are scored at a time, as a rule.
+const USUAL_SCORED: usize = 4096;
+
 /// What sizes depend on of a device.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Offer {
@@ -83,20 +86,10 @@ impl Sizes {
         let batch = config.batch_size.min(train_rows.unwrap_or(0));
         let row = 8 * anchors + most_active * (outputs + 5);
         let numbers = SCORE_NUMBERS.min((offer.largest_binding / 4) as usize);
-        let scored = (numbers / row).clamp(1, 4096);
+        let scored = (numbers / row).clamp(1, USUAL_SCORED);
         let capacity = scored.max(batch);
         let row_quads = parameters.n_features().div_ceil(4);
-        let work = Work {
-            anchors,
-            outputs,
-            row_quads,
-            rows: if train { batch.max(1) } else { capacity },
-            active: match config.coding {
-                Coding::Adaptive => (config.target_active.ceil() as usize).min(anchors),
-                _ => most_active,
-            },
-        };
-        Self {
+        let sizes = Self {
             anchors,
             features: parameters.n_features(),
             outputs,
@@ -110,8 +103,26 @@ impl Sizes {
             storage: RowStorage::F32,
             has_scales: parameters.anchor_scale.is_some() || train && config.learn.scale,
             slopes: train && config.learn.any() && anchors > 1,
-            tuning: Tuning::new(&work, offer.subgroups, offer.variant),
-        }
+            tuning: Tuning::default(),
+        };
+        sizes.tuned(offer, config, if train { batch } else { USUAL_SCORED })
+    }
+
+    /// The same where kernels score rows: cut alike wherever they are scored, so that the same parameters
+    /// give the same bits.
+    pub(crate) fn scoring(&self, offer: Offer, config: &TrainConfig) -> Self {
+        Self { storage: RowStorage::F32, ..self.tuned(offer, config, USUAL_SCORED) }
+    }
+
+    /// With the forms of the kernels for so many rows at a time.
+    fn tuned(self, offer: Offer, config: &TrainConfig, rows: usize) -> Self {
+        let active = match config.coding {
+            Coding::Adaptive => (config.target_active.ceil() as usize).min(self.anchors),
+            _ => self.most_active,
+        };
+        let Self { anchors, outputs, row_quads, .. } = self;
+        let work = Work { anchors, outputs, row_quads, rows: rows.max(1), active };
+        Self { tuning: Tuning::new(&work, offer.subgroups, offer.variant), ..self }
     }
 
     /// Vectors of four in the records of one anchor's feature.

@@ -4,6 +4,8 @@
 //! to do, and cost additions in workgroup memory. Bits depend on the cut, so it follows from the
 //! sizes alone, never from a clock; which form codes the rows changes no bit.
 
+use crate::error::{Error, Result};
+
 /// Lanes of a workgroup. As in `shaders/shared/split.wgsl`.
 const LANES: usize = 64;
 /// Workgroups that keep a device busy: 8 for each multiprocessor of the largest.
@@ -30,6 +32,25 @@ pub struct Variant {
     pub update_splits: Option<usize>,
 }
 
+impl Variant {
+    /// Fails for splits that the kernels do not have.
+    pub(crate) fn check(&self) -> Result<()> {
+        for (name, splits, most) in [
+            ("score_splits", self.score_splits, LANES / 2),
+            ("update_splits", self.update_splits, LANES),
+        ] {
+            if let Some(splits) = splits
+                && !(splits.is_power_of_two() && (LEAST..=most).contains(&splits))
+            {
+                return Err(Error::Usage(format!(
+                    "{name} must be a power of two from {LEAST} to {most}, found {splits}"
+                )));
+            }
+        }
+        Ok(())
+    }
+}
+
 /// What the rules look at.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Work {
@@ -46,7 +67,7 @@ pub(crate) struct Work {
 }
 
 /// The form of each kernel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Tuning {
     /// Whether subgroups code the rows.
     pub(crate) subgroups: bool,
@@ -147,6 +168,18 @@ mod tests {
         // A lone anchor has all rows.
         assert_eq!(shares(1, 100), 100_usize.div_ceil(64));
         assert_eq!(shares(50, 1), 1);
+    }
+
+    #[test]
+    fn splits_that_no_kernel_has_are_refused() {
+        let check = |score_splits, update_splits| {
+            Variant { score_splits, update_splits, ..Variant::default() }.check().is_ok()
+        };
+        assert!(check(None, None) && check(Some(32), Some(64)) && check(Some(4), Some(4)));
+        for splits in [0, 2, 6, 64] {
+            assert!(!check(Some(splits), None), "{splits}");
+        }
+        assert!(!check(None, Some(6)) && !check(None, Some(128)) && !check(None, Some(2)));
     }
 
     #[test]

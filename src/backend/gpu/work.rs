@@ -40,15 +40,27 @@ fn most_sums(sizes: &Sizes, group: Group) -> usize {
 /// The anchors cut so that the sums of each group's pairs fit one buffer: an anchor has at most one
 /// pair a row.
 pub(super) fn groups(gpu: &Gpu, sizes: &Sizes) -> Result<Vec<Group>> {
-    groups_within(sizes, gpu.largest_binding().min(MOST_SUMS)).ok_or_else(|| {
-        let needed = (sizes.batch * sizes.record_quads() * 16) as u64;
-        gpu.error(format!(
-            "the sums of one anchor's pairs may take {}, and the device reaches {} of one buffer: use \
-             a smaller --batch-size",
-            megabytes(needed),
-            megabytes(gpu.largest_binding())
-        ))
-    })
+    check_sums(gpu, (sizes.batch * sizes.record_quads() * 16) as u64)?;
+    Ok(groups_within(sizes, most_bytes(gpu)).expect("those of one anchor fit"))
+}
+
+/// Bytes that the sums of a group's pairs may take.
+fn most_bytes(gpu: &Gpu) -> u64 {
+    gpu.largest_binding().min(MOST_SUMS)
+}
+
+/// Refuses sums of one anchor's pairs that are too many.
+pub(super) fn check_sums(gpu: &Gpu, bytes: u64) -> Result<()> {
+    let most = most_bytes(gpu);
+    if bytes <= most {
+        return Ok(());
+    }
+    Err(gpu.error(format!(
+        "the sums of one anchor's pairs may take {}, and {} are set aside for them: use a smaller \
+         --batch-size",
+        megabytes(bytes),
+        megabytes(most)
+    )))
 }
 
 fn groups_within(sizes: &Sizes, bytes: u64) -> Option<Vec<Group>> {

@@ -13,10 +13,8 @@ use serde_json::{Value, json};
 /// The trace of all jobs, one after the other, each a thread of the adapter.
 pub(super) struct TraceFile {
     path: PathBuf,
-    events: Vec<Value>,
-    jobs: usize,
-    /// Where the next job begins.
-    end: f64,
+    adapter: String,
+    jobs: Vec<(String, Vec<Dispatch>)>,
 }
 
 impl TraceFile {
@@ -32,33 +30,12 @@ impl TraceFile {
                 gpu.name()
             )));
         }
-        let process =
-            json!({"ph": "M", "name": "process_name", "pid": 1, "args": {"name": gpu.name()}});
-        Ok(Self { path: path.to_owned(), events: vec![process], jobs: 0, end: 0.0 })
+        Ok(Self { path: path.to_owned(), adapter: gpu.name().to_owned(), jobs: Vec::new() })
     }
 
     /// Adds the dispatches of a job.
-    pub(super) fn add(&mut self, job: &str, dispatches: &[Dispatch]) {
-        self.jobs += 1;
-        let tid = self.jobs;
-        let name = json!({"name": job});
-        self.events
-            .push(json!({"ph": "M", "name": "thread_name", "pid": 1, "tid": tid, "args": name}));
-        let origin = self.end - dispatches.first().map_or(0.0, |first| first.start);
-        for it in dispatches {
-            let begin = origin + it.start;
-            self.end = self.end.max(begin + it.seconds);
-            self.events.push(json!({
-                "ph": "X",
-                "name": it.kernel,
-                "cat": "kernel",
-                "pid": 1,
-                "tid": tid,
-                "ts": 1e6 * begin,
-                "dur": 1e6 * it.seconds,
-                "args": {"step": it.step, "workgroups": it.workgroups},
-            }));
-        }
+    pub(super) fn add(&mut self, job: String, dispatches: Vec<Dispatch>) {
+        self.jobs.push((job, dispatches));
     }
 
     /// Puts the file in place, an event a line.
@@ -68,12 +45,39 @@ impl TraceFile {
     pub(super) fn write(self) -> Result<()> {
         let mut file = AtomicFile::create(&self.path)?;
         let fail = || Error::io("write", &self.path);
-        let mut before = "{\"displayTimeUnit\":\"ns\",\"traceEvents\":[\n";
-        for event in &self.events {
-            write!(file, "{before}{event}").map_err(fail())?;
-            before = ",\n";
+        let name = json!({"name": self.adapter});
+        let process = json!({"ph": "M", "name": "process_name", "pid": 1, "args": name});
+        let begin = "{\"displayTimeUnit\":\"ns\",\"traceEvents\":[";
+        write!(file, "{begin}\n{process}").map_err(fail())?;
+        // Where the next job begins.
+        let mut end = 0.0_f64;
+        for (tid, (job, dispatches)) in (1..).zip(&self.jobs) {
+            let name = json!({"name": job});
+            let thread =
+                json!({"ph": "M", "name": "thread_name", "pid": 1, "tid": tid, "args": name});
+            write!(file, ",\n{thread}").map_err(fail())?;
+            let origin = end - dispatches.first().map_or(0.0, |first| first.start);
+            for it in dispatches {
+                let begin = origin + it.start;
+                end = end.max(begin + it.seconds);
+                write!(file, ",\n{}", event(it, tid, begin)).map_err(fail())?;
+            }
         }
         file.write_all(b"\n]}\n").map_err(fail())?;
         file.finish()
     }
+}
+
+/// A dispatch that begins so many seconds after the first.
+fn event(it: &Dispatch, tid: usize, begin: f64) -> Value {
+    json!({
+        "ph": "X",
+        "name": it.kernel,
+        "cat": "kernel",
+        "pid": 1,
+        "tid": tid,
+        "ts": 1e6 * begin,
+        "dur": 1e6 * it.seconds,
+        "args": {"step": it.step, "workgroups": it.workgroups},
+    })
 }

@@ -124,7 +124,7 @@ mod tests {
             max_buffer_bytes: 1 << 30,
             max_binding_bytes: 1 << 27,
             workgroup_memory_bytes: 16 << 10,
-            storage_buffers: 8,
+            storage_buffers: 10,
             unusable: None,
         }
     }
@@ -232,7 +232,7 @@ mod tests {
     #[test]
     fn what_cannot_run_the_kernels_is_never_taken() {
         let mut all = desktop();
-        all[0].unusable = Some("4 storage buffers a kernel, 8 are needed".into());
+        all[0].unusable = Some("4 storage buffers a kernel, 10 are needed".into());
         assert_eq!(name_of(&all, "auto", None), "GeForce RTX 4090 (DX12)");
         assert_eq!(name_of(&all, "gpu:geforce", None), "GeForce RTX 4090 (DX12)");
         assert!(refusal(&all, "gpu:0", None).contains("4 storage buffers"));
@@ -246,7 +246,7 @@ mod tests {
         let sound = facts("gpu", Api::Vulkan, Kind::Discrete);
         assert_eq!(sound.lack(), None);
         let few = Facts { storage_buffers: 4, ..sound.clone() };
-        assert!(few.lack().is_some_and(|lack| lack.contains('4') && lack.contains("8")));
+        assert!(few.lack().is_some_and(|lack| lack.contains('4') && lack.contains("10")));
         let small = Facts { workgroup_memory_bytes: 8192, ..sound };
         assert!(small.lack().is_some_and(|lack| lack.contains("8192")));
     }
