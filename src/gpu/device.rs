@@ -55,8 +55,10 @@ impl Gpu {
     /// The same with forms of the kernels that the rules would not choose, for measurements.
     ///
     /// # Errors
-    /// [`Error::Device`] where the driver refuses, and for subgroups where there are none.
+    /// [`Error::Device`] where the driver refuses, and for subgroups where there are none; [`Error::Usage`] for
+    /// numbers of lanes that the kernels cannot share sums by.
     pub fn open_variant(adapter: &Adapter, variant: Variant) -> Result<Arc<Self>> {
+        variant.check()?;
         Self::open_with(adapter, Faults::from_env()?, variant)
     }
 

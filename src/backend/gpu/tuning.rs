@@ -4,6 +4,8 @@
 //! to do, and cost additions in workgroup memory. Bits depend on the cut, so it follows from the
 //! sizes alone, never from a clock; which form codes the rows changes no bit.
 
+use crate::error::{Error, Result};
+
 /// Lanes of a workgroup. As in `shaders/shared/split.wgsl`.
 const LANES: usize = 64;
 /// Workgroups that keep a device busy: 8 for each multiprocessor of the largest.
@@ -17,7 +19,10 @@ const LEAST: usize = 4;
 /// rows and anchors less often than a launch costs.
 const MOST_FUSED: usize = 1 << 13;
 
-/// Choices among the forms of the kernels in place of the rules'.
+/// Choices among the forms of the kernels in place of the rules', to measure them by.
+///
+/// The rules look at sizes, not at clocks, so that a run has the same bits again, and on another machine of a kind;
+/// `cargo bench --bench gpu_variants` measures what they might be changed by.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Variant {
     /// Whether a subgroup codes a row, or an invocation alone; same bits.
@@ -28,6 +33,23 @@ pub struct Variant {
     pub score_splits: Option<usize>,
     /// Lanes that share four features of `fm_update` and `anchor_update`: 4 to 64, a power of two.
     pub update_splits: Option<usize>,
+}
+
+impl Variant {
+    /// Refuses cuts that the kernels do not know.
+    pub(crate) fn check(&self) -> Result<()> {
+        for (name, splits, most) in [
+            ("score_splits", self.score_splits, LANES / 2),
+            ("update_splits", self.update_splits, LANES),
+        ] {
+            let sound = |n: usize| n.is_power_of_two() && (LEAST..=most).contains(&n);
+            if let Some(found) = splits.filter(|&n| !sound(n)) {
+                let expected = format!("a power of two from {LEAST} to {most}");
+                return Err(Error::Usage(format!("{name}: expected {expected}, found {found}")));
+            }
+        }
+        Ok(())
+    }
 }
 
 /// What the rules look at.
@@ -164,5 +186,16 @@ mod tests {
         assert!(!chosen.subgroups && chosen.fused_coding);
         let splits = [chosen.score_splits, chosen.model_splits, chosen.anchor_splits];
         assert_eq!(splits, [8, 32, 32]);
+    }
+
+    #[test]
+    fn cuts_that_the_kernels_do_not_know_are_refused() {
+        let score = |n| Variant { score_splits: Some(n), ..Variant::default() }.check();
+        let update = |n| Variant { update_splits: Some(n), ..Variant::default() }.check();
+        assert!([4, 8, 16, 32].into_iter().all(|n| score(n).is_ok() && update(n).is_ok()));
+        assert!(update(64).is_ok() && Variant::default().check().is_ok());
+        let message = score(64).unwrap_err().to_string();
+        assert!(message.contains("score_splits: expected a power of two from 4 to 32, found 64"));
+        assert!([0, 2, 12, 128].into_iter().all(|n| score(n).is_err() && update(n).is_err()));
     }
 }
