@@ -3,7 +3,7 @@
 //
 // A workgroup takes some features of one anchor. A lane sums every `anchor_splits`-th pair for four
 // features; the lanes' sums are then added in order, and a lane steps z and t of each feature.
-// `metric_update` gathers the parts. O(n·p) for n pairs.
+// `head_update` gathers the parts. O(n·p) for n pairs.
 
 override n_anchors: u32;
 override n_features: u32;

@@ -136,12 +136,16 @@ fn fm_score(
     // How many pairs there are only the device knows: shares walk over them in strides.
     let stride = 4u * cells * score_shares;
     for (var tile = starts[anchor] + 4u * cells * share; tile < end; tile += stride) {
-        let data_rows = rows_of_slots(tile + 4u * cell, end);
+        let first_slot = tile + 4u * cell;
+        let data_rows = rows_of_slots(first_slot, end);
         let slot = tile + lane;
         let is_live = lane < 4u * cells && slot < end;
         var score = bias;
         for (var first = 0u; first < channel_quads; first += BLOCK) {
-            let block = products(data_rows, record, split, first);
+            var block = BlockSums();
+            if first_slot < end {
+                block = products(data_rows, record, split, first);
+            }
             let place = split * cells + cell;
             keep_parts(0u, place, block.quad_0);
             keep_parts(4u, place, block.quad_1);

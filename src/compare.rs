@@ -177,7 +177,7 @@ fn shape_of(trace: &Trace) -> String {
     let b = format!("b {rows}");
     let model = [format!("C {}", sizes.outputs), format!("d {}", sizes.factors)];
     let parts = match trace.kernel {
-        "anchor_norm_csr" | "metric_update" | "metric_update_csr" => vec![m, p],
+        "anchor_norm_csr" | "metric_update_csr" => vec![m, p],
         "anchor_coding"
         | "anchor_distance"
         | "anchor_distance_csr"

@@ -9,8 +9,7 @@
 //! | [`blend`] | f, γ, targets | loss, coefficients of each pair |
 //! | [`fm_update`], [`fm_update_csr`] | rows, pairs, coefficients, q | w, V |
 //! | [`anchor_update`], [`anchor_update_csr`] | rows, pairs, coefficients | anchors, metric, scale |
-//! | [`metric_update`] | each anchor's part of the gradient | metric of dense rows |
-//! | [`head_update`] | pairs, coefficients | bias, log L |
+//! | [`head_update`] | pairs, coefficients, each anchor's part of the metric's gradient | bias, log L, metric of dense rows |
 //!
 //! Neither update reads what the other writes. Every output has one writer that sums in a fixed
 //! order, so a step gives the same bits whatever the number of threads.
@@ -26,7 +25,6 @@ pub(crate) mod fm_update;
 pub(crate) mod fm_update_csr;
 pub(crate) mod head_update;
 pub(crate) mod local_coding;
-pub(crate) mod metric_update;
 pub(crate) mod pair_list;
 
 use crate::gpu::shaders::Shader;
@@ -37,7 +35,7 @@ use crate::simd::padded;
 pub(crate) const ROW_CHUNK: usize = 64;
 
 /// Every shader, in the order of a step.
-pub(crate) const SHADERS: [Shader; 18] = [
+pub(crate) const SHADERS: [Shader; 17] = [
     anchor_distance::SHADER,
     anchor_distance_csr::NORM_SHADER,
     anchor_distance_csr::SHADER,
@@ -51,10 +49,9 @@ pub(crate) const SHADERS: [Shader; 18] = [
     blend::SHADER,
     fm_update::SHADER,
     fm_update_csr::SHADER,
-    head_update::SHADER,
     anchor_update::SHADER,
+    head_update::SHADER,
     anchor_update_csr::SHADER,
-    metric_update::SHADER,
     anchor_update_csr::METRIC_SHADER,
 ];
 

@@ -36,9 +36,10 @@ use sizes::Sizes;
 use step::{STEP_PITCH, Step};
 use timer::Timer;
 
-/// Operations that one submission may hold: some milliseconds of a GPU, a second of a software
-/// driver, after which an interrupt is heard.
-const SUBMISSION: usize = 1 << 31;
+/// Operations that one submission may hold: some milliseconds of a GPU, up to a tenth of a second of a
+/// small one, after which an interrupt is heard; and of a software driver, a second.
+const SUBMISSION: usize = 1 << 35;
+const SOFTWARE_SUBMISSION: usize = 1 << 31;
 /// Steps of a submission, beyond which nothing is gained.
 const MOST_STEPS: usize = 64;
 /// Submissions the host may be ahead of the device.
@@ -156,7 +157,8 @@ impl<'a> Trainer<'a> {
         let n_rows = rows.features.n_rows();
         let sizes = Sizes::new(gpu.offer(), parameters, config, sparse, Some(n_rows));
         let sizes = Sizes { storage, ..sizes };
-        let steps = (SUBMISSION / step_operations(&sizes, config)).clamp(1, MOST_STEPS);
+        let operations = if gpu.software { SOFTWARE_SUBMISSION } else { SUBMISSION };
+        let steps = (operations / step_operations(&sizes, config)).clamp(1, MOST_STEPS);
         let set = TrainSet::new(gpu, &sizes, rows, placement, steps)?;
         let shares = match (config.learn.metric && sizes.slopes, sparse) {
             (false, _) => 0,

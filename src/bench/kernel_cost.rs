@@ -19,7 +19,7 @@
 //! | `head_update` | PC + b + mCr, with slopes 2P, with log L mr more | PC + b + 2(1+o)mC, with slopes 2P, with log L 2(1+o)m more |
 //! | `anchor_update` | 5Pz + um·own | bz + 2P + um·cells |
 //! | `anchor_update_csr` | 4Pz + um(own + 7) | 2bz + P + bm/16 + 2u + um·cells |
-//! | `metric_update…` | um + ur | um + u(3 + 2o); sparse 2u more |
+//! | `metric_update_csr`, dense in `head_update` | um + ur | um + u(3 + 2o); sparse 2u more |
 //!
 //! `own` is 2, and 2 where the metric is learned, 3 + r where anchors are, 2 + r where scales are;
 //! `cells` is 1, and 1 with scales, 1 where the metric is learned, 1 + 2o for each tensor that is.
@@ -121,7 +121,10 @@ impl Work {
                 let learns = self.learn.lipschitz && many;
                 let heads = m * (c + if learns { 1.0 } else { 0.0 });
                 let sums = cells + b + if_slopes(2.0 * pairs);
-                (true, (sums + heads * operations, sums + heads * 2.0 * (1.0 + memory)))
+                let metric = dense && slopes && self.learn.metric;
+                let metric = if metric { self.metric() } else { (0.0, 0.0) };
+                let numbers = sums + heads * 2.0 * (1.0 + memory) + metric.1;
+                (true, (sums + heads * operations + metric.0, numbers))
             }
             "anchor_update" => {
                 let (own, moved) = self.anchor_cells();
@@ -134,7 +137,6 @@ impl Work {
                 let places = pairs + 2.0 * row_sets + 2.0 * u;
                 (self.sparse && slopes, (flops, self.batch() + places + u * m * moved))
             }
-            "metric_update" => (dense && slopes && self.learn.metric, self.metric()),
             "metric_update_csr" => {
                 (self.sparse && slopes && self.learn.metric, and(self.metric(), 2.0 * u))
             }
@@ -224,8 +226,8 @@ mod tests {
     #[test]
     fn a_joint_model_counted_by_hand() {
         let work = jo();
-        assert_eq!(names(&work).len(), 8);
-        assert_eq!((names(&work)[0], names(&work)[7]), ("anchor_coding", "metric_update"));
+        assert_eq!(names(&work).len(), 7);
+        assert_eq!((names(&work)[0], names(&work)[6]), ("anchor_coding", "head_update"));
         // 8 distances are written and, by a kernel of its own, read; 8 bits of rows.
         takes(&work, "anchor_coding", 72.0 + 48.0, 6.0 + 12.0 + 8.0 + 0.25 + 20.0 + 4.0);
         takes(&work, "pair_list", 4.0, 0.5 + 24.0 + 4.0);
@@ -236,11 +238,12 @@ mod tests {
         takes(&work, "blend", 24.0 + 16.0 + 32.0, 16.0 + 4.0 + 20.0 + 12.0 + 8.0);
         takes(&work, "fm_update", 1080.0, 334.0 + 8.0 + 4.0);
         // 4 pairs have 8 of a and of κ and u·∂ℓ/∂u each; 8 biases and 4 log L with two moments.
-        takes(&work, "head_update", 8.0 + 2.0 + 8.0 + 12.0 * 17.0, 8.0 + 2.0 + 8.0 + 12.0 * 6.0);
+        // Parts of 3 features; τ in and out, weight, moments in and out.
+        let metric = (12.0 + 51.0, 12.0 + 3.0 * 7.0);
+        let numbers = 8.0 + 2.0 + 8.0 + 12.0 * 6.0 + metric.1;
+        takes(&work, "head_update", 8.0 + 2.0 + 8.0 + 12.0 * 17.0 + metric.0, numbers);
         // 12 cells: weight 2, part 2, slope 3 and the rule; z in and out, its moments in and out, part.
         takes(&work, "anchor_update", 60.0 + 12.0 * 24.0, 6.0 + 8.0 + 12.0 * 7.0);
-        // Parts of 3 features; τ in and out, weight, moments in and out.
-        takes(&work, "metric_update", 12.0 + 51.0, 12.0 + 3.0 * 7.0);
     }
 
     /// 2 rows of 2 entries in 3 of 10 columns, 4 anchors all active.

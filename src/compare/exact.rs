@@ -34,7 +34,6 @@ pub(super) fn expected(trace: &Trace, config: &TrainConfig) -> Vec<Checked> {
         "fm_update" | "fm_update_csr" => models::fm_update(&view),
         "anchor_update" => anchors::dense(&view),
         "anchor_update_csr" => anchors::sparse(&view),
-        "metric_update" => anchors::metric(&view),
         "metric_update_csr" => anchors::metric_csr(&view),
         kernel => unreachable!("`{kernel}` has no equations"),
     }

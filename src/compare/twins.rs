@@ -40,7 +40,6 @@ pub(crate) fn expected(trace: &Trace, config: &TrainConfig) -> Vec<Checked> {
         "fm_update_csr" => models::sparse(&view),
         "anchor_update" => anchors::dense(&view),
         "anchor_update_csr" => anchors::sparse(&view),
-        "metric_update" => anchors::metric(&view),
         "metric_update_csr" => anchors::metric_of_columns(&view),
         kernel => unreachable!("`{kernel}` has no twin"),
     }

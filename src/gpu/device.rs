@@ -27,8 +27,9 @@ pub struct Gpu {
     pub(super) faults: Faults,
     /// Forms of kernels that somebody asked for.
     pub(crate) variant: Variant,
-    /// Whether subgroups are worth using.
+    /// Whether the driver has subgroups, and whether it is a program on the CPU.
     subgroups: bool,
+    pub(crate) software: bool,
     /// Allocations and submissions so far.
     pub(super) allocations: AtomicU64,
     submissions: AtomicU64,
@@ -108,8 +109,8 @@ impl Gpu {
             written: AtomicU64::new(0),
             faults,
             variant,
-            // A program that acts as a GPU takes longer for them.
-            subgroups: subgroups && info.device_type != wgpu::DeviceType::Cpu,
+            subgroups,
+            software: info.device_type == wgpu::DeviceType::Cpu,
             allocations: AtomicU64::new(0),
             submissions: AtomicU64::new(0),
             name,
@@ -126,7 +127,8 @@ impl Gpu {
     pub(crate) fn offer(&self) -> Offer {
         Offer {
             largest_binding: self.largest_binding(),
-            subgroups: self.subgroups,
+            // A program that acts as a GPU takes longer for them.
+            subgroups: self.subgroups && !self.software,
             variant: self.variant,
         }
     }

@@ -1,9 +1,12 @@
-//! Gradient and optimizer step of the parameters of an anchor that no feature owns: bias and log L.
+//! Gradient and optimizer step of the parameters that have no anchor and feature: bias, log L and the
+//! metric.
 //!
 //! With a = γ·∂ℓ/∂ŷ / b per pair and channel: ∂b = Σ a and ∂ log L = Σ (∂ℓ/∂u)·u over an anchor's
 //! pairs, in the order of their slots.
 //!
 //! weighted sums `[n_pairs, stride]`, pulls by slot → b `[m, C]`, log L and L `[m]`. O(n_pairs·C).
+//! parts of ∂τ `[m, n]`, summed in the order of the anchors → τ `[n]`, and the weight it gives the
+//! distance: exp(τ), or its root. O(m·n).
 
 use crate::gpu::shaders::{Shader, shader};
 use crate::kernel::Shape;
@@ -13,11 +16,11 @@ use crate::math::exp;
 use crate::optimizer::{MomentsMut, Update};
 use crate::simd::vectorized;
 
-/// The shader, and its workgroups.
+/// The shader, and its workgroups: heads, the loss, and the metric of dense rows.
 pub(crate) const SHADER: Shader =
     shader!("head_update", "head_update", ["step", "math", "optimizer"], |sizes, _, _| {
-        let heads = sizes.outputs + 1;
-        sizes.anchors * heads + 1
+        let of_metric = if sizes.slopes && !sizes.sparse { sizes.features.div_ceil(8) } else { 0 };
+        sizes.anchors * (sizes.outputs + 1) + 1 + of_metric
     });
 
 /// Steps the biases; `gradient` is scratch.
@@ -71,6 +74,32 @@ pub(crate) fn lipschitz_update(
             rule.apply(log_lipschitz, gradient, moments);
             for (multiplier, l) in multipliers.iter_mut().zip(&*log_lipschitz) {
                 *multiplier = exp(*l);
+            }
+        },
+    );
+}
+
+/// Steps τ; the weight becomes exp(`power`·τ). `gradient` is memory.
+pub(crate) fn metric_update(
+    parts: &[f32],
+    rule: Update,
+    power: f32,
+    log_metric: &mut [f32],
+    weight: &mut [f32],
+    moments: MomentsMut<'_>,
+    gradient: &mut Vec<f32>,
+) {
+    gradient.clear();
+    gradient.resize(log_metric.len(), 0.0);
+    vectorized(
+        #[inline(always)]
+        || {
+            for part in parts.chunks_exact(log_metric.len()) {
+                gradient.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
+            }
+            rule.apply(log_metric, gradient, moments);
+            for (weight, tau) in weight.iter_mut().zip(&*log_metric) {
+                *weight = exp(power * tau);
             }
         },
     );

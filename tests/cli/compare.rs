@@ -81,7 +81,7 @@ fn rows_are_generated_where_none_are_given() {
     }
     let bench = Bench::new();
     let done = bench.line("compare --epochs 2 --method llfm-jo").succeeds();
-    for word in ["7 dense features", "sparse features", "metric_update", "fm_update_csr"] {
+    for word in ["7 dense features", "sparse features", "head_update", "fm_update_csr"] {
         assert!(done.out.contains(word), "`{word}` is not in: {}", done.out);
     }
     let done = bench.line("compare --epochs 1 --method fm --quiet").succeeds();

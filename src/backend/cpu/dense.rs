@@ -8,7 +8,7 @@ use crate::kernel::anchor_distance::{LensBlock, Lenses, anchor_distance};
 use crate::kernel::anchor_update::{AnchorRow, AnchorScratch, anchor_update};
 use crate::kernel::fm_score::{FEATURE_BLOCK, LocalModel, fm_score};
 use crate::kernel::fm_update::{ChannelOrder, FmBlock, FmScratch, fill_squares, fm_update};
-use crate::kernel::metric_update::metric_update;
+use crate::kernel::head_update::metric_update;
 use crate::kernel::{ROW_CHUNK, Shape};
 use crate::math::exp;
 use crate::model::Parameters;

@@ -10,7 +10,7 @@ use crate::gpu::pipeline::{Bound, Constants};
 use crate::gpu::shaders::Shader;
 use crate::kernel::{
     anchor_distance, anchor_distance_csr, anchor_update, anchor_update_csr, blend, fm_score,
-    fm_score_csr, fm_update, fm_update_csr, head_update, local_coding, metric_update, pair_list,
+    fm_score_csr, fm_update, fm_update_csr, head_update, local_coding, pair_list,
 };
 
 /// A kernel of the step, ready to be recorded.
@@ -83,10 +83,7 @@ impl Launcher<'_> {
             }
             launches.push(self.grouped(update, &constants, buffers, group)?);
         }
-        launches.push(self.launch(head_update::SHADER, &constants, buffers)?);
-        if self.sizes.slopes {
-            launches.extend(self.anchor_side(&constants, buffers)?);
-        }
+        launches.extend(self.gate(&constants, buffers)?);
         Ok(launches)
     }
 
@@ -112,15 +109,23 @@ impl Launcher<'_> {
         kernels.into_iter().map(|kernel| self.launch(kernel, constants, buffers)).collect()
     }
 
-    fn anchor_side(&self, constants: &Constants, buffers: &Buffers) -> Result<Vec<Launch>> {
-        let (anchors, metric) = if self.sizes.sparse {
-            (anchor_update_csr::SHADER, anchor_update_csr::METRIC_SHADER)
-        } else {
-            (anchor_update::SHADER, metric_update::SHADER)
-        };
-        let mut launches = vec![self.launch(anchors, constants, buffers)?];
-        if self.config.learn.metric {
-            launches.push(self.launch(metric, constants, buffers)?);
+    /// The updates of all that is not a local model. Where rows are sparse, Σκ comes before the anchors;
+    /// where they are dense, the metric after them, with the heads.
+    fn gate(&self, constants: &Constants, buffers: &Buffers) -> Result<Vec<Launch>> {
+        let Sizes { slopes, sparse, .. } = *self.sizes;
+        let of = |kernel| self.launch(kernel, constants, buffers);
+        let mut launches = Vec::new();
+        if slopes && !sparse {
+            launches.push(of(anchor_update::SHADER)?);
+        }
+        let mut own = constants.clone();
+        own.0.insert("learn_metric", f64::from(u8::from(self.config.learn.metric && !sparse)));
+        launches.push(self.launch(head_update::SHADER, &own, buffers)?);
+        if slopes && sparse {
+            launches.push(of(anchor_update_csr::SHADER)?);
+            if self.config.learn.metric {
+                launches.push(of(anchor_update_csr::METRIC_SHADER)?);
+            }
         }
         Ok(launches)
     }

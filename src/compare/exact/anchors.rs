@@ -1,4 +1,4 @@
-//! `anchor_update`, `anchor_update_csr`, `metric_update` and `metric_update_csr`.
+//! `anchor_update`, `anchor_update_csr`, `metric_update_csr`, and the metric in `head_update`.
 
 use super::rule::{Cell, Moved, Rates, remainder, stepped};
 use super::{after, before, pulls, row_of};

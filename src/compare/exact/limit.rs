@@ -23,9 +23,9 @@ pub(in crate::compare) fn limit(trace: &Trace, checked: &Checked) -> f64 {
         ("local_coding" | "anchor_coding", _) => m,
         ("fm_score" | "fm_score_csr", _) => p + d,
         ("blend", _) => m + c,
-        ("metric_update" | "metric_update_csr", _) => m,
-        // The update kernels and the totals sum over an anchor's pairs.
-        _ => b,
+        ("metric_update_csr", _) => m,
+        // The update kernels and the totals sum over an anchor's pairs, the metric's over the anchors.
+        _ => b.max(m),
     };
     4e-6 + 2e-7 * (terms as f64).sqrt()
 }

@@ -6,7 +6,7 @@ use crate::compare::Checked;
 use crate::compare::twins::view::View;
 use crate::config::Optimizer;
 
-/// ∂b = Σa, ∂ log L = Σ u·∂ℓ/∂u, L = e^log L, K = Σκ and the loss of the step.
+/// ∂b = Σa, ∂ log L = Σ u·∂ℓ/∂u, L = e^log L, K = Σκ and the loss of the step; of dense rows the metric.
 pub(super) fn head_update(view: &View<'_>) -> Vec<Checked> {
     let (m, c) = (view.shape.anchors, view.shape.outputs);
     let (scores, slopes) = (before(view, "scores"), view.trace.sizes.slopes);
@@ -36,6 +36,9 @@ pub(super) fn head_update(view: &View<'_>) -> Vec<Checked> {
     let loss = before(view, "row_losses")[..view.rows()].iter().sum();
     let found = after(view, "step_losses")[view.trace.step.loss_slot as usize];
     checks.push(view.checked("step_losses", vec![found], vec![loss]));
+    if view.steps_metric() {
+        checks.extend(super::anchors::metric(view));
+    }
     checks
 }
 

@@ -41,7 +41,7 @@ fn wrong_constants_of_dense_kernels_are_found() {
     is_found(&plain, "fm_update", "vec4(step.l2)", "vec4(1.5 * step.l2)");
     is_found(&plain, "fm_update", "* step.keep", "* 1.0");
     is_found(&plain, "anchor_update", "2.0 * weight * t * sum", "2.02 * weight * t * sum");
-    is_found(&plain, "metric_update", "0.5 * moved.theta", "0.51 * moved.theta");
+    is_found(&plain, "head_update", "0.5 * moved.theta", "0.51 * moved.theta");
 }
 
 #[test]

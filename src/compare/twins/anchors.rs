@@ -1,4 +1,4 @@
-//! Twins of `anchor_update`, `anchor_update_csr`, `metric_update` and `metric_update_csr`.
+//! Twins of `anchor_update`, `anchor_update_csr`, `metric_update_csr`, and of the metric in `head_update`.
 
 use super::heads::pulls;
 use super::models::{OneColumn, slotted_rows};
@@ -10,7 +10,7 @@ use crate::kernel::ROW_CHUNK;
 use crate::kernel::anchor_update::{AnchorRates, AnchorRow, AnchorScratch, anchor_update};
 use crate::kernel::anchor_update_csr::{AnchorColumns, Pulled, anchor_update_csr};
 use crate::kernel::fm_update_csr::{ColumnBatch, ColumnScratch, Entry};
-use crate::kernel::metric_update::metric_update;
+use crate::kernel::head_update::metric_update;
 use crate::math::exp;
 use crate::optimizer::{MomentsMut, Update};
 

@@ -7,7 +7,7 @@ use crate::kernel::anchor_update::Pull;
 use crate::kernel::head_update::{bias_update, lipschitz_update};
 use crate::math::exp;
 
-/// Biases, log L, L, Σκ and the loss.
+/// Biases, log L, L, Σκ and the loss; of dense rows the metric.
 pub(super) fn head_update(view: &View<'_>) -> Vec<Checked> {
     let shape = view.shape;
     let list = view.pair_list();
@@ -53,6 +53,9 @@ pub(super) fn head_update(view: &View<'_>) -> Vec<Checked> {
     let found = view.after::<f32>("step_losses")[view.trace.step.loss_slot as usize];
     let expected = losses.iter().map(|&loss| f64::from(loss)).sum();
     checks.push(view.checked("step_losses", vec![f64::from(found)], vec![expected]));
+    if view.steps_metric() {
+        checks.extend(super::anchors::metric(view));
+    }
     checks
 }
 

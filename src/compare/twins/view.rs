@@ -219,6 +219,12 @@ impl<'a> View<'a> {
         PairList { starts: self.starts().to_vec(), rows, ..PairList::default() }
     }
 
+    /// Whether `head_update` steps the metric.
+    pub(in crate::compare) fn steps_metric(&self) -> bool {
+        let sizes = self.trace.sizes;
+        self.config.learn.metric && sizes.slopes && !sizes.sparse
+    }
+
     /// The distances that the rows were coded from: what the kernel found, or measured itself.
     pub(in crate::compare) fn coded_distances(&self) -> &'a [f32] {
         if self.trace.kernel == "anchor_coding" {
