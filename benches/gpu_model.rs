@@ -28,9 +28,9 @@ fn main() {
     ];
     println!("llfm-jo, m 50, d 10; floor of an epoch in ms, and its terms\n");
     println!(
-        "| adapter | shape | b | active | dispatches | MFLOP | MB | floor | computing | moving | waiting |"
+        "| adapter | shape | b | active | dispatches | MFLOP | MB | KB sent | floor | computing | moving | waiting |"
     );
-    println!("|---|---|---|---|---|---|---|---|---|---|---|");
+    println!("|---|---|---|---|---|---|---|---|---|---|---|---|");
     for (adapter, floors) in &adapters {
         for (name, batch_size, active) in CASES {
             let shape = RowShape::named(name).expect("a shape");
@@ -42,7 +42,8 @@ fn main() {
                 ..Settings::default()
             };
             let config = config_of(shape, &settings).expect("sound settings");
-            let kernels = work(shape, &config, active).kernels();
+            let work = work(shape, &config, active);
+            let kernels = work.kernels();
             let steps = shape.rows.div_ceil(config.batch_size) as f64;
             let floor = floors.steps(&kernels, steps);
             let flops: f64 = kernels.iter().map(|kernel| kernel.flops).sum();
@@ -50,12 +51,13 @@ fn main() {
             let [all, computing, moving, waiting] =
                 [floor.seconds, floor.computing, floor.moving, floor.waiting].map(|s| 1e3 * s);
             println!(
-                "| {adapter} | {name} | {} | {active} | {} | {:.1} | {:.2} | {all:.2} | {computing:.2} | \
+                "| {adapter} | {name} | {} | {active} | {} | {:.1} | {:.2} | {:.1} | {all:.2} | {computing:.2} | \
                  {moving:.2} | {waiting:.2} |",
                 config.batch_size,
                 kernels.len(),
                 1e-6 * flops,
                 1e-6 * bytes,
+                1e-3 * work.uploaded_bytes(true),
             );
         }
     }

@@ -131,6 +131,18 @@ impl<'a> Job<'a> {
         check::check(self, device)
     }
 
+    /// The parameters after so many steps at the rate of the settings.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub fn parameters_after(&self, steps: usize, device: &Device) -> Result<Parameters> {
+        let mut backend = self.backend(device)?;
+        for rows in self.batches().take(steps) {
+            backend.step(rows, self.rates(self.config.learning_rate))?;
+        }
+        backend.parameters()
+    }
+
     /// Times whole epochs while `budget` lasts, after at most as long to warm up; three at least, unless
     /// they take four times as long; one where `goes_on` says to end.
     ///

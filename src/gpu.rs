@@ -8,6 +8,7 @@ pub(crate) mod pipeline;
 pub(crate) mod queries;
 pub(crate) mod shaders;
 
+pub use crate::backend::gpu::tuning::Variant;
 pub use adapter::Adapter;
 pub use device::Gpu;
 

@@ -55,13 +55,7 @@ impl Checked {
 pub(super) fn check(job: &Job, device: &Device) -> Result<Checked> {
     let rows: Vec<u32> = (0..job.n_rows().min(ROWS) as u32).collect();
     let checked = job.rows.features.select(&rows);
-    let before = {
-        let mut backend = job.backend(device)?;
-        for rows in job.batches().take(STEPS) {
-            backend.step(rows, job.rates(job.config.learning_rate))?;
-        }
-        backend.parameters()?
-    };
+    let before = job.parameters_after(STEPS, device)?;
     let plain =
         TrainConfig { optimizer: Optimizer::Sgd, l2: 0.0, weight_decay: 0.0, ..job.config.clone() };
     let mut backend = device.trainer(&before, &plain, job.train_rows())?;

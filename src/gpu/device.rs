@@ -53,9 +53,10 @@ impl Gpu {
     /// The same with forms of the kernels that the rules would not choose, for measurements.
     ///
     /// # Errors
-    /// [`Error::Device`] where the driver refuses, and for subgroups where there are none; [`Error::Usage`]
-    /// for splits that no kernel has.
+    /// [`Error::Device`] where the driver refuses, and for subgroups where there are none; [`Error::Usage`] for
+    /// numbers of lanes that the kernels cannot share sums by.
     pub fn open_variant(adapter: &Adapter, variant: Variant) -> Result<Arc<Self>> {
+        variant.check()?;
         Self::open_with(adapter, Faults::from_env()?, variant)
     }
 
@@ -69,7 +70,6 @@ impl Gpu {
         let name = info.name;
         let features = optional_features(adapter, &faults);
         let subgroups = features.contains(wgpu::Features::SUBGROUP);
-        variant.check()?;
         if variant.subgroups == Some(true) && !subgroups {
             return Err(Error::Device(format!("{name}: the driver has no subgroups")));
         }
