@@ -158,8 +158,12 @@ fn forms(adapter: &Adapter) -> Result<Vec<Form>> {
         variants.push((format!("subgroups {word}"), true, subgroups));
         variants.push((format!("fused coding {word}"), true, fused));
     }
+    let by_pairs = Variant { score_pairs: Some(true), ..rules };
+    variants.push(("scores pair by pair".to_owned(), false, by_pairs));
     for splits in [4, 8, 16, 32] {
-        let variant = Variant { score_splits: Some(splits), ..rules };
+        // In tiles, whatever the rules say.
+        let (score_pairs, score_splits) = (Some(false), Some(splits));
+        let variant = Variant { score_pairs, score_splits, ..rules };
         variants.push((format!("score_splits {splits}"), false, variant));
     }
     for splits in [4, 8, 16, 32, 64] {

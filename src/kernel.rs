@@ -35,7 +35,7 @@ use crate::simd::padded;
 pub(crate) const ROW_CHUNK: usize = 64;
 
 /// Every shader, in the order of a step.
-pub(crate) const SHADERS: [Shader; 17] = [
+pub(crate) const SHADERS: [Shader; 18] = [
     anchor_distance::SHADER,
     anchor_distance_csr::NORM_SHADER,
     anchor_distance_csr::SHADER,
@@ -45,6 +45,7 @@ pub(crate) const SHADERS: [Shader; 17] = [
     local_coding::FUSED_SUBGROUP_SHADER,
     pair_list::SHADER,
     fm_score::SHADER,
+    fm_score::PAIRS_SHADER,
     fm_score_csr::SHADER,
     blend::SHADER,
     fm_update::SHADER,

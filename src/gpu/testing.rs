@@ -28,11 +28,12 @@ pub(crate) fn variant_gpu(variant: Variant) -> Option<Arc<Gpu>> {
 
 /// The shared device, and two that between them take every other form of the kernels.
 pub(crate) fn test_gpus() -> Vec<Arc<Gpu>> {
-    let variants = [(true, false, 32, 64), (true, true, 8, 16)];
-    let other = |(subgroups, fused_coding, score_splits, update_splits)| {
+    let variants = [(false, 32, 64), (true, 8, 16)];
+    let other = |(fused_and_by_pairs, score_splits, update_splits)| {
         let variant = Variant {
-            subgroups: Some(subgroups),
-            fused_coding: Some(fused_coding),
+            subgroups: Some(true),
+            fused_coding: Some(fused_and_by_pairs),
+            score_pairs: Some(fused_and_by_pairs),
             score_splits: Some(score_splits),
             update_splits: Some(update_splits),
         };

@@ -6,16 +6,20 @@
 //! and w·x) and scores `[n, C]` for n pairs of that anchor. One task a run of pairs, the writer of
 //! their cells; products of a few rows with a few vectors of the records. O(n·p·C(d + 2)).
 
-use crate::gpu::shaders::{Shader, shader};
+use crate::gpu::shaders::{self, Shader, shader};
 use crate::kernel::Shape;
 use crate::simd::{LANES, dispatch, fold_lanes};
 use pulp::{Simd, WithSimd};
 
-/// The shader, and its workgroups.
+/// The shader, and its workgroups: tiles of an anchor's pairs.
 pub(crate) const SHADER: Shader =
     shader!("fm_score", "fm_score", ["step", "pair", "rows", "split"], |sizes, _, group| {
         group.len() * sizes.outputs * sizes.tuning.score_shares
     });
+
+/// The same pair by pair, an invocation each.
+pub(crate) const PAIRS_SHADER: Shader =
+    shader!("fm_score", "fm_score_pairs", ["step", "pair", "rows"], shaders::pair_channels);
 
 /// Features whose ‖v‖² lie together, so that one update task owns them.
 pub(crate) const FEATURE_BLOCK: usize = 64;

@@ -278,7 +278,7 @@ fn a_shader_that_does_not_compile_is_named_with_the_adapter() {
     let Some(adapter) = gpu_or_skip() else { return };
     let bench = bench();
     let line = "train data.csv --device gpu --model m.llfm";
-    let broken = with(&bench, ("LLFM_FAULT", "shader:local_coding"), line);
-    broken.fails(5, &["local_coding", &adapter.facts().name]);
+    let broken = with(&bench, ("LLFM_FAULT", "shader:blend"), line);
+    broken.fails(5, &["blend", &adapter.facts().name]);
     assert_eq!(bench.names(), ["data.csv"], "no litter");
 }

@@ -132,7 +132,11 @@ impl Launcher<'_> {
     }
 
     fn score_kernel(&self) -> Shader {
-        if self.sizes.sparse { fm_score_csr::SHADER } else { fm_score::SHADER }
+        match (self.sizes.sparse, self.sizes.tuning.score_pairs) {
+            (true, _) => fm_score_csr::SHADER,
+            (false, true) => fm_score::PAIRS_SHADER,
+            (false, false) => fm_score::SHADER,
+        }
     }
 
     fn everything(&self) -> Group {

@@ -29,7 +29,9 @@ pub struct Variant {
     pub subgroups: Option<bool>,
     /// Whether distances and coding of dense rows are one kernel; same bits.
     pub fused_coding: Option<bool>,
-    /// Lanes that share four pairs of `fm_score`: 4, 8, 16 or 32.
+    /// Whether `fm_score` takes dense rows pair by pair, an invocation each, or in tiles of an anchor's pairs.
+    pub score_pairs: Option<bool>,
+    /// Lanes that share four pairs of a tile of `fm_score`: 4, 8, 16 or 32.
     pub score_splits: Option<usize>,
     /// Lanes that share four features of `fm_update` and `anchor_update`: 4 to 64, a power of two.
     pub update_splits: Option<usize>,
@@ -74,6 +76,8 @@ pub(crate) struct Tuning {
     pub(crate) subgroups: bool,
     /// Whether distances and coding of dense rows are one kernel.
     pub(crate) fused_coding: bool,
+    /// Whether `fm_score` takes dense rows pair by pair.
+    pub(crate) score_pairs: bool,
     /// Lanes that share four slots of `fm_score`, each some of the features.
     pub(crate) score_splits: usize,
     /// Workgroups of `fm_score` that share an anchor and channel.
@@ -106,6 +110,8 @@ impl Tuning {
         Self {
             subgroups: variant.subgroups.unwrap_or(subgroups),
             fused_coding: variant.fused_coding.unwrap_or(fuses_coding(4 * row_quads, anchors)),
+            // Lanes cannot share fewer quads of features than they are.
+            score_pairs: variant.score_pairs.unwrap_or(row_quads < LEAST),
             score_splits,
             score_shares: shares.min(most_shares).max(1),
             model_splits: update(outputs * row_quads),
@@ -175,15 +181,16 @@ mod tests {
     fn a_variant_goes_before_the_rules() {
         let work = Work { anchors: 50, outputs: 10, row_quads: 196, rows: 1024, active: 2 };
         let rules = Tuning::new(&work, true, Variant::default());
-        assert!(rules.subgroups && !rules.fused_coding);
+        assert!(rules.subgroups && !rules.fused_coding && !rules.score_pairs);
         let variant = Variant {
             subgroups: Some(false),
             fused_coding: Some(true),
+            score_pairs: Some(true),
             score_splits: Some(8),
             update_splits: Some(32),
         };
         let chosen = Tuning::new(&work, true, variant);
-        assert!(!chosen.subgroups && chosen.fused_coding);
+        assert!(!chosen.subgroups && chosen.fused_coding && chosen.score_pairs);
         let splits = [chosen.score_splits, chosen.model_splits, chosen.anchor_splits];
         assert_eq!(splits, [8, 32, 32]);
     }
