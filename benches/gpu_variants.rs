@@ -158,6 +158,8 @@ fn forms(adapter: &Adapter) -> Result<Vec<Form>> {
         variants.push((format!("subgroups {word}"), true, subgroups));
         variants.push((format!("fused coding {word}"), true, fused));
     }
+    let sorted = Variant { sorted: Some(true), ..rules };
+    variants.push(("anchors sorted".to_owned(), true, sorted));
     let by_pairs = Variant { score_pairs: Some(true), ..rules };
     variants.push(("scores pair by pair".to_owned(), false, by_pairs));
     for splits in [4, 8, 16, 32] {

@@ -35,12 +35,13 @@ use crate::simd::padded;
 pub(crate) const ROW_CHUNK: usize = 64;
 
 /// Every shader, in the order of a step.
-pub(crate) const SHADERS: [Shader; 18] = [
+pub(crate) const SHADERS: [Shader; 19] = [
     anchor_distance::SHADER,
     anchor_distance_csr::NORM_SHADER,
     anchor_distance_csr::SHADER,
     local_coding::SHADER,
     local_coding::SUBGROUP_SHADER,
+    local_coding::SORTED_SHADER,
     local_coding::FUSED_SHADER,
     local_coding::FUSED_SUBGROUP_SHADER,
     pair_list::SHADER,

@@ -26,12 +26,13 @@ pub(crate) fn variant_gpu(variant: Variant) -> Option<Arc<Gpu>> {
     Some(Gpu::open_variant(&test_adapter()?, variant).expect("the adapter opens"))
 }
 
-/// The shared device, and two that between them take every other form of the kernels.
+/// The shared device, and others that between them take every other form of the kernels.
 pub(crate) fn test_gpus() -> Vec<Arc<Gpu>> {
-    let variants = [(false, 32, 64), (true, 8, 16)];
-    let other = |(fused_and_by_pairs, score_splits, update_splits)| {
+    let variants = [(false, 32, 64, false), (true, 8, 16, false), (false, 4, 4, true)];
+    let other = |(fused_and_by_pairs, score_splits, update_splits, sorted)| {
         let variant = Variant {
             subgroups: Some(true),
+            sorted: Some(sorted),
             fused_coding: Some(fused_and_by_pairs),
             score_pairs: Some(fused_and_by_pairs),
             score_splits: Some(score_splits),

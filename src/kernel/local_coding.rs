@@ -27,6 +27,14 @@ pub(crate) const SUBGROUP_SHADER: Shader = shader!(
     |_, step, _| (step.rows as usize).div_ceil(32)
 );
 
+/// The same by workgroups that sort the anchors.
+pub(crate) const SORTED_SHADER: Shader = shader!(
+    "local_coding",
+    "local_coding_sorted",
+    ["step", "math", "pair", "anchor_dropout", "coding", "scan_sorted"],
+    |_, step, _| (step.rows as usize).div_ceil(32)
+);
+
 /// Distances of dense rows and their coding in one, an invocation a row.
 pub(crate) const FUSED_SHADER: Shader = shader!(
     "anchor_coding",

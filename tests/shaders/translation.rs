@@ -10,7 +10,7 @@ use naga::{Module, Scalar, TypeInner};
 use crate::shaders::source::{Shader, floors, shaders};
 
 /// Sizes of a small model, and of one whose channels exceed a block of quads.
-const SIZES: [[(&str, f64); 11]; 2] = [
+const SIZES: [[(&str, f64); 12]; 2] = [
     [
         ("n_anchors", 5.0),
         ("n_features", 3.0),
@@ -19,6 +19,7 @@ const SIZES: [[(&str, f64); 11]; 2] = [
         ("channel_quads", 1.0),
         ("capacity", 1.0),
         ("neighbors", 1.0),
+        ("sort_size", 1.0),
         ("score_splits", 4.0),
         ("score_shares", 1.0),
         ("model_splits", 4.0),
@@ -32,6 +33,7 @@ const SIZES: [[(&str, f64); 11]; 2] = [
         ("channel_quads", 11.0),
         ("capacity", 8192.0),
         ("neighbors", 40.0),
+        ("sort_size", 1024.0),
         ("score_splits", 32.0),
         ("score_shares", 9.0),
         ("model_splits", 64.0),

@@ -2,6 +2,7 @@
 
 use super::sizes::Sizes;
 use super::step::{Group, Step};
+use super::tuning::Tuning;
 use crate::config::TrainConfig;
 use crate::error::Result;
 use crate::gpu::Gpu;
@@ -90,8 +91,11 @@ impl Launcher<'_> {
     /// Distances, coding and the list of pairs.
     fn coding(&self, constants: &Constants, buffers: &Buffers) -> Result<Vec<Launch>> {
         let tuning = self.sizes.tuning;
-        let alone =
-            if tuning.subgroups { local_coding::SUBGROUP_SHADER } else { local_coding::SHADER };
+        let alone = match tuning {
+            Tuning { sorted: true, .. } => local_coding::SORTED_SHADER,
+            Tuning { subgroups: true, .. } => local_coding::SUBGROUP_SHADER,
+            _ => local_coding::SHADER,
+        };
         let fused = if tuning.subgroups {
             local_coding::FUSED_SUBGROUP_SHADER
         } else {

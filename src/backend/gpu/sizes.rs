@@ -174,6 +174,7 @@ impl Sizes {
             ("row_quads", self.row_quads as f64),
             ("channel_quads", self.channel_quads as f64),
             ("capacity", self.capacity as f64),
+            ("sort_size", self.anchors.next_power_of_two() as f64),
             ("score_splits", self.tuning.score_splits as f64),
             ("score_shares", self.tuning.score_shares as f64),
             ("model_splits", self.tuning.model_splits as f64),

@@ -19,6 +19,9 @@ const LEAST: usize = 4;
 /// rows and anchors less often than a launch costs.
 const MOST_FUSED: usize = 1 << 13;
 
+/// Most anchors that a workgroup sorts: eight bytes each, of the 16 KiB and less that every device has.
+const MOST_SORTED: usize = 1024;
+
 /// Choices among the forms of the kernels in place of the rules', to measure them by.
 ///
 /// The rules look at sizes, not at clocks, so that a run has the same bits again, and on another machine of a kind;
@@ -27,6 +30,9 @@ const MOST_FUSED: usize = 1 << 13;
 pub struct Variant {
     /// Whether a subgroup codes a row, or an invocation alone; same bits.
     pub subgroups: Option<bool>,
+    /// Whether a workgroup sorts a row's anchors, up to 1,024 of them, before it codes the row; same bits. They are
+    /// coded by a kernel of its own then.
+    pub sorted: Option<bool>,
     /// Whether distances and coding of dense rows are one kernel; same bits.
     pub fused_coding: Option<bool>,
     /// Whether `fm_score` takes dense rows pair by pair, an invocation each, or in tiles of an anchor's pairs.
@@ -74,6 +80,8 @@ pub(crate) struct Work {
 pub(crate) struct Tuning {
     /// Whether subgroups code the rows.
     pub(crate) subgroups: bool,
+    /// Whether workgroups sort the anchors of the rows they code.
+    pub(crate) sorted: bool,
     /// Whether distances and coding of dense rows are one kernel.
     pub(crate) fused_coding: bool,
     /// Whether `fm_score` takes dense rows pair by pair.
@@ -107,9 +115,14 @@ impl Tuning {
             let rule = || cut(LANES, groups, |splits| pairs >= LEAST_TERMS * splits);
             variant.update_splits.unwrap_or_else(rule)
         };
+        let fused = variant.fused_coding.unwrap_or(fuses_coding(4 * row_quads, anchors));
+        // Sorting takes as long whatever the row uses; a scan is needed for each anchor that it does.
+        let uses_many = !fused && anchors >= LANES && 4 * active > anchors;
+        let sorted = variant.sorted.unwrap_or(uses_many) && anchors <= MOST_SORTED;
         Self {
             subgroups: variant.subgroups.unwrap_or(subgroups),
-            fused_coding: variant.fused_coding.unwrap_or(fuses_coding(4 * row_quads, anchors)),
+            sorted,
+            fused_coding: fused && !sorted,
             // Lanes cannot share fewer quads of features than they are.
             score_pairs: variant.score_pairs.unwrap_or(row_quads < LEAST),
             score_splits,
@@ -178,6 +191,22 @@ mod tests {
     }
 
     #[test]
+    fn anchors_are_sorted_where_rows_use_many_of_them() {
+        let sorted = |anchors, active, row_quads, variant| {
+            let work = Work { anchors, outputs: 1, row_quads, rows: 1024, active };
+            let tuning = Tuning::new(&work, true, variant);
+            assert!(!(tuning.sorted && tuning.fused_coding), "there is no such kernel");
+            tuning.sorted
+        };
+        let (rules, wanted) =
+            (Variant::default(), Variant { sorted: Some(true), ..Variant::default() });
+        assert!(sorted(200, 194, 100, rules) && !sorted(200, 20, 100, rules));
+        // What is coded where it is measured is not sorted, but for those who ask.
+        assert!(!sorted(200, 194, 2, rules) && sorted(200, 194, 2, wanted));
+        assert!(!sorted(1025, 1000, 100, wanted), "more than the memory of a workgroup holds");
+    }
+
+    #[test]
     fn a_variant_goes_before_the_rules() {
         let work = Work { anchors: 50, outputs: 10, row_quads: 196, rows: 1024, active: 2 };
         let rules = Tuning::new(&work, true, Variant::default());
@@ -185,6 +214,7 @@ mod tests {
         let variant = Variant {
             subgroups: Some(false),
             fused_coding: Some(true),
+            sorted: None,
             score_pairs: Some(true),
             score_splits: Some(8),
             update_splits: Some(32),

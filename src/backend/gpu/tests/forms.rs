@@ -6,14 +6,22 @@ use crate::gpu::testing::variant_gpu;
 
 #[test]
 fn forms_of_the_coding_give_the_same_bits() {
-    let forms = [(false, false), (false, true), (true, false), (true, true)];
+    // By subgroups, fused, sorted.
+    let forms = [
+        (false, false, false),
+        (false, true, false),
+        (true, false, false),
+        (true, true, false),
+        (false, false, true),
+    ];
     for sparse in [false, true] {
         let case = Case::new(sparse);
         let mut expected = None;
-        for (subgroups, fused) in forms {
+        for (subgroups, fused, sorted) in forms {
             let variant = Variant {
                 subgroups: Some(subgroups),
                 fused_coding: Some(fused),
+                sorted: Some(sorted),
                 ..Variant::default()
             };
             let Some(gpu) = variant_gpu(variant) else { return };
