@@ -10,7 +10,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueHint};
 use llfm::backend::Device;
 use llfm::bench::{Floors, GpuFloors, Job, RowShape, SHAPES, config_of};
-use llfm::config::Method;
+use llfm::config::{Method, name_of};
 use llfm::data::Dataset;
 use llfm::gpu::adapter::Request;
 use llfm::settings::Settings;
@@ -118,6 +118,16 @@ pub(crate) fn run(args: &BenchArgs) -> Result<()> {
     args.check_trace()?;
     let compute = args.run.start(GpuRowArgs::default(), false)?;
     let mut trace = args.trace.as_deref().map(|path| trace_of(&compute, path)).transpose()?;
+    for shape in &args.shapes {
+        for &method in &args.methods {
+            args.check_device(shape, method, &compute).map_err(|error| match error {
+                Error::Device(why) => {
+                    Error::Device(format!("{}, {}: {why}", shape.name, name_of(method)))
+                }
+                error => error,
+            })?;
+        }
+    }
     let signals = Signals::install()?;
     let machine = Machine::new(&compute);
     let best = match &compute.device {
@@ -192,6 +202,11 @@ impl BenchArgs {
             page.shape(shape, &rows)?;
             for &method in &self.methods {
                 signals.check()?;
+                // What was named is refused before any work.
+                if let Err(why) = self.check_device(shape, method, compute) {
+                    page.refused(shape.name, method, &why)?;
+                    continue;
+                }
                 let timed = self.time(shape, method, &rows, compute, signals)?;
                 page.timed(&timed)?;
                 if let (Some(trace), Some(kernels)) = (&mut trace, timed.kernels) {
@@ -201,6 +216,12 @@ impl BenchArgs {
             }
         }
         signals.check()
+    }
+
+    /// Refuses what does not fit the device.
+    fn check_device(&self, shape: &RowShape, method: Method, compute: &Compute) -> Result<()> {
+        let config = config_of(shape, &self.settings(method))?;
+        compute.device.check_model(&config, &shape.data_shape())
     }
 
     /// Checks and times one method.
@@ -213,7 +234,6 @@ impl BenchArgs {
         signals: &Signals,
     ) -> Result<Timed> {
         let config = config_of(shape, &self.settings(method))?;
-        compute.device.check_model(&config, &shape.data_shape())?;
         let (features, classes) = (&rows.features, shape.classes);
         let sizes = (features.n_rows(), features.n_cols(), features.n_stored());
         let facts = Facts {

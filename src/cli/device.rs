@@ -31,7 +31,7 @@ impl RunArgs {
     /// Sets up the threads and opens the device; says on standard error where `auto` found no GPU.
     pub(crate) fn start(&self, rows: GpuRowArgs, quiet: bool) -> Result<Compute> {
         if let (Request::Cpu, Some(flag)) = (&self.device, rows.given()) {
-            let message = format!("{flag} is for a GPU: leave it out, or --device cpu");
+            let message = format!("{flag} is for a GPU: leave out either it or --device cpu");
             return Err(Error::Usage(message));
         }
         self.start_threads()?;

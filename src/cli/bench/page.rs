@@ -1,12 +1,12 @@
 //! What `llfm bench` prints: a table for people, or events for programs.
 
-use llfm::Result;
 use llfm::bench::{
     Checked, CopyRate, Floors, GpuFloors, GpuTiming, KernelReport, PhaseReport, RowShape,
     StepReport, Timing,
 };
-use llfm::config::name_of;
+use llfm::config::{Method, name_of};
 use llfm::data::{Dataset, Features};
+use llfm::{Error, Result};
 use serde::Serialize;
 
 use crate::cli::console::Console;
@@ -68,6 +68,14 @@ struct TimedEvent<'a> {
     phases: &'a [PhaseReport],
     kernels: &'a [KernelReport],
     step: Option<&'a StepReport>,
+}
+
+#[derive(Serialize)]
+struct Refused<'a> {
+    event: &'static str,
+    shape: &'a str,
+    method: String,
+    why: String,
 }
 
 #[derive(Serialize)]
@@ -193,6 +201,16 @@ impl Page {
         }
     }
 
+    /// Says why a shape and method are left out.
+    pub(super) fn refused(&mut self, shape: &str, method: Method, why: &Error) -> Result<()> {
+        let (method, why) = (name_of(method), why.to_string());
+        if self.json {
+            return self.console.event(&Refused { event: "refused", shape, method, why });
+        }
+        self.console.line(&format!("{method:<9} left out: {why}"))?;
+        self.console.flush()
+    }
+
     /// A row a kernel: what it takes, and, where it was timed, how long.
     fn kernels(&mut self, rows: &[KernelReport]) -> Result<()> {
         let timed = rows.iter().any(|row| row.rates.is_some());
@@ -200,8 +218,11 @@ impl Page {
         let measured = ["ms", "share", "GFLOP/s", "GB/s", "of floor"];
         let heads = model.iter().chain(if timed { &measured[..] } else { &[] });
         let heads: String = heads.map(|head| format!("{head:>11}")).collect();
-        let line = self.console.dim(&format!("  {:<19}{heads}", "kernel"));
-        self.console.line(&line)?;
+        let per = format!("  {:<19}{:>33}{:>11}", "", "a step", "an epoch");
+        for line in [per, format!("  {:<19}{heads}", "kernel")] {
+            let line = self.console.dim(&line);
+            self.console.line(&line)?;
+        }
         for row in rows {
             let mut line = format!(
                 "  {:<19}{:>11}{:>11.2}{:>11.3}{:>11.3}",
@@ -237,7 +258,8 @@ impl Page {
         ))?;
         let floor = &step.floor;
         self.console.line(&format!(
-            "  an epoch of {}: {:.0} % of it is the floor of {} (computing {}, moving {}, waiting {})",
+            "  an epoch of {}: {:.0} % of it is the kernels' floors, {} in all (computing alone {}, moving {}, \
+             waiting {})",
             duration(timing.seconds),
             100.0 * step.of_floor,
             duration(floor.seconds),
@@ -247,7 +269,7 @@ impl Page {
         ))?;
         self.console.line(&match step.kernel_seconds {
             Some(seconds) => format!(
-                "  kernels alone {}, by timestamps of {}",
+                "  kernels of an epoch alone {}, by timestamps of {}",
                 duration(seconds),
                 counted(step.steps_timed, "step")
             ),
