@@ -8,22 +8,9 @@
 // slot's lanes are then added in order, and a lane finishes each. The training pass may come in
 // groups of anchors, whose `sums` fit a binding. O(p·(d + 2)) a slot and channel.
 
-override n_features: u32;
-override n_outputs: u32;
-override channel_quads: u32;
 // Lanes that share a slot, and workgroups that share an anchor and channel.
 override score_splits: u32;
 override score_shares: u32;
-override write_sums: bool;
-override write_scores: bool;
-
-@group(0) @binding(1) var<uniform> group: Group;
-@group(0) @binding(3) var<storage, read> starts: array<u32>;
-@group(0) @binding(4) var<storage, read> pairs: array<Pair>;
-@group(0) @binding(5) var<storage, read> records: array<vec4<f32>>;
-@group(0) @binding(6) var<storage, read> heads: array<f32>;
-@group(0) @binding(7) var<storage, read_write> sums: array<vec4<f32>>;
-@group(0) @binding(8) var<storage, read_write> scores: array<f32>;
 
 // Quads of a channel summed together, of four rows each.
 const BLOCK: u32 = 3u;
@@ -34,11 +21,6 @@ struct BlockSums {
     quad_0: mat4x4<f32>,
     quad_1: mat4x4<f32>,
     quad_2: mat4x4<f32>,
-}
-
-// What a quad of a record is multiplied by: x, but x² for r in the last lane of the channel.
-fn factor(x: f32, quad: u32) -> vec4<f32> {
-    return vec4(x, x, x, select(x, x * x, quad + 1u == channel_quads));
 }
 
 // Adds a feature of four rows times a quad of its record.
@@ -91,14 +73,6 @@ fn products(data_rows: vec4<u32>, record: u32, split: u32, first: u32) -> BlockS
         }
     }
     return block;
-}
-
-// What a quad of the sums adds to the score.
-fn quad_score(sum: vec4<f32>, quad: u32) -> f32 {
-    if quad + 1u == channel_quads {
-        return sum.z + 0.5 * (dot(sum.xy, sum.xy) - sum.w);
-    }
-    return 0.5 * dot(sum, sum);
 }
 
 // Rows of the data of four slots; beyond the tail the last one again.

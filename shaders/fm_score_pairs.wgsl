@@ -4,38 +4,16 @@
 // records alone: no workgroup memory, for features so few that lanes could not share them.
 // O(p·(d + 2)) a slot and channel.
 
-override n_features: u32;
-override n_outputs: u32;
-override channel_quads: u32;
-override write_sums: bool;
-override write_scores: bool;
-
-@group(0) @binding(1) var<uniform> group: Group;
-@group(0) @binding(3) var<storage, read> starts: array<u32>;
-@group(0) @binding(4) var<storage, read> pairs: array<Pair>;
-@group(0) @binding(5) var<storage, read> records: array<vec4<f32>>;
-@group(0) @binding(6) var<storage, read> heads: array<f32>;
-@group(0) @binding(7) var<storage, read_write> sums: array<vec4<f32>>;
-@group(0) @binding(8) var<storage, read_write> scores: array<f32>;
-
 const LANES: u32 = 64u;
 // Quads of a channel summed together.
 const BLOCK: u32 = 4u;
-
-// What a quad of a record is multiplied by: x, but x² for r in the last lane of the channel.
-fn factor(x: f32, quad: u32) -> vec4<f32> {
-    return vec4(x, x, x, select(x, x * x, quad + 1u == channel_quads));
-}
 
 // Keeps the sums of one quad, and takes them into the score.
 fn finish(score: f32, sum: vec4<f32>, quad: u32, first_sum: u32) -> f32 {
     if write_sums {
         sums[first_sum + quad] = sum;
     }
-    if quad + 1u == channel_quads {
-        return score + sum.z + 0.5 * (dot(sum.xy, sum.xy) - sum.w);
-    }
-    return score + 0.5 * dot(sum, sum);
+    return score + quad_score(sum, quad);
 }
 
 // Score of one pair in one channel; `first_sum` is where its sums go.

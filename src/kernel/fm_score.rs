@@ -12,14 +12,20 @@ use crate::simd::{LANES, dispatch, fold_lanes};
 use pulp::{Simd, WithSimd};
 
 /// The shader, and its workgroups: tiles of an anchor's pairs.
-pub(crate) const SHADER: Shader =
-    shader!("fm_score", "fm_score", ["step", "pair", "rows", "split"], |sizes, _, group| {
-        group.len() * sizes.outputs * sizes.tuning.score_shares
-    });
+pub(crate) const SHADER: Shader = shader!(
+    "fm_score",
+    "fm_score",
+    ["step", "pair", "rows", "score", "split"],
+    |sizes, _, group| { group.len() * sizes.outputs * sizes.tuning.score_shares }
+);
 
 /// The same pair by pair, an invocation each.
-pub(crate) const PAIRS_SHADER: Shader =
-    shader!("fm_score", "fm_score_pairs", ["step", "pair", "rows"], shaders::pair_channels);
+pub(crate) const PAIRS_SHADER: Shader = shader!(
+    "fm_score",
+    "fm_score_pairs",
+    ["step", "pair", "rows", "score"],
+    shaders::pair_channels
+);
 
 /// Features whose ‖v‖² lie together, so that one update task owns them.
 pub(crate) const FEATURE_BLOCK: usize = 64;
