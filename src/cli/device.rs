@@ -36,11 +36,11 @@ impl RunArgs {
         }
         self.start_threads()?;
         match adapter::choose(&self.device)? {
-            Choice::Cpu { why } => Ok(Compute::cpu(why.as_deref(), quiet)),
+            Choice::Cpu { why } => Ok(Compute::cpu(why.as_deref(), rows.given(), quiet)),
             Choice::Gpu(adapter) => match (Compute::gpu(&adapter, rows), &self.device) {
                 // Nobody asked for this adapter.
                 (Err(Error::Device(message)), Request::Auto) if adapter::named().is_none() => {
-                    Ok(Compute::cpu(Some(&message), quiet))
+                    Ok(Compute::cpu(Some(&message), rows.given(), quiet))
                 }
                 (opened, _) => opened,
             },
@@ -59,7 +59,7 @@ impl RunArgs {
             ));
         }
         self.start_threads()?;
-        Ok(Compute::cpu(None, true))
+        Ok(Compute::cpu(None, None, true))
     }
 
     fn start_threads(&self) -> Result<()> {
@@ -72,10 +72,11 @@ impl RunArgs {
 }
 
 impl Compute {
-    /// The CPU, and why it had to be.
-    fn cpu(why: Option<&str>, quiet: bool) -> Self {
+    /// The CPU, why it had to be, and a flag that is given for a GPU.
+    fn cpu(why: Option<&str>, idle: Option<&str>, quiet: bool) -> Self {
         if let (Some(why), false) = (why, quiet) {
-            complain("note", &format!("{why}; computing on the CPU"));
+            let idle = idle.map(|flag| format!(", where {flag} has no effect")).unwrap_or_default();
+            complain("note", &format!("{why}; computing on the CPU{idle}"));
         }
         Self { device: Device::Cpu, adapter: None }
     }

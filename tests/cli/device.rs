@@ -43,6 +43,9 @@ fn without_a_driver_auto_takes_the_cpu_and_says_so_in_a_line() {
     let found = done(driverless(&bench, train)).succeeds();
     assert_eq!(found.err.matches("no GPU found").count(), 1, "{}", found.err);
     assert!(found.out.contains("cpu, "), "{}", found.out);
+    let stored = format!("{train} --row-storage u8");
+    let stored = done(driverless(&bench, &stored)).succeeds();
+    assert!(stored.err.contains("where --row-storage has no effect"), "{}", stored.err);
     let quiet = done(driverless(&bench, &format!("{train} --quiet --json"))).succeeds();
     assert!(!quiet.err.contains("llfm:"), "{}", quiet.err);
     let result = quiet.result();
