@@ -8,8 +8,3 @@ override row_quads: u32;
 fn row_quad(data_row: u32, quad: u32) -> vec4<f32> {
     return rows[data_row * row_quads + quad];
 }
-
-// One of them.
-fn row_cell(data_row: u32, feature: u32) -> f32 {
-    return rows[data_row * row_quads + feature / 4u][feature % 4u];
-}

@@ -10,9 +10,3 @@ fn row_quad(data_row: u32, quad: u32) -> vec4<f32> {
     let words = rows[data_row * row_quads + quad];
     return vec4(unpack2x16float(words.x), unpack2x16float(words.y));
 }
-
-// One of them.
-fn row_cell(data_row: u32, feature: u32) -> f32 {
-    let word = rows[data_row * row_quads + feature / 4u][feature % 4u / 2u];
-    return unpack2x16float(word)[feature % 2u];
-}
