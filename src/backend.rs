@@ -3,6 +3,7 @@
 mod batch;
 pub(crate) mod cpu;
 pub(crate) mod gpu;
+mod memory;
 mod phases;
 
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use crate::error::{Error, Result};
 use crate::gpu::Gpu;
 use crate::model::Parameters;
 pub use crate::optimizer::StepRates;
+pub use memory::Memory;
 pub use phases::{Phase, PhaseSeconds};
 
 /// What backends run on.
@@ -111,6 +113,22 @@ pub trait Backend {
     /// The current parameters.
     fn parameters(&mut self) -> Result<Parameters>;
 
+    /// What the steps to come depend on beside the parameters.
+    ///
+    /// # Errors
+    /// Those of the device; [`Error::Usage`] where there are no steps to come.
+    fn memory(&mut self) -> Result<Memory>;
+
+    /// Takes over the memory of a backend with the same parameters, sizes and settings: the steps to come
+    /// have the bits they would have had there.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for a memory of other sizes, or of another kind of device.
+    fn restore(&mut self, memory: &Memory) -> Result<()>;
+
+    /// The losses that came in since the last call. A GPU is some submissions behind.
+    fn recent_losses(&mut self) -> Losses;
+
     /// What it takes of a GPU; nothing on the CPU.
     fn device_use(&self) -> Option<DeviceUse> {
         None
@@ -139,6 +157,27 @@ pub struct Totals {
     pub pairs: Vec<u64>,
     /// Time of each phase, where [`Backend::time_phases`] asked for it.
     pub phases: PhaseSeconds,
+}
+
+/// Losses of some steps.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Losses {
+    /// Steps taken.
+    pub steps: u64,
+    /// Rows they took.
+    pub rows: u64,
+    /// Σ loss of each row before its step, times its weight, training units; far beyond any sound loss
+    /// where scores are not finite.
+    pub sum: f64,
+}
+
+impl Losses {
+    /// Adds those of further steps.
+    pub(crate) fn add(&mut self, more: Self) {
+        self.steps += more.steps;
+        self.rows += more.rows;
+        self.sum += more.sum;
+    }
 }
 
 /// Scores of a set of rows.

@@ -1,9 +1,10 @@
 //! What a training run tells whoever is watching; the command line draws it.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::backend::DeviceUse;
 use crate::model::Parameters;
+use crate::train::Snapshot;
 
 /// Something that happened in a run.
 #[derive(Debug, Clone)]
@@ -39,6 +40,9 @@ pub enum Event<'a> {
         /// What is kept.
         parameters: &'a Parameters,
     },
+    /// The run between two steps, as a [`Flow::Snapshot`] asked for. A [`Flow::Stop`] in return leaves the
+    /// run there: what the unfinished epoch came to is not measured.
+    Snapshot(&'a Snapshot<'a>),
     /// Something the user should know.
     Warning(String),
 }
@@ -48,12 +52,14 @@ pub enum Event<'a> {
 pub enum Flow {
     /// Go on.
     Continue,
+    /// Go on, and tell [`Event::Snapshot`] first; in return to [`Event::Step`] and [`Event::Epoch`].
+    Snapshot,
     /// End after this step and keep the model so far.
     Stop,
 }
 
 /// One epoch of one member, in the words of the `--json` output.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EpochReport {
     /// Member of the ensemble, from 0.
     pub member: usize,
@@ -68,7 +74,7 @@ pub struct EpochReport {
     /// Loss on the validation rows after the epoch.
     pub valid_loss: Option<f64>,
     /// Metric of the validation rows that chooses the epoch, where that is not the loss.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub valid_metric: Option<f64>,
     /// Loss on the test rows after the epoch; reported, never selected on.
     pub test_loss: Option<f64>,

@@ -1,5 +1,6 @@
 //! From raw rows to a measured model: encode, decide, train, measure.
 
+mod identity;
 mod streamed;
 
 use std::path::{Path, PathBuf};
@@ -20,7 +21,7 @@ use crate::model::{Model, Summary, fingerprint};
 use crate::outcome::Outcome;
 use crate::predict::Scorer;
 use crate::stream::Stream;
-use crate::train::{Start, TrainData, Trained, train};
+use crate::train::{Snapshot, Start, TrainData, Trained, train};
 
 pub use streamed::{Apart, StreamedParts};
 
@@ -232,6 +233,21 @@ impl Prepared {
         device: &Device,
         on_event: &mut dyn FnMut(&Event<'_>) -> Flow,
     ) -> Result<Trained> {
+        self.fit_from(config, device, None, on_event)
+    }
+
+    /// The same from where a run like it was, if one was kept.
+    ///
+    /// # Errors
+    /// Those of [`fit`](Self::fit), and [`Error::Usage`] for a snapshot of another run or another kind of
+    /// device.
+    pub fn fit_from(
+        &self,
+        config: &TrainConfig,
+        device: &Device,
+        resume: Option<&Snapshot<'_>>,
+        on_event: &mut dyn FnMut(&Event<'_>) -> Flow,
+    ) -> Result<Trained> {
         let data = TrainData {
             stream: self.stream.as_deref(),
             valid: self.valid.as_ref(),
@@ -239,6 +255,7 @@ impl Prepared {
             never_seen: &self.preprocess.never_seen(),
             range: self.labels.clamp().map(Into::into),
             start: self.start.as_ref(),
+            resume,
             ..TrainData::new(&self.train, self.labels.n_classes().max(1))
         };
         train(&data, config, device, on_event)

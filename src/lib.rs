@@ -111,8 +111,10 @@
 mod anchor_dropout;
 pub mod backend;
 pub mod bench;
+pub mod checkpoint;
 pub mod compare;
 pub mod config;
+mod container;
 pub mod data;
 pub mod error;
 pub mod event;

@@ -176,6 +176,19 @@ impl Moments {
         Self { first: vec![0.0; first], second: vec![0.0; second] }
     }
 
+    /// Calls `visit` with the bytes of the first moments and of the second ones, where there are any.
+    pub(crate) fn visit(
+        &mut self,
+        names: [&'static str; 2],
+        visit: &mut dyn FnMut(&'static str, &mut [u8]),
+    ) {
+        for (name, moments) in names.into_iter().zip([&mut self.first, &mut self.second]) {
+            if !moments.is_empty() {
+                visit(name, bytemuck::cast_slice_mut(moments));
+            }
+        }
+    }
+
     /// All of them.
     pub(crate) fn view(&mut self) -> MomentsMut<'_> {
         MomentsMut { first: &mut self.first, second: &mut self.second }

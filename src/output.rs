@@ -130,9 +130,12 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
     file.finish()
 }
 
+/// How the names of files under construction begin and end.
+pub(crate) const TEMPORARY: (&str, &str) = (".llfm-", ".tmp");
+
 fn temporary_beside(path: &Path) -> io::Result<NamedTempFile> {
     let mut builder = tempfile::Builder::new();
-    builder.prefix(".llfm-").suffix(".tmp");
+    builder.prefix(TEMPORARY.0).suffix(TEMPORARY.1);
     // The rights of an ordinary new file, not the private ones of a temporary.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));

@@ -73,6 +73,13 @@ impl Scheduler {
         }
     }
 
+    /// Passes over the steps of an epoch of `n_rows` rows.
+    pub(crate) fn skip_epoch(&mut self, n_rows: usize, batch_size: usize) {
+        for first in (0..n_rows).step_by(batch_size) {
+            self.next(batch_size.min(n_rows - first));
+        }
+    }
+
     fn factor(&self) -> f64 {
         match self.schedule {
             Schedule::Constant => 1.0,

@@ -211,7 +211,7 @@ impl Stream {
 
     /// The rows of some chunks, as in memory.
     pub(crate) fn window(&self, chunks: &[usize]) -> Result<Dataset> {
-        let rows = chunks.iter().map(|&i| self.rows.rows_in(i)).sum();
+        let rows = self.rows_of(chunks);
         let stored = chunks.iter().map(|&i| self.stored[i]).sum();
         let mut window = Dataset::with_room(&self.preprocess, &self.labels, rows, stored);
         for &i in chunks {
@@ -219,6 +219,11 @@ impl Stream {
             window.append(self.chunk(i, &mut Notes::new())?);
         }
         Ok(window)
+    }
+
+    /// How many they are.
+    pub(crate) fn rows_of(&self, chunks: &[usize]) -> usize {
+        chunks.iter().map(|&i| self.rows.rows_in(i)).sum()
     }
 
     /// The same as steps take them: weights of mean 1, values in `units`.

@@ -1,5 +1,7 @@
 //! The training loop: epochs of mini-batches, the best model kept.
 
+mod run;
+mod snapshot;
 mod start;
 #[cfg(test)]
 mod tests;
@@ -7,24 +9,19 @@ mod units;
 mod watch;
 mod windows;
 
-use std::time::{Duration, Instant};
-
-use crate::backend::{Backend, Device, Totals, TrainRows, TrainTargets};
+use crate::backend::{Backend, Device, TrainRows, TrainTargets};
 use crate::config::TrainConfig;
 use crate::data::{Dataset, Targets, weights};
 use crate::error::{Error, Result};
-use crate::event::{EpochReport, Event, Flow};
-use crate::metrics::EvalMetric;
+use crate::event::{Event, Flow};
 use crate::model::{Parameters, TargetScale};
 use crate::outcome::Outcome;
-use crate::predict::mean_loss;
-use crate::schedule::Scheduler;
-use crate::seed::{Pool, initial_parameters};
+use crate::seed::Pool;
 use crate::stream::Stream;
+use run::Run;
+pub use snapshot::{Counted, Position, Snapshot, Spent};
 pub use start::Start;
 pub(crate) use units::Units;
-use watch::Watch;
-use windows::{Order, Windows, train_rows};
 
 /// What a run trains on, and watches.
 #[derive(Debug, Clone, Copy)]
@@ -47,13 +44,16 @@ pub struct TrainData<'a> {
     pub range: Option<(f32, f32)>,
     /// What to go on from; `None`: seeded parameters.
     pub start: Option<&'a Start>,
+    /// The same run as it was between two steps, to be taken up there.
+    pub resume: Option<&'a Snapshot<'a>>,
 }
 
 impl<'a> TrainData<'a> {
     /// Training rows alone, of so many classes (1 for a regression), to be seeded from.
     pub fn new(train: &'a Dataset, n_classes: usize) -> Self {
         let (stream, valid, test, range, start) = (None, None, None, None, None);
-        Self { train, stream, valid, test, n_classes, never_seen: &[], range, start }
+        let (never_seen, resume) = (&[][..], None);
+        Self { train, stream, valid, test, n_classes, never_seen, range, start, resume }
     }
 
     fn n_rows(&self) -> usize {
@@ -91,6 +91,25 @@ pub struct Trained {
     /// What ended the run early: a device that failed, or streamed rows that could no longer be read;
     /// `members` hold the best parameters before.
     pub failed: Option<Error>,
+}
+
+impl Trained {
+    /// What there is before the first step, or was at a snapshot.
+    fn begin(target_scale: TargetScale, resume: Option<&Snapshot<'_>>) -> Self {
+        let before = resume.map_or_else(Spent::default, |snapshot| snapshot.position.before);
+        let at = resume.map(|snapshot| &snapshot.position);
+        Self {
+            members: resume.map_or_else(Vec::new, |snapshot| snapshot.members.to_vec()),
+            target_scale,
+            best_epochs: at.map_or_else(Vec::new, |at| at.best_epochs.clone()),
+            seed_seconds: before.seed_seconds,
+            train_seconds: before.train_seconds,
+            epochs_run: before.epochs,
+            stopped: false,
+            diverged: None,
+            failed: None,
+        }
+    }
 }
 
 /// Trains every member of the ensemble `config` asks for.
@@ -152,22 +171,13 @@ fn train_on(
         Targets::Values(_) => TrainTargets::Values(&values),
     };
     let rows = TrainRows { features: &data.train.features, targets, weights: weights.as_deref() };
-    let mut trained = Trained {
-        members: Vec::new(),
-        target_scale,
-        best_epochs: Vec::new(),
-        seed_seconds: 0.0,
-        train_seconds: 0.0,
-        epochs_run: 0.0,
-        stopped: false,
-        diverged: None,
-        failed: None,
-    };
     let outcome = Outcome { loss: config.loss, target_scale, range: data.range };
     let n_outputs = config.loss.n_outputs(data.n_classes);
     data.start.map_or(Ok(()), |start| start.check(data, config, n_outputs))?;
+    data.resume.map_or(Ok(()), |snapshot| snapshot.check(data, config, n_outputs))?;
     data.valid.map_or(Ok(()), |rows| config.eval_metric.check_rows(&outcome, n_outputs, rows))?;
-    for member in 0..config.ensemble {
+    let mut trained = Trained::begin(target_scale, data.resume);
+    for member in trained.members.len()..config.ensemble {
         let run = Run { data, config, device, member, outcome, units };
         match run.fit(rows, &mut trained, on_event) {
             // A later member that cannot begin leaves those before it.
@@ -181,218 +191,3 @@ fn train_on(
     Ok(trained)
 }
 
-/// One member's training.
-struct Run<'a> {
-    data: &'a TrainData<'a>,
-    config: &'a TrainConfig,
-    device: &'a dyn Trainers,
-    member: usize,
-    outcome: Outcome,
-    units: Units,
-}
-
-/// How far a member's training is.
-struct Course {
-    watch: Watch,
-    scheduler: Scheduler,
-    /// Time of the steps.
-    clock: Duration,
-}
-
-impl<'a> Run<'a> {
-    fn fit(
-        &self,
-        rows: TrainRows<'_>,
-        trained: &mut Trained,
-        on_event: &mut dyn FnMut(&Event<'_>) -> Flow,
-    ) -> Result<()> {
-        let (config, n) = (self.config, self.data.n_rows());
-        let start = Instant::now();
-        let initial = self.initial_parameters(on_event)?;
-        trained.seed_seconds += start.elapsed().as_secs_f64();
-        let mut backend = self.device.trainer(&initial, config, rows)?;
-        if let Some(device_use) = backend.device_use() {
-            on_event(&Event::Device(device_use));
-        }
-        let mut course = Course {
-            watch: Watch::new(config, self.data.n_classes, self.loss_unit(), initial),
-            scheduler: Scheduler::new(config, n, self.member),
-            clock: Duration::ZERO,
-        };
-        let ended = match self.data.stream {
-            None => self.run_epochs(&mut course, None, backend.as_mut(), on_event),
-            Some(stream) => std::thread::scope(|scope| {
-                let windows = Windows::start(scope, stream, self.units, config, self.member);
-                self.run_epochs(&mut course, Some(windows), backend.as_mut(), on_event)
-            }),
-        };
-        let Course { watch, scheduler, clock } = course;
-        trained.epochs_run += scheduler.step() as f64 / n.div_ceil(config.batch_size) as f64;
-        trained.train_seconds += clock.as_secs_f64();
-        match ended {
-            Ok(flow) => trained.stopped = flow == Flow::Stop,
-            Err(error @ Error::Device(_)) => trained.failed = Some(error),
-            Err(error) if trained.epochs_run > 0.0 => trained.failed = Some(error),
-            Err(error) => return Err(error),
-        }
-        // The start of a member is no model, unless there is no other.
-        if trained.failed.is_none() || watch.best_epoch > 0 || trained.members.is_empty() {
-            trained.best_epochs.push(watch.best_epoch);
-            trained.members.push(watch.best);
-        }
-        trained.diverged = watch.diverged;
-        Ok(())
-    }
-
-    /// Epochs until the last one, or a reason to stop.
-    fn run_epochs(
-        &self,
-        course: &mut Course,
-        mut windows: Option<Windows>,
-        backend: &mut dyn Backend,
-        on_event: &mut dyn FnMut(&Event<'_>) -> Flow,
-    ) -> Result<Flow> {
-        let mut order = Order::new(self.config, self.member);
-        if self.data.start.is_some() {
-            let (loss, metric) = self.measure(self.data.valid, self.config.eval_metric, backend)?;
-            course.watch.begin(loss, metric);
-        }
-        on_event(&self.kept(course));
-        while course.watch.goes_on(self.config) {
-            let start = Instant::now();
-            // A device may be behind: its steps are done when their totals are there.
-            let done = self
-                .run_epoch(&mut order, windows.as_mut(), &mut course.scheduler, backend, on_event)
-                .and_then(|flow| Ok((flow, backend.take_totals()?)));
-            course.clock += start.elapsed();
-            let (flow, totals) = done?;
-            let report = self.report(course, &totals, backend)?;
-            course.watch.observe(&report, || backend.parameters())?;
-            let wish = course.watch.diverged.is_none().then(|| on_event(&Event::Epoch(&report)));
-            if course.watch.best_epoch == course.watch.epoch {
-                on_event(&self.kept(course));
-            }
-            if flow == Flow::Stop || wish == Some(Flow::Stop) {
-                return Ok(Flow::Stop);
-            }
-        }
-        Ok(Flow::Continue)
-    }
-
-    fn kept<'c>(&self, course: &'c Course) -> Event<'c> {
-        let Watch { best_epoch: epoch, best: parameters, .. } = &course.watch;
-        Event::Kept { member: self.member, epoch: *epoch, parameters }
-    }
-
-    fn initial_parameters(
-        &self,
-        on_event: &mut dyn FnMut(&Event<'_>) -> Flow,
-    ) -> Result<Parameters> {
-        let Self { data, config, member, .. } = *self;
-        let n_outputs = config.loss.n_outputs(data.n_classes);
-        let initial = match data.start {
-            Some(start) => start.members[member].clone(),
-            None => initial_parameters(data.pool(), n_outputs, data.never_seen, config, member)?,
-        };
-        let anchors = initial.n_anchors();
-        if anchors < config.anchors && data.start.is_none() {
-            on_event(&Event::Warning(format!(
-                "{anchors} anchors instead of {}: the rows seeding looked at fall into no more \
-                 distinct clusters",
-                config.anchors
-            )));
-        }
-        let lipschitz = f64::from(initial.log_lipschitz[0]).exp();
-        on_event(&Event::MemberStart { member, lipschitz, anchors });
-        Ok(initial)
-    }
-
-    /// One pass over the rows, shuffled.
-    fn run_epoch(
-        &self,
-        order: &mut Order,
-        windows: Option<&mut Windows>,
-        scheduler: &mut Scheduler,
-        backend: &mut dyn Backend,
-        on_event: &mut dyn FnMut(&Event<'_>) -> Flow,
-    ) -> Result<Flow> {
-        let all_members = scheduler.total_steps() * self.config.ensemble as u64;
-        let earlier = scheduler.total_steps() * self.member as u64;
-        let mut tell = |done| on_event(&Event::Step { done: earlier + done, total: all_members });
-        let batch_size = self.config.batch_size;
-        if let Some(windows) = windows {
-            return windows.epoch(batch_size, order, &mut |window, rows| {
-                backend.step_in(train_rows(window), rows, scheduler.next(rows.len()))?;
-                Ok(tell(scheduler.step()))
-            });
-        }
-        let order = order.shuffled(self.data.n_rows());
-        backend.begin_epoch(order)?;
-        for rows in order.chunks(batch_size) {
-            backend.step(rows, scheduler.next(rows.len()))?;
-            if tell(scheduler.step()) == Flow::Stop {
-                return Ok(Flow::Stop);
-            }
-        }
-        Ok(Flow::Continue)
-    }
-
-    fn report(
-        &self,
-        course: &Course,
-        totals: &Totals,
-        backend: &mut dyn Backend,
-    ) -> Result<EpochReport> {
-        let rows = totals.rows.max(1) as f64;
-        let unit = self.loss_unit();
-        let train_loss = totals.loss / rows * unit;
-        let penalty = self.penalty(backend)?;
-        let measured = |part: Option<&'a Dataset>| part.filter(|_| train_loss.is_finite());
-        let (valid_loss, valid_metric) =
-            self.measure(measured(self.data.valid), self.config.eval_metric, backend)?;
-        let (test_loss, _) = self.measure(measured(self.data.test), EvalMetric::Loss, backend)?;
-        Ok(EpochReport {
-            member: self.member,
-            epoch: course.watch.epoch + 1,
-            epochs: self.config.epochs,
-            train_loss,
-            valid_loss,
-            valid_metric,
-            test_loss,
-            objective: train_loss + penalty * unit,
-            mean_active: totals.pairs.iter().sum::<u64>() as f64 / rows,
-            dead_anchors: totals.pairs.iter().filter(|&&pairs| pairs == 0).count(),
-            learning_rate: course.scheduler.last_rate(),
-            seconds: course.clock.as_secs_f64(),
-        })
-    }
-
-    /// Loss and metric of a part, if there is one.
-    fn measure(
-        &self,
-        part: Option<&Dataset>,
-        metric: EvalMetric,
-        backend: &mut dyn Backend,
-    ) -> Result<(Option<f64>, Option<f64>)> {
-        let Some(part) = part else { return Ok((None, None)) };
-        let (scores, targets) = (backend.score(&part.features)?.outputs, &part.targets);
-        let loss = mean_loss(self.config.loss, &scores, targets, self.outcome.target_scale);
-        Ok((Some(loss), metric.measure(&self.outcome, &scores, targets)))
-    }
-
-    /// A loss of 1 in training units, in the user's squared.
-    fn loss_unit(&self) -> f64 {
-        f64::from(self.outcome.target_scale.deviation).powi(2)
-    }
-
-    /// ½·l2·‖θ‖² over linear weights and factors.
-    fn penalty(&self, backend: &mut dyn Backend) -> Result<f64> {
-        if self.config.l2 == 0.0 {
-            return Ok(0.0);
-        }
-        let parameters = backend.parameters()?;
-        let weights = parameters.linear.iter().chain(&parameters.factors);
-        let squares: f64 = weights.map(|&w| f64::from(w).powi(2)).sum();
-        Ok(0.5 * self.config.l2 * squares)
-    }
-}

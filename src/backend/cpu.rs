@@ -23,8 +23,10 @@ use std::ops::Range;
 use ndarray::Array2;
 
 use crate::anchor_dropout::AnchorDropout;
-use crate::backend::phases::{Clock, Phase};
-use crate::backend::{Backend, Scores, StepRates, Totals, TrainRows, TrainTargets};
+use crate::backend::phases::{Clock, Phase, PhaseSeconds};
+use crate::backend::{
+    Backend, Losses, Memory, Scores, StepRates, Totals, TrainRows, TrainTargets,
+};
 use crate::config::{Coding, Distance, TrainConfig};
 use crate::data::Features;
 use crate::error::Result;
@@ -89,9 +91,14 @@ pub(crate) trait Store: Send + Sync {
     fn update_anchors(&mut self, step: &Step<'_>);
     /// The parameters in their logical shapes.
     fn parameters(&self) -> Parameters;
+    /// Shows what is remembered from step to step, by name.
+    fn visit_memory(&mut self, visit: &mut Visit<'_>);
     /// Once an epoch: mends what is only followed from step to step.
     fn refresh(&mut self) {}
 }
+
+/// Called with the name and the bytes of something that is remembered.
+pub(crate) type Visit<'a> = dyn FnMut(&'static str, &mut [u8]) + 'a;
 
 /// What the updates read of a step.
 pub(crate) struct Step<'a> {
@@ -124,6 +131,7 @@ pub(crate) struct Cpu<'a, S> {
     sums: Vec<f32>,
     scores: Vec<f32>,
     totals: Totals,
+    recent: Losses,
     clock: Clock,
     memory: TaskMemory,
     code_scratches: Scratches<CodeScratch>,
@@ -165,6 +173,7 @@ impl<'a, S: Store> Cpu<'a, S> {
             sums: Vec::new(),
             scores: Vec::new(),
             totals: Totals::default(),
+            recent: Losses::default(),
             clock: Clock::default(),
             memory: TaskMemory::default(),
             code_scratches: Scratches::default(),
@@ -294,8 +303,10 @@ impl<'a, S: Store> Cpu<'a, S> {
     }
 
     fn count(&mut self, rows: usize) {
+        let loss = self.chunks.iter().map(|c| c.loss).sum::<f64>();
+        self.recent.add(Losses { steps: 1, rows: rows as u64, sum: loss });
         self.totals.rows += rows as u64;
-        self.totals.loss += self.chunks.iter().map(|c| c.loss).sum::<f64>();
+        self.totals.loss += loss;
         self.totals.pairs.resize(self.store.shape().anchors, 0);
         for (i, total) in self.totals.pairs.iter_mut().enumerate() {
             *total += self.pairs.span(i).len() as u64;
@@ -349,6 +360,28 @@ impl<S: Store> Backend for Cpu<'_, S> {
 
     fn parameters(&mut self) -> Result<Parameters> {
         Ok(self.store.parameters())
+    }
+
+    fn memory(&mut self) -> Result<Memory> {
+        let mut tensors = Vec::new();
+        self.store.visit_memory(&mut |name, bytes| tensors.push((name.to_owned(), bytes.to_vec())));
+        let totals = Totals { phases: PhaseSeconds::default(), ..self.totals.clone() };
+        Ok(Memory { tensors, totals })
+    }
+
+    fn restore(&mut self, memory: &Memory) -> Result<()> {
+        memory.check_anchors(self.store.shape().anchors)?;
+        let mut done = Ok(());
+        self.store.visit_memory(&mut |name, bytes| match memory.bytes(name, bytes.len()) {
+            Ok(kept) => bytes.copy_from_slice(kept),
+            Err(error) => done = Err(error),
+        });
+        self.totals = memory.totals.clone();
+        done
+    }
+
+    fn recent_losses(&mut self) -> Losses {
+        std::mem::take(&mut self.recent)
     }
 }
 

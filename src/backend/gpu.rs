@@ -11,6 +11,7 @@ mod score;
 pub(crate) mod sizes;
 mod state;
 pub(crate) mod step;
+mod submitted;
 pub(crate) mod timer;
 pub(crate) mod trace;
 pub(crate) mod tuning;
@@ -20,7 +21,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::backend::{
-    Backend, DeviceUse, Placement, RowStorage, Scores, StepRates, Totals, TrainRows,
+    Backend, DeviceUse, Losses, Memory, Placement, RowStorage, Scores, StepRates, Totals, TrainRows,
 };
 use crate::config::TrainConfig;
 use crate::config::defaults::DataShape;
@@ -34,6 +35,7 @@ use rows::TrainSet;
 use score::Scoring;
 use sizes::Sizes;
 use step::{STEP_PITCH, Step};
+use submitted::Submitted;
 use timer::Timer;
 
 /// Operations that one submission may hold: some milliseconds of a GPU, up to a tenth of a second of a
@@ -98,6 +100,18 @@ impl Backend for Scorer {
     fn parameters(&mut self) -> Result<Parameters> {
         state::download(&self.gpu, &self.sizes, &self.state)
     }
+
+    fn memory(&mut self) -> Result<Memory> {
+        unreachable!("a scoring backend has no steps to come")
+    }
+
+    fn restore(&mut self, _memory: &Memory) -> Result<()> {
+        unreachable!("a scoring backend has no steps to come")
+    }
+
+    fn recent_losses(&mut self) -> Losses {
+        Losses::default()
+    }
 }
 
 /// Trains on a GPU.
@@ -113,7 +127,9 @@ pub(crate) struct Trainer<'a> {
     launches: Vec<Launch>,
     scoring: Scoring,
     waiting: Waiting,
-    submitted: VecDeque<wgpu::SubmissionIndex>,
+    submitted: VecDeque<Submitted>,
+    /// Losses of steps known to be done.
+    recent: Losses,
     /// Takes the time of each dispatch, where somebody asks for it.
     timer: Option<Timer>,
     /// Steps whose losses the device can keep, and those it keeps.
@@ -190,6 +206,7 @@ impl<'a> Trainer<'a> {
             launches,
             waiting: Waiting::default(),
             submitted: VecDeque::new(),
+            recent: Losses::default(),
             timer: None,
             loss_slots,
             losses: 0,
@@ -210,15 +227,16 @@ impl<'a> Trainer<'a> {
             step.first_column = span.first_column as u32;
             step.n_columns = span.n_columns as u32;
         }
-        if self.submitted.len() >= AHEAD {
-            let earliest = self.submitted.pop_front();
-            self.gpu.wait(earliest)?;
+        if self.submitted.len() >= AHEAD
+            && let Some(earliest) = self.submitted.pop_front()
+        {
+            self.recent.add(earliest.finish(&self.gpu)?);
         }
         self.gpu.write(self.buffers.get("step"), 0, &Step::spread(&steps))?;
         let mut encoder = self.gpu.encoder();
         if let Some(timer) = &mut self.timer {
             timer.record(&mut encoder, &self.launches, &self.sizes, &steps);
-            self.submitted.push_back(self.gpu.submit(encoder)?);
+            self.gpu.submit(encoder)?;
             return timer.read(&self.gpu);
         }
         let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
@@ -228,7 +246,8 @@ impl<'a> Trainer<'a> {
             }
         }
         drop(pass);
-        self.submitted.push_back(self.gpu.submit(encoder)?);
+        let losses = self.buffers.get("step_losses");
+        self.submitted.push_back(Submitted::send(&self.gpu, encoder, losses, &steps)?);
         Ok(())
     }
 
@@ -236,7 +255,8 @@ impl<'a> Trainer<'a> {
     fn fetch_totals(&mut self) -> Result<()> {
         self.flush()?;
         let losses: Vec<f32> = self.gpu.read(self.buffers.get("step_losses"), self.losses)?;
-        self.totals.loss += losses.iter().map(|&loss| f64::from(loss)).sum::<f64>();
+        // One by one: the bits must not depend on when they are read.
+        losses.iter().for_each(|&loss| self.totals.loss += f64::from(loss));
         self.losses = 0;
         self.uncounted = 0;
         let totals = self.buffers.get("anchor_totals");
@@ -247,7 +267,9 @@ impl<'a> Trainer<'a> {
         let mut encoder = self.gpu.encoder();
         encoder.clear_buffer(&totals.raw, 0, None);
         self.gpu.submit(encoder)?;
-        self.submitted.clear();
+        for submitted in std::mem::take(&mut self.submitted) {
+            self.recent.add(submitted.finish(&self.gpu)?);
+        }
         Ok(())
     }
 }
@@ -299,6 +321,24 @@ impl Backend for Trainer<'_> {
             self.current = Some(state::download(&self.gpu, &self.sizes, &self.state)?);
         }
         Ok(self.current.clone().expect("just read"))
+    }
+
+    fn memory(&mut self) -> Result<Memory> {
+        self.fetch_totals()?;
+        Ok(Memory { tensors: state::save(&self.gpu, &self.state)?, totals: self.totals.clone() })
+    }
+
+    fn restore(&mut self, memory: &Memory) -> Result<()> {
+        memory.check_anchors(self.sizes.anchors)?;
+        state::restore(&self.gpu, &self.state, memory)?;
+        self.totals = memory.totals.clone();
+        self.totals.pairs.resize(self.sizes.anchors, 0);
+        self.current = None;
+        Ok(())
+    }
+
+    fn recent_losses(&mut self) -> Losses {
+        std::mem::take(&mut self.recent)
     }
 
     fn device_use(&self) -> Option<DeviceUse> {

@@ -9,6 +9,7 @@ use llfm::gpu::adapter::Request;
 use llfm::settings::Settings;
 
 use super::memory::parse_size;
+use super::train::CheckpointArgs;
 
 /// Train a model.
 ///
@@ -39,6 +40,8 @@ pub(crate) struct TrainArgs {
     pub(crate) settings: Settings,
     #[command(flatten)]
     pub(crate) output: TrainOutput,
+    #[command(flatten)]
+    pub(crate) keep: CheckpointArgs,
     #[command(flatten)]
     pub(crate) run: RunArgs,
     /// Train on rows that need not fit memory: they are kept in a file in the temporary folder (TMPDIR)

@@ -49,6 +49,16 @@ impl RunArgs {
 }
 
 impl RunArgs {
+    /// Opens the GPU once more.
+    pub(crate) fn reopen(&self, rows: GpuRowArgs) -> Result<Compute> {
+        match adapter::choose(&self.device)? {
+            Choice::Gpu(adapter) => Compute::gpu(&adapter, rows),
+            Choice::Cpu { .. } => Err(Error::Device("there is no GPU any more".into())),
+        }
+    }
+}
+
+impl RunArgs {
     /// Sets up the threads for rows that are streamed, which only the CPU trains on.
     pub(crate) fn start_streaming(&self, rows: GpuRowArgs) -> Result<Compute> {
         if !matches!(self.device, Request::Auto | Request::Cpu) || rows.given().is_some() {

@@ -98,10 +98,17 @@ impl Progress {
             }
             Event::Step { done, total } => self.step(*done, *total),
             Event::Epoch(report) => self.epoch(report, console)?,
-            Event::Warning(text) if !self.quiet => self.aside(|| complain("warning", text)),
-            Event::Warning(_) | Event::Kept { .. } => {}
+            Event::Warning(text) => self.warn(text),
+            Event::Kept { .. } | Event::Snapshot(_) => {}
         }
         Ok(())
+    }
+
+    /// Warns past the bar.
+    pub(crate) fn warn(&self, text: &str) {
+        if !self.quiet {
+            self.aside(|| complain("warning", text));
+        }
     }
 
     /// Says once that an interrupt was heard.

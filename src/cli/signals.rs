@@ -68,7 +68,7 @@ impl Signals {
     /// Lets a signal end the process at once for as long as the guard lives, removing `litter` and
     /// files half written:
     /// while data is read there is nothing to save.
-    pub(crate) fn end_at_once(&self, litter: Option<PathBuf>) -> AtOnce {
+    pub(crate) fn end_at_once(&self, litter: Vec<PathBuf>) -> AtOnce {
         let over = Arc::new(AtomicBool::new(false));
         let (signals, done) = (self.clone(), Arc::clone(&over));
         std::thread::spawn(move || {

@@ -1,5 +1,7 @@
 //! `llfm train`: read, decide, train, measure, save.
 
+mod checkpoints;
+mod course;
 mod talk;
 
 use std::path::{Path, PathBuf};
@@ -9,7 +11,7 @@ use llfm::config::defaults::{self, DataShape};
 use llfm::config::resume::resume;
 use llfm::config::{Loss, TrainConfig, name_of};
 use llfm::data::Task;
-use llfm::event::Flow;
+use llfm::checkpoint::Found;
 use llfm::experiment::Measured;
 use llfm::metrics::EvalMetric;
 use llfm::model::{Model, check_length};
@@ -27,6 +29,8 @@ use super::outputs::{self, Output, is_special};
 use super::progress::Progress;
 use super::report::Facts;
 use super::signals::Signals;
+pub(crate) use checkpoints::CheckpointArgs;
+use checkpoints::Keeper;
 
 /// Runs the command.
 pub(crate) fn run(args: &TrainArgs) -> Result<()> {
@@ -44,10 +48,12 @@ pub(crate) fn run(args: &TrainArgs) -> Result<()> {
     let lock = lock.map(OutputLock::acquire).transpose()?;
     // Another run may have finished the file between the first look and the lock.
     if let Some(path) = &args.output.model {
-        outputs::refuse_existing(path, "--model", args.output.force)?;
+        outputs::refuse_existing(path, "--model", args.replaces())?;
     }
+    let keeper = Keeper::open(&args.keep, args.output.force)?;
     let signals = Signals::install()?;
-    let reading = signals.end_at_once(lock.as_ref().map(|lock| lock.path().to_owned()));
+    let locks = lock.iter().map(OutputLock::path).chain(keeper.iter().map(Keeper::lock));
+    let reading = signals.end_at_once(locks.map(Path::to_owned).collect());
     let loaded = Loaded::read(args, start)?;
     drop(reading);
     check_watch(&args.settings, loaded.rows.valid.is_some())?;
@@ -59,6 +65,8 @@ pub(crate) fn run(args: &TrainArgs) -> Result<()> {
         check_length(&loaded.rows.preprocess, &loaded.rows.labels)?;
     }
     let mut job = Job::new(args, config, compute, loaded, signals);
+    job.keeper = keeper;
+    job.take_up()?;
     job.introduce()?;
     let trained = job.train()?;
     job.conclude(trained)
@@ -92,7 +100,14 @@ fn check_outputs(args: &TrainArgs) -> Result<()> {
         .into_iter()
         .filter_map(|(flag, path)| path.as_deref().map(|path| (flag, path)))
         .collect();
-    outputs::check(&outputs, &inputs, args.output.force)
+    outputs::check(&outputs, &inputs, args.replaces())
+}
+
+impl TrainArgs {
+    /// Whether outputs that exist are replaced.
+    fn replaces(&self) -> bool {
+        self.output.force || self.keep.resume
+    }
 }
 
 /// Where the settings come from: flags and defaults, and a model to go on from.
@@ -171,6 +186,12 @@ struct Job<'a> {
     signals: Signals,
     console: Console,
     facts: Facts,
+    /// Writes checkpoints, where they are asked for.
+    keeper: Option<Keeper>,
+    /// The checkpoint to go on from.
+    found: Option<Found>,
+    /// Whether the run was left for its last checkpoint.
+    left: bool,
     /// What was written, and where.
     written: Vec<(&'static str, PathBuf)>,
 }
@@ -188,33 +209,25 @@ impl<'a> Job<'a> {
         let facts = Facts::new("train", &config, &compute, loaded.rows.labels.n_classes(), sizes);
         // With nothing to save, training for a closed pipe is for nobody.
         let console = Console::new(args.output.model.is_some() || args.output.plot.is_some());
-        Self { args, config, compute, loaded, signals, console, facts, written: Vec::new() }
-    }
-
-    /// Trains with the progress shown; a signal ends it after the step.
-    fn train(&mut self) -> Result<(Trained, Progress)> {
-        let mut progress = Progress::new(&self.args.talk, &self.config);
-        let (signals, console) = (&self.signals, &mut self.console);
-        let mut failed = None;
-        let device = &self.compute.device;
-        let trained = self.loaded.rows.fit(&self.config, device, &mut |event| {
-            if let Err(error) = progress.show(event, console) {
-                failed.get_or_insert(error);
-            }
-            if signals.received().is_some() {
-                progress.interrupt();
-                return Flow::Stop;
-            }
-            if failed.is_some() { Flow::Stop } else { Flow::Continue }
-        });
-        progress.finish();
-        failed.map_or(Ok(()), Err)?;
-        Ok((trained?, progress))
+        Self {
+            args,
+            config,
+            compute,
+            loaded,
+            signals,
+            console,
+            facts,
+            keeper: None,
+            found: None,
+            left: false,
+            written: Vec::new(),
+        }
     }
 
     /// Measures, saves and reports; then fails where training did not end well.
     fn conclude(mut self, (mut trained, progress): (Trained, Progress)) -> Result<()> {
-        if trained.members.is_empty() {
+        if self.left || trained.members.is_empty() {
+            self.say_how_to_resume();
             self.signals.check()?;
         }
         let facts = Facts { anchors: progress.anchors.max(1), ..self.facts.clone() };

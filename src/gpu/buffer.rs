@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
 
 use bytemuck::Pod;
 
@@ -18,6 +19,13 @@ const STAGING: u64 = 64 << 20;
 pub(crate) struct Buffer {
     pub(crate) raw: wgpu::Buffer,
     allocated: Arc<AtomicU64>,
+}
+
+impl Buffer {
+    /// Its size.
+    pub(crate) fn bytes(&self) -> usize {
+        self.raw.size() as usize
+    }
 }
 
 impl Drop for Buffer {
@@ -68,6 +76,13 @@ impl Buffers {
     pub(crate) fn add_steps(&mut self, gpu: &Gpu, steps: usize) -> Result<()> {
         self.0.insert("step", Arc::new(gpu.uniform("step", steps as u64 * STEP_PITCH)?));
         Ok(())
+    }
+
+    /// Every buffer and its name, in the order of the names.
+    pub(crate) fn sorted(&self) -> Vec<(&'static str, &Buffer)> {
+        let mut all: Vec<_> = self.0.iter().map(|(name, buffer)| (*name, &**buffer)).collect();
+        all.sort_unstable_by_key(|(name, _)| *name);
+        all
     }
 
     /// The buffer of that name, if there is one.
@@ -185,27 +200,64 @@ impl Gpu {
         bytes: u64,
         contents: &mut Vec<T>,
     ) -> Result<()> {
-        let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
+        let mut encoder = self.encoder();
+        let reading = Reading::record(self, &mut encoder, buffer, first, bytes)?;
+        self.submit(encoder)?;
+        reading.begin();
+        self.wait(None)?;
+        reading.take(self, contents)
+    }
+}
+
+/// A part of a buffer on its way to the host.
+pub(crate) struct Reading {
+    staging: wgpu::Buffer,
+    bytes: u64,
+    sender: Sender<Mapped>,
+    receiver: Receiver<Mapped>,
+}
+
+type Mapped = std::result::Result<(), wgpu::BufferAsyncError>;
+
+impl Reading {
+    /// Records the copy of `bytes` bytes from byte `first` on, multiples of four.
+    pub(crate) fn record(
+        gpu: &Gpu,
+        encoder: &mut wgpu::CommandEncoder,
+        buffer: &Buffer,
+        first: u64,
+        bytes: u64,
+    ) -> Result<Self> {
+        let size = bytes.next_multiple_of(4);
         let descriptor = wgpu::BufferDescriptor {
             label: Some("llfm.readback"),
-            size: bytes.next_multiple_of(4),
-            usage,
+            size,
+            usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
             mapped_at_creation: false,
         };
-        let staging = self.guarded(|| self.device.create_buffer(&descriptor));
-        let staging = staging.map_err(|_| self.error("out of memory while reading results"))?;
-        let mut encoder = self.encoder();
-        encoder.copy_buffer_to_buffer(&buffer.raw, first, &staging, 0, bytes.next_multiple_of(4));
-        self.submit(encoder)?;
-        let (send, receive) = std::sync::mpsc::channel();
-        staging.slice(..).map_async(wgpu::MapMode::Read, move |result| {
-            let _ = send.send(result);
+        let staging = gpu.guarded(|| gpu.device.create_buffer(&descriptor));
+        let staging = staging.map_err(|_| gpu.error("out of memory while reading results"))?;
+        encoder.copy_buffer_to_buffer(&buffer.raw, first, &staging, 0, size);
+        let (sender, receiver) = channel();
+        Ok(Self { staging, bytes, sender, receiver })
+    }
+
+    /// Asks for the copy, once it is submitted.
+    pub(crate) fn begin(&self) {
+        let sender = self.sender.clone();
+        self.staging.slice(..).map_async(wgpu::MapMode::Read, move |result| {
+            let _ = sender.send(result);
         });
-        self.wait(None)?;
-        let mapped = receive.recv().map_err(|_| self.error("the device gave no answer"))?;
-        mapped.map_err(|error| self.error(error))?;
-        let view = staging.slice(..).get_mapped_range().map_err(|error| self.error(error))?;
-        contents.extend(bytemuck::pod_collect_to_vec::<u8, T>(&view[..bytes as usize]));
+    }
+
+    /// Adds the copy to `contents`, once the submission is done.
+    pub(crate) fn take<T: Pod>(self, gpu: &Gpu, contents: &mut Vec<T>) -> Result<()> {
+        let mapped = self.receiver.try_recv();
+        let mapped = mapped.map_err(|_| gpu.error("the device gave no answer"))?;
+        mapped.map_err(|error| gpu.error(error))?;
+        let view = self.staging.slice(..).get_mapped_range().map_err(|error| gpu.error(error))?;
+        let bytes = &view[..self.bytes as usize];
+        contents.extend(bytemuck::pod_collect_to_vec::<u8, T>(bytes));
         Ok(())
     }
 }

@@ -16,10 +16,8 @@
 //! An ensemble has a leading dimension e on each but the last three. Members with fewer anchors than the largest are
 //! padded with zeros; the metadata entry `shape` has each member's number.
 //!
-//! The metadata are strings: `format_version`, `checksum`, and as JSON `config`, `labels`,
-//! `preprocess`, `shape`, `summary` and `target_scale`. The checksum is the SHA-256, in hexadecimal,
-//! of the whole file with the checksum's own 64 digits replaced by zeros. It means the same in every
-//! format version, so that damage is told apart from novelty.
+//! The metadata are strings: `format_version`, `checksum` (see `src/container.rs`), and as JSON `config`,
+//! `labels`, `preprocess`, `shape`, `summary` and `target_scale`.
 //!
 //! Version 1 had the last three tensors as lists in `preprocess`, which may make the header longer
 //! than any reader takes; such files are still read.
@@ -28,17 +26,16 @@
 //! bytes.
 
 mod check;
-mod container;
 mod features;
 mod tensors;
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use safetensors::SafeTensors;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::container::{self, Format, Metadata};
 use crate::data::{LabelMap, Preprocess};
 use crate::error::{Error, Result};
 use crate::model::Model;
@@ -48,7 +45,8 @@ use tensors::Shape;
 /// The format this version writes, and the newest it reads.
 pub const FORMAT_VERSION: u32 = 2;
 
-type Metadata = BTreeMap<String, String>;
+const FORMAT: Format =
+    Format { name: "model", version: FORMAT_VERSION, remedy: "restore or train it again" };
 
 impl Model {
     /// Writes the model to `path`, whole or not at all.
@@ -83,7 +81,6 @@ impl Model {
         }
         let shape = Shape::of(&self.members);
         let metadata: Metadata = [
-            ("format_version", FORMAT_VERSION.to_string()),
             ("config", json(&self.config, path)?),
             ("labels", json(&self.labels, path)?),
             ("preprocess", json(&self.preprocess.without_numbers(), path)?),
@@ -95,8 +92,10 @@ impl Model {
         .into();
         let mut packed = features::pack(&self.preprocess);
         packed.extend(tensors::pack(&self.members, &shape));
-        container::seal(metadata, &packed)
-            .map_err(|e| Error::model(path, format!("not written: {e}")))
+        let mut bytes = container::header(&FORMAT, metadata, &packed)
+            .map_err(|e| Error::model(path, format!("not written: {e}")))?;
+        packed.iter().for_each(|tensor| bytes.extend_from_slice(&tensor.bytes));
+        Ok(bytes)
     }
 
     /// Reads the bytes of a model file. `path` is only named in errors.
@@ -104,7 +103,7 @@ impl Model {
     /// # Errors
     /// [`Error::Model`] when they are damaged, inconsistent, or from a newer version.
     pub fn from_bytes(bytes: &[u8], path: &Path) -> Result<Self> {
-        container::verify(bytes).map_err(|e| Error::model(path, e))?;
+        container::verify(&FORMAT, bytes).map_err(|e| Error::model(path, e))?;
         let file = SafeTensors::deserialize(bytes)
             .map_err(|e| Error::model(path, format!("not a valid safetensors file: {e}")))?;
         let (_, header) = SafeTensors::read_metadata(bytes)

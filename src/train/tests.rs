@@ -3,7 +3,7 @@
 use std::cell::Cell;
 
 use super::*;
-use crate::backend::{Scores, StepRates};
+use crate::backend::{Losses, Memory, Scores, StepRates, Totals};
 use crate::config::defaults::{self, DataShape};
 use crate::data::{Features, Task};
 use crate::settings::Settings;
@@ -32,6 +32,18 @@ impl Backend for Failing<'_> {
 
     fn parameters(&mut self) -> Result<Parameters> {
         self.inner.parameters()
+    }
+
+    fn memory(&mut self) -> Result<Memory> {
+        self.inner.memory()
+    }
+
+    fn restore(&mut self, memory: &Memory) -> Result<()> {
+        self.inner.restore(memory)
+    }
+
+    fn recent_losses(&mut self) -> Losses {
+        self.inner.recent_losses()
     }
 }
 

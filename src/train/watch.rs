@@ -1,5 +1,7 @@
 //! Which epoch was the best, and whether to go on.
 
+use super::Snapshot;
+use crate::backend::Losses;
 use crate::config::{Loss, TrainConfig};
 use crate::error::Result;
 use crate::event::EpochReport;
@@ -9,8 +11,15 @@ use crate::model::Parameters;
 /// A loss this many times that of knowing nothing is no longer training.
 const DIVERGED: f64 = 1e3;
 
-/// Nor is one this many times that of the first epoch.
+/// Nor is an epoch's that is this many times the lowest so far, and that of knowing nothing.
 const GROWN: f64 = 10.0;
+
+/// Rows and steps whose mean loss is looked at within an epoch: a row of its own may be far off.
+const ENOUGH_ROWS: u64 = 1024;
+const ENOUGH_STEPS: u64 = 8;
+
+/// A sum of losses that no mean makes sound.
+const HOPELESS: f64 = 1e30;
 
 /// The state of a member's run between epochs.
 pub(super) struct Watch {
@@ -25,8 +34,13 @@ pub(super) struct Watch {
     metric: EvalMetric,
     /// [`Watch::cost`] of `best`.
     best_cost: f64,
-    limit: f64,
-    first_loss: Option<f64>,
+    /// The loss of knowing nothing, as reported.
+    unknowing: f64,
+    /// The reported loss of 1 in training units.
+    unit: f64,
+    least_loss: f64,
+    /// Losses since they were last looked at.
+    recent: Losses,
 }
 
 impl Watch {
@@ -49,8 +63,10 @@ impl Watch {
             diverged: None,
             metric: config.eval_metric,
             best_cost: f64::INFINITY,
-            limit: DIVERGED * unknowing * unit,
-            first_loss: None,
+            unknowing: unknowing * unit,
+            unit,
+            least_loss: f64::INFINITY,
+            recent: Losses::default(),
         }
     }
 
@@ -72,6 +88,40 @@ impl Watch {
         self.best_cost = cost.unwrap_or(f64::INFINITY);
     }
 
+    /// Takes over what a run has found until a snapshot.
+    pub(super) fn resume(&mut self, snapshot: &Snapshot<'_>) {
+        let at = &snapshot.position;
+        self.best = snapshot.best.clone().into_owned();
+        (self.epoch, self.best_epoch) = (at.epoch, at.best_epoch);
+        self.best_cost = at.best_cost.unwrap_or(f64::INFINITY);
+        self.least_loss = at.least_loss.unwrap_or(f64::INFINITY);
+    }
+
+    /// What the best parameters cost, where it is known.
+    pub(super) fn best_cost(&self) -> Option<f64> {
+        Some(self.best_cost).filter(|cost| cost.is_finite())
+    }
+
+    /// The lowest training loss of an epoch.
+    pub(super) fn least_loss(&self) -> Option<f64> {
+        Some(self.least_loss).filter(|loss| loss.is_finite())
+    }
+
+    /// Looks at the losses of some steps within an epoch.
+    pub(super) fn see(&mut self, losses: Losses, rate: f64) {
+        self.recent.add(losses);
+        let Losses { steps, rows, sum } = self.recent;
+        // Not a number is not below anything.
+        let hopeless = !(sum.abs() < HOPELESS);
+        if hopeless || (rows >= ENOUGH_ROWS && steps >= ENOUGH_STEPS) {
+            self.recent = Losses::default();
+            let mean = sum / rows.max(1) as f64 * self.unit;
+            if hopeless || mean > DIVERGED * self.unknowing {
+                self.diverge(mean, rate);
+            }
+        }
+    }
+
     /// Takes note of an epoch; reads the parameters where they are worth keeping.
     pub(super) fn observe(
         &mut self,
@@ -79,10 +129,14 @@ impl Watch {
         parameters: impl FnOnce() -> Result<Parameters>,
     ) -> Result<()> {
         self.epoch += 1;
-        let limit = self.limit.max(GROWN * *self.first_loss.get_or_insert(report.train_loss));
+        let mut limit = DIVERGED * self.unknowing;
+        if self.least_loss.is_finite() {
+            limit = limit.min(GROWN * self.least_loss.max(self.unknowing));
+        }
         let diverged = !report.train_loss.is_finite()
             || report.train_loss > limit
             || report.valid_loss.is_some_and(|loss| !loss.is_finite());
+        self.least_loss = self.least_loss.min(report.train_loss);
         let cost = self.cost(report.valid_loss, report.valid_metric);
         let better = cost.is_none_or(|cost| cost < self.best_cost);
         if !diverged && better {
@@ -95,12 +149,18 @@ impl Watch {
             }
         }
         if diverged || better {
-            self.diverged = Some(format!(
-                "the loss diverged in epoch {} (training loss {:.3e}): lower --learning-rate \
-                 (it was {:.3e} there), or clip the features with --clip",
-                self.epoch, report.train_loss, report.learning_rate
-            ));
+            self.epoch -= 1;
+            self.diverge(report.train_loss, report.learning_rate);
         }
         Ok(())
+    }
+
+    /// Notes that the loss diverged in the epoch that is not done, and what to do about it.
+    pub(super) fn diverge(&mut self, loss: f64, rate: f64) {
+        self.diverged = Some(format!(
+            "the loss diverged in epoch {} (training loss {loss:.3e}): lower --learning-rate (it was \
+             {rate:.3e} there), or clip the features with --clip",
+            self.epoch + 1
+        ));
     }
 }

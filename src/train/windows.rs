@@ -38,7 +38,9 @@ impl Order {
 
 /// Rows to step on, in training units.
 struct Window {
-    rows: Arc<Dataset>,
+    /// None in an epoch that is passed over.
+    rows: Option<Arc<Dataset>>,
+    n_rows: usize,
     /// Whether the epoch ends with it.
     last: bool,
 }
@@ -50,18 +52,31 @@ pub(super) struct Windows {
 
 impl Windows {
     /// Starts the thread that makes one window ready while another is trained on; it ends when these
-    /// windows are dropped.
+    /// windows are dropped. The first `done` epochs are to be passed over by
+    /// [`skip_epoch`](Self::skip_epoch).
     pub(super) fn start<'scope, 'env>(
         scope: &'scope Scope<'scope, 'env>,
         rows: &'env Stream,
         units: Units,
         config: &'env TrainConfig,
         member: usize,
+        done: usize,
     ) -> Self {
         // A window is handed over when it is asked for: no third one waits in between.
         let (sender, receiver) = sync_channel(0);
-        scope.spawn(move || produce(rows, units, config, member, &sender));
+        scope.spawn(move || produce(rows, units, config, (member, done), &sender));
         Self { receiver }
+    }
+
+    /// Shuffles the windows of an epoch, as if its steps were taken.
+    pub(super) fn skip_epoch(&mut self, order: &mut Order) -> Result<()> {
+        loop {
+            let window = self.receiver.recv().map_err(|_| cut_short())??;
+            order.shuffled(window.n_rows);
+            if window.last {
+                return Ok(());
+            }
+        }
     }
 
     /// One pass over the rows: `step` gets some rows, and the numbers of those to step on.
@@ -79,8 +94,9 @@ impl Windows {
         loop {
             // The thread ends before the last epoch does only if it has sent an error.
             let window = self.receiver.recv().map_err(|_| cut_short())?;
-            let Window { rows, last } = window?;
-            let mut order = order.shuffled(rows.features.n_rows());
+            let Window { rows, n_rows, last } = window?;
+            let rows = rows.ok_or_else(cut_short)?;
+            let mut order = order.shuffled(n_rows);
             if let Some(mut first) = left.take() {
                 let missing = (batch_size - first.features.n_rows()).min(order.len());
                 first.append(rows.select(&order[..missing]));
@@ -122,31 +138,33 @@ fn all(rows: &Dataset) -> Vec<u32> {
     (0..rows.features.n_rows() as u32).collect()
 }
 
-/// Sends the windows of all epochs, chunks in shuffled order, until nobody wants them any more.
+/// Sends the windows of all epochs, chunks in shuffled order, until nobody wants them any more; those of
+/// the epochs that are done without their rows.
 fn produce(
     rows: &Stream,
     units: Units,
     config: &TrainConfig,
-    member: usize,
+    (member, done): (usize, usize),
     sender: &SyncSender<Result<Window>>,
 ) {
     let mut order: Vec<usize> = (0..rows.n_chunks()).collect();
     let mut generator = stream(config.seed, member, Purpose::Chunks);
     let mut only: Option<Arc<Dataset>> = None;
-    for _ in 0..config.epochs {
+    for epoch in 0..config.epochs {
         rand::seq::SliceRandom::shuffle(&mut order[..], &mut generator);
         let windows = rows.windows(&order);
         for (i, chunks) in windows.iter().enumerate() {
             let window = match &only {
-                Some(rows) => Ok(Arc::clone(rows)),
-                None => rows.train_window(chunks, units).map(Arc::new),
+                _ if epoch < done => Ok(None),
+                Some(rows) => Ok(Some(Arc::clone(rows))),
+                None => rows.train_window(chunks, units).map(|rows| Some(Arc::new(rows))),
             };
             if let (1, Ok(rows)) = (windows.len(), &window) {
-                only = Some(Arc::clone(rows));
+                only.clone_from(rows);
             }
             let failed = window.is_err();
-            let last = i + 1 == windows.len();
-            if sender.send(window.map(|rows| Window { rows, last })).is_err() || failed {
+            let (n_rows, last) = (rows.rows_of(chunks), i + 1 == windows.len());
+            if sender.send(window.map(|rows| Window { rows, n_rows, last })).is_err() || failed {
                 return;
             }
         }
@@ -176,7 +194,7 @@ mod tests {
         let targets = Targets::Values((first..first + rows).map(|i| -(i as f32)).collect());
         let weights = Some((first..first + rows).map(|i| 0.5 * i as f32).collect());
         let rows = Dataset { features: Features::Dense(features), targets, weights };
-        Window { rows: Arc::new(rows), last }
+        Window { n_rows: rows.features.n_rows(), rows: Some(Arc::new(rows)), last }
     }
 
     /// The rows of every step over windows of these sizes, an epoch.

@@ -22,7 +22,7 @@ use super::heads::Heads;
 use super::records::{self, Logical};
 use super::runs::{Run, Scratches, TaskMemory, run_tasks, run_tasks_with};
 use super::search::{LEAST_ANCHORS, Search};
-use super::{DistanceScratch, Step, Store};
+use super::{DistanceScratch, Step, Store, Visit};
 
 /// See the module.
 pub(crate) struct Dense {
@@ -339,6 +339,14 @@ impl Store for Dense {
         if search.is_some_and(|search| search.regroup(&self.anchors, &self.root_metric)) {
             self.refresh_lenses(false, &TaskMemory::default());
         }
+    }
+
+    fn visit_memory(&mut self, visit: &mut Visit<'_>) {
+        self.heads.visit_memory(visit);
+        self.record_moments.visit(["records.first", "records.second"], visit);
+        self.anchor_moments.visit(["anchors.first", "anchors.second"], visit);
+        self.scale_moments.visit(["anchor_scale.first", "anchor_scale.second"], visit);
+        self.metric_moments.visit(["log_metric.first", "log_metric.second"], visit);
     }
 
     fn parameters(&self) -> Parameters {

@@ -9,7 +9,7 @@ use crate::math::exp;
 use crate::model::Parameters;
 use crate::optimizer::{Moments, StepRates, Update};
 
-use super::Step;
+use super::{Step, Visit};
 use super::runs::{TaskMemory, run_tasks};
 
 /// Pulls of one task.
@@ -44,6 +44,12 @@ impl Heads {
             config: config.clone(),
             gradient: Vec::new(),
         }
+    }
+
+    /// Shows what is remembered from step to step.
+    pub(crate) fn visit_memory(&mut self, visit: &mut Visit<'_>) {
+        self.bias_moments.visit(["bias.first", "bias.second"], visit);
+        self.lipschitz_moments.visit(["log_lipschitz.first", "log_lipschitz.second"], visit);
     }
 
     /// Update rule of the local models: the only one with penalties.

@@ -17,7 +17,7 @@ use crate::optimizer::{Moments, take};
 use super::heads::Heads;
 use super::records::{self, Logical};
 use super::runs::{Run, Scratches, Span, TaskMemory, run_tasks_with, spans};
-use super::{DistanceScratch, Step, Store};
+use super::{DistanceScratch, Step, Store, Visit};
 
 /// Records are many and read one at a time: they are padded less than those of dense rows.
 const RECORD_LANES: usize = 4;
@@ -214,6 +214,16 @@ impl Store for Sparse {
                 log_metric: &self.log_metric,
             },
         )
+    }
+
+    fn visit_memory(&mut self, visit: &mut Visit<'_>) {
+        self.heads.visit_memory(visit);
+        self.record_moments.visit(["records.first", "records.second"], visit);
+        self.anchor_moments.visit(["anchors.first", "anchors.second"], visit);
+        self.scale_moments.visit(["anchor_scale.first", "anchor_scale.second"], visit);
+        self.metric_moments.visit(["log_metric.first", "log_metric.second"], visit);
+        // Within an epoch it is only followed, and has its own rounding.
+        visit("anchor_norms", bytemuck::cast_slice_mut(&mut self.base));
     }
 
     fn refresh(&mut self) {

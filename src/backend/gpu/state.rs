@@ -3,6 +3,7 @@
 use ndarray::{Array1, Array2, Array3, Array4};
 
 use super::sizes::Sizes;
+use crate::backend::Memory;
 use crate::config::{Optimizer, TrainConfig};
 use crate::error::Result;
 use crate::gpu::Gpu;
@@ -75,6 +76,20 @@ pub(super) fn download(gpu: &Gpu, sizes: &Sizes, state: &Buffers) -> Result<Para
         linear: Array3::from_shape_fn((m, c, p), |(i, c, j)| at(i, c, j, channel - 2)),
         factors: Array4::from_shape_fn((m, c, p, d), |(i, c, j, f)| at(i, c, j, f)),
     })
+}
+
+/// The bytes of every buffer, as they are on the device.
+pub(super) fn save(gpu: &Gpu, state: &Buffers) -> Result<Vec<(String, Vec<u8>)>> {
+    let all = state.sorted().into_iter();
+    all.map(|(name, buffer)| Ok((name.to_owned(), gpu.read(buffer, buffer.bytes())?))).collect()
+}
+
+/// Puts them back.
+pub(super) fn restore(gpu: &Gpu, state: &Buffers, memory: &Memory) -> Result<()> {
+    for (name, buffer) in state.sorted() {
+        gpu.write(buffer, 0, memory.bytes(name, buffer.bytes())?)?;
+    }
+    Ok(())
 }
 
 /// First vector of four of an (anchor, feature) record.

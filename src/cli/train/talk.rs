@@ -9,6 +9,8 @@ use llfm::train::Trained;
 use llfm::{Error, Result};
 
 use super::Job;
+use super::checkpoints::Keeper;
+use crate::cli::console::complain;
 use crate::cli::memory::show_size;
 use crate::cli::progress::Progress;
 use crate::cli::report::{self, Facts, Seconds, count, counted, duration};
@@ -70,7 +72,11 @@ impl Job<'_> {
             let windows = counted(rows.n_windows(), "window");
             ("stream", format!("{windows} an epoch, from a file in {}", temp_dir().display()))
         });
-        let data = [("data", data)].into_iter().chain(stream);
+        let resume = self.found.as_ref().map(|found| {
+            let at = &found.checkpoint.snapshot.position;
+            ("resume", format!("behind step {}, from {}", count(at.steps), found.path.display()))
+        });
+        let data = [("data", data)].into_iter().chain(stream).chain(resume);
         let lines = [("training", learning), ("device", device)];
         for (name, text) in start.into_iter().chain(data).chain(lines) {
             let name = console.dim(&format!("{name:<9}"));
@@ -81,6 +87,17 @@ impl Job<'_> {
             console.line(&line)?;
         }
         console.flush()
+    }
+
+    /// Says where an interrupted run is kept.
+    pub(super) fn say_how_to_resume(&self) {
+        if let (true, false, Some(path)) =
+            (self.left, self.args.talk.quiet, self.keeper.as_ref().and_then(Keeper::newest))
+        {
+            let path = path.display();
+            let text = format!("the run is kept in {path}: the same command with --resume goes on");
+            complain("note", &text);
+        }
     }
 
     fn rows_per_second(&self, trained: &Trained) -> f64 {

@@ -3,7 +3,7 @@
 
 use safetensors::{Dtype, SafeTensors};
 
-use super::container::Packed;
+use crate::container::Packed;
 use crate::data::Preprocess;
 
 const MEAN: &str = "feature_mean";
@@ -11,7 +11,7 @@ const SCALE: &str = "feature_scale";
 const NEVER_SEEN: &str = "never_seen";
 
 /// The lists that have numbers, those of eight bytes first.
-pub(super) fn pack(preprocess: &Preprocess) -> Vec<Packed> {
+pub(super) fn pack(preprocess: &Preprocess) -> Vec<Packed<'static>> {
     let (shifts, factors, never_seen) = preprocess.numbers();
     let tensors = [
         list(MEAN, "F64", shifts, f64::to_le_bytes),
@@ -26,9 +26,9 @@ fn list<T: Copy, const N: usize>(
     dtype: &'static str,
     numbers: &[T],
     to_bytes: fn(T) -> [u8; N],
-) -> Packed {
-    let bytes = numbers.iter().flat_map(|&x| to_bytes(x)).collect();
-    Packed { name, dtype, shape: vec![numbers.len()], bytes }
+) -> Packed<'static> {
+    let bytes: Vec<u8> = numbers.iter().flat_map(|&x| to_bytes(x)).collect();
+    Packed { name: name.into(), dtype, shape: vec![numbers.len()], bytes: bytes.into() }
 }
 
 /// Puts the lists the file has in their places; returns how many there are. Files of version 1 have

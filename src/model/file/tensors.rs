@@ -4,7 +4,7 @@ use ndarray::{Array, Dimension, IntoDimension};
 use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
 
-use super::container::Packed;
+use crate::container::Packed;
 use crate::model::Parameters;
 
 /// The sizes every tensor must agree with.
@@ -47,7 +47,7 @@ impl Shape {
 }
 
 /// All tensors of the members, ordered by name.
-pub(super) fn pack(members: &[Parameters], shape: &Shape) -> Vec<Packed> {
+pub(super) fn pack(members: &[Parameters], shape: &Shape) -> Vec<Packed<'static>> {
     let (m, c, p, d) = (shape.most_anchors(), shape.outputs, shape.features, shape.factors);
     let mut tensors = vec![
         stack("anchors", shape, members, &[m, p], |x| x.anchors.iter().copied().collect()),
@@ -73,7 +73,7 @@ fn stack(
     members: &[Parameters],
     inner: &[usize],
     values_of: impl Fn(&Parameters) -> Vec<f32>,
-) -> Packed {
+) -> Packed<'static> {
     let each: usize = inner.iter().product();
     let mut values = Vec::with_capacity(each * members.len());
     for (i, member) in members.iter().enumerate() {
@@ -81,8 +81,8 @@ fn stack(
         // Anchors are the outermost dimension, so that padding goes to the end.
         values.resize(each * (i + 1), 0.0);
     }
-    let bytes = values.iter().flat_map(|x| x.to_le_bytes()).collect();
-    Packed { name, dtype: "F32", shape: shape.on_disk(inner), bytes }
+    let bytes: Vec<u8> = values.iter().flat_map(|x| x.to_le_bytes()).collect();
+    Packed { name: name.into(), dtype: "F32", shape: shape.on_disk(inner), bytes: bytes.into() }
 }
 
 /// Reads the members back; every size is compared before anything is allocated for it. `others`:

@@ -1,37 +1,60 @@
-//! The bytes around the tensors: safetensors header, version, checksum.
+//! Safetensors files of ours: what stands around the tensors is a header, a version and a checksum.
+//!
+//! The metadata entry `checksum` is the SHA-256, in hexadecimal, of the whole file with the checksum's
+//! own 64 digits replaced by zeros. It means the same in every version of a format, so that damage is
+//! told apart from novelty.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use sha2::{Digest, Sha256};
 
-use super::{FORMAT_VERSION, Metadata};
-use crate::model::fingerprint::hex;
+use crate::model::hex;
+
+/// Strings by name.
+pub(crate) type Metadata = BTreeMap<String, String>;
+
+/// A format that is kept in such a file.
+pub(crate) struct Format {
+    /// What messages call a file of it.
+    pub(crate) name: &'static str,
+    /// What is written, and the newest that is read.
+    pub(crate) version: u32,
+    /// What to do about a damaged one.
+    pub(crate) remedy: &'static str,
+}
 
 /// A named tensor, ready to be written.
-pub(super) struct Packed {
-    pub(super) name: &'static str,
+pub(crate) struct Packed<'a> {
+    pub(crate) name: Cow<'static, str>,
     /// As the header spells it.
-    pub(super) dtype: &'static str,
-    pub(super) shape: Vec<usize>,
+    pub(crate) dtype: &'static str,
+    pub(crate) shape: Vec<usize>,
     /// Little-endian numbers.
-    pub(super) bytes: Vec<u8>,
+    pub(crate) bytes: Cow<'a, [u8]>,
 }
 
 /// The longest header that the safetensors crate reads, in bytes.
-pub(super) const MOST_HEADER: usize = 100_000_000;
+pub(crate) const MOST_HEADER: usize = 100_000_000;
 
 const DIGITS: usize = 64;
 const LENGTH_BYTES: usize = 8;
 const CHECKSUM_KEY: &[u8] = b"\"checksum\":\"";
 
-/// Puts header and tensors together and fills in the checksum.
+/// What stands before the tensors: length, header, and in it version and checksum.
 ///
 /// The header is written here and not by the safetensors crate, whose order of metadata changes
 /// from run to run.
 ///
 /// # Errors
 /// A header that no reader takes.
-pub(super) fn seal(mut metadata: Metadata, tensors: &[Packed]) -> Result<Vec<u8>, String> {
+pub(crate) fn header(
+    format: &Format,
+    mut metadata: Metadata,
+    tensors: &[Packed<'_>],
+) -> Result<Vec<u8>, String> {
+    metadata.insert("format_version".into(), format.version.to_string());
     metadata.insert("checksum".into(), "0".repeat(DIGITS));
     let mut header = format!("{{\"__metadata__\":{}", serde_json::json!(metadata));
     let mut offset = 0;
@@ -51,44 +74,41 @@ pub(super) fn seal(mut metadata: Metadata, tensors: &[Packed]) -> Result<Vec<u8>
         let (found, most) = (header.len() / 1_000_000, MOST_HEADER / 1_000_000);
         return Err(format!("the metadata take {found} MB, expected at most {most}"));
     }
-    let mut bytes = Vec::with_capacity(LENGTH_BYTES + header.len() + offset);
+    let mut bytes = Vec::with_capacity(LENGTH_BYTES + header.len());
     bytes.extend((header.len() as u64).to_le_bytes());
     bytes.extend(header.as_bytes());
-    for tensor in tensors {
-        bytes.extend(&tensor.bytes);
-    }
     if let Some(at) = find_checksum(&bytes) {
-        let sum = hex(&Sha256::digest(&bytes));
-        bytes[at..at + DIGITS].copy_from_slice(sum.as_bytes());
+        let mut hash = Sha256::new_with_prefix(&bytes);
+        tensors.iter().for_each(|tensor| hash.update(&tensor.bytes));
+        bytes[at..at + DIGITS].copy_from_slice(hex(&hash.finalize()).as_bytes());
     }
     Ok(bytes)
 }
 
 /// Checks that the bytes are whole and of a version this program knows.
-pub(super) fn verify(bytes: &[u8]) -> Result<(), String> {
+pub(crate) fn verify(format: &Format, bytes: &[u8]) -> Result<(), String> {
+    let Format { name, version: known, remedy } = *format;
     let Some(at) = find_checksum(bytes) else {
-        return Err("no checksum found: the file is damaged, truncated, or no llfm model".into());
+        return Err(format!("no checksum found: the file is damaged, truncated, or no llfm {name}"));
     };
     let mut hash = Sha256::new();
     hash.update(&bytes[..at]);
     hash.update([b'0'; DIGITS]);
     hash.update(&bytes[at + DIGITS..]);
     let intact = hex(&hash.finalize()).as_bytes() == &bytes[at..at + DIGITS];
-    let newer = version(bytes).filter(|v| v.parse().map_or(true, |v: u32| v > FORMAT_VERSION));
+    let newer = version(bytes).filter(|v| v.parse().map_or(true, |v: u32| v > known));
     match (intact, newer) {
         (true, None) => Ok(()),
         (true, Some(version)) => Err(format!(
-            "format version {version} is newer than {FORMAT_VERSION}, the newest this llfm reads: \
-             update llfm"
+            "format version {version} is newer than {known}, the newest this llfm reads: update llfm"
         )),
         (false, None) => {
-            Err("the checksum does not match: the file is damaged; restore or train it again"
-                .into())
+            Err(format!("the checksum does not match: the file is damaged; {remedy}"))
         }
         // A changed version digit is damage; a changed format may also have changed the checksum.
         (false, Some(version)) => Err(format!(
             "the checksum does not match, and the file says format version {version} where this \
-             llfm reads up to {FORMAT_VERSION}: it is damaged, or from a newer llfm"
+             llfm reads up to {known}: it is damaged, or from a newer llfm"
         )),
     }
 }
@@ -96,17 +116,17 @@ pub(super) fn verify(bytes: &[u8]) -> Result<(), String> {
 /// Where the checksum's digits start: the first such key in the header, quotes in values being
 /// escaped.
 fn find_checksum(bytes: &[u8]) -> Option<usize> {
-    let header = header(bytes)?;
+    let header = header_of(bytes)?;
     let at = memchr::memmem::find(header, CHECKSUM_KEY)? + CHECKSUM_KEY.len();
     (at + DIGITS <= header.len()).then_some(LENGTH_BYTES + at)
 }
 
-fn header(bytes: &[u8]) -> Option<&[u8]> {
+fn header_of(bytes: &[u8]) -> Option<&[u8]> {
     let (length, rest) = bytes.split_first_chunk::<LENGTH_BYTES>()?;
     rest.get(..usize::try_from(u64::from_le_bytes(*length)).ok()?)
 }
 
 fn version(bytes: &[u8]) -> Option<String> {
-    let header: serde_json::Value = serde_json::from_slice(header(bytes)?).ok()?;
+    let header: serde_json::Value = serde_json::from_slice(header_of(bytes)?).ok()?;
     Some(header.get("__metadata__")?.get("format_version")?.as_str()?.to_owned())
 }

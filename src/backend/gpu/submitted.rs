@@ -1,0 +1,44 @@
+//! Steps on their way: what the host hears of them while it is ahead of the device.
+
+use super::step::Step;
+use crate::backend::Losses;
+use crate::error::Result;
+use crate::gpu::Gpu;
+use crate::gpu::buffer::{Buffer, Reading};
+
+/// A submission, and the losses of its steps, which come back with it: divergence is seen while the
+/// epoch runs.
+pub(super) struct Submitted {
+    index: wgpu::SubmissionIndex,
+    losses: Reading,
+    steps: u64,
+    rows: u64,
+}
+
+impl Submitted {
+    /// Submits what is recorded of these steps, and the losses behind it.
+    pub(super) fn send(
+        gpu: &Gpu,
+        mut encoder: wgpu::CommandEncoder,
+        losses: &Buffer,
+        steps: &[Step],
+    ) -> Result<Self> {
+        let first = steps.first().map_or(0, |step| u64::from(step.loss_slot));
+        let bytes = size_of::<f32>() as u64;
+        let n = steps.len() as u64;
+        let losses = Reading::record(gpu, &mut encoder, losses, first * bytes, n * bytes)?;
+        let index = gpu.submit(encoder)?;
+        losses.begin();
+        let rows = steps.iter().map(|step| u64::from(step.rows)).sum();
+        Ok(Self { index, losses, steps: n, rows })
+    }
+
+    /// Waits for it.
+    pub(super) fn finish(self, gpu: &Gpu) -> Result<Losses> {
+        gpu.wait(Some(self.index))?;
+        let mut losses: Vec<f32> = Vec::new();
+        self.losses.take(gpu, &mut losses)?;
+        let sum = losses.iter().map(|&loss| f64::from(loss)).sum();
+        Ok(Losses { steps: self.steps, rows: self.rows, sum })
+    }
+}

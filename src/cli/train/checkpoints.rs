@@ -1,0 +1,191 @@
+//! `--checkpoint`: when a run is kept, and where it goes on.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use clap::{Args, ValueHint};
+use llfm::checkpoint::{Checkpoints, Found};
+use llfm::event::{EpochReport, Event, Flow};
+use llfm::train::Snapshot;
+use llfm::{Error, Result};
+use serde::Serialize;
+use serde_json::Value;
+
+/// Where a run is kept while it lasts.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Run")]
+pub(crate) struct CheckpointArgs {
+    /// Folder to keep the run in while it lasts, as checkpoints: the two newest are there, each whole.
+    /// SIGINT and SIGTERM write one more and end the run
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) checkpoint: Option<PathBuf>,
+    /// How often: every N epochs, or every N minutes as Nmin
+    #[arg(long, value_name = "N|Nmin", default_value = "10min", value_parser = every,
+        requires = "checkpoint")]
+    pub(crate) checkpoint_every: Every,
+    /// Go on from the newest checkpoint in DIR, to the same model as without a break; start afresh where
+    /// there is none. Output files that exist are replaced
+    #[arg(long, requires = "checkpoint")]
+    pub(crate) resume: bool,
+}
+
+/// How often a checkpoint is written.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Every {
+    Epochs(usize),
+    Time(Duration),
+}
+
+fn every(text: &str) -> std::result::Result<Every, String> {
+    let wrong = || "expected epochs as N, or minutes as Nmin, above 0".to_owned();
+    let Some(minutes) = text.strip_suffix("min") else {
+        let epochs = text.parse().ok().filter(|&epochs| epochs > 0);
+        return epochs.map(Every::Epochs).ok_or_else(wrong);
+    };
+    let minutes = minutes.trim_end().parse().ok().filter(|minutes: &f64| *minutes > 0.0);
+    let time = minutes.and_then(|minutes| Duration::try_from_secs_f64(minutes * 60.0).ok());
+    time.map(Every::Time).ok_or_else(wrong)
+}
+
+/// Keeps a run.
+pub(super) struct Keeper {
+    checkpoints: Checkpoints,
+    folder: PathBuf,
+    every: Every,
+    /// What the run is.
+    run: Value,
+    /// The newest checkpoint.
+    newest: Option<PathBuf>,
+    last: Instant,
+    /// Steps of all members that are done.
+    steps: u64,
+    /// Why the last one could not be written.
+    failed: Option<Error>,
+}
+
+#[derive(Serialize)]
+pub(super) struct CheckpointEvent<'a> {
+    /// `checkpoint` where it was written, `resume` where the run goes on from it.
+    pub(super) event: &'static str,
+    pub(super) path: &'a Path,
+    pub(super) member: usize,
+    pub(super) epoch: usize,
+    pub(super) steps: u64,
+}
+
+impl<'a> CheckpointEvent<'a> {
+    pub(super) fn new(event: &'static str, path: &'a Path, snapshot: &Snapshot<'_>) -> Self {
+        let (epoch, steps) = (snapshot.position.epoch, snapshot.position.steps);
+        Self { event, path, member: snapshot.member(), epoch, steps }
+    }
+}
+
+impl Keeper {
+    /// Takes hold of the folder, before any work is done.
+    pub(super) fn open(args: &CheckpointArgs, force: bool) -> Result<Option<Self>> {
+        let Some(folder) = &args.checkpoint else { return Ok(None) };
+        let shown = folder.display();
+        if folder.exists() && !folder.is_dir() {
+            return Err(Error::Usage(format!("--checkpoint {shown} is no folder: name another")));
+        }
+        let checkpoints = Checkpoints::open(folder)?;
+        if !(args.resume || force || checkpoints.is_empty()?) {
+            return Err(Error::Usage(format!(
+                "--checkpoint {shown} holds a run: go on with it by --resume, replace it by --force, or \
+                 name another folder"
+            )));
+        }
+        Ok(Some(Self {
+            checkpoints,
+            folder: folder.clone(),
+            every: args.checkpoint_every,
+            run: Value::Null,
+            newest: None,
+            last: Instant::now(),
+            steps: 0,
+            failed: None,
+        }))
+    }
+
+    /// The lock on the folder.
+    pub(super) fn lock(&self) -> &Path {
+        self.checkpoints.lock()
+    }
+
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The file of the newest checkpoint of this run.
+    pub(super) fn newest(&self) -> Option<&Path> {
+        self.newest.as_deref()
+    }
+
+    /// Makes ready for a run: finds its newest checkpoint, or clears the folder for a new one.
+    pub(super) fn begin(&mut self, run: Value, resume: bool) -> Result<Option<Found>> {
+        self.run = run;
+        self.last = Instant::now();
+        if !resume {
+            self.checkpoints.clear()?;
+            return Ok(None);
+        }
+        self.checkpoints.remove_litter()?;
+        self.reload()
+    }
+
+    /// The newest checkpoint, if it is of this run.
+    pub(super) fn reload(&mut self) -> Result<Option<Found>> {
+        let found = self.checkpoints.newest()?;
+        if let Some(found) = &found {
+            found.check(&self.run)?;
+            self.newest = Some(found.path.clone());
+        }
+        Ok(found)
+    }
+
+    /// Whether the run is to be kept now; `ending` where it is about to end unfinished.
+    pub(super) fn wish(&mut self, event: &Event<'_>, ending: bool) -> Flow {
+        if let Event::Step { done, .. } = event {
+            self.steps = *done;
+        }
+        let due = match (event, self.every) {
+            (Event::Step { .. } | Event::Epoch(_), _) if ending => self.failed.is_none(),
+            (Event::Epoch(report), _) if report.epoch == report.epochs => true,
+            (Event::Epoch(report), Every::Epochs(n)) => report.epoch % n == 0,
+            (Event::Step { .. }, Every::Time(time)) => self.last.elapsed() >= time,
+            _ => false,
+        };
+        if due { Flow::Snapshot } else { Flow::Continue }
+    }
+
+    /// Writes a checkpoint; returns its file, or why it could not be written: the run goes on then.
+    pub(super) fn save(
+        &mut self,
+        snapshot: &Snapshot<'_>,
+        history: &[EpochReport],
+    ) -> std::result::Result<&Path, &Error> {
+        self.last = Instant::now();
+        match self.checkpoints.save(&self.run, self.steps, snapshot, history) {
+            Ok(path) => {
+                self.failed = None;
+                Ok(self.newest.insert(path))
+            }
+            Err(error) => Err(self.failed.insert(error)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn epochs_and_minutes_are_told_apart() {
+        assert_eq!(every("3"), Ok(Every::Epochs(3)));
+        assert_eq!(every("1.5min"), Ok(Every::Time(Duration::from_secs(90))));
+        assert_eq!(every("2 min"), Ok(Every::Time(Duration::from_secs(120))));
+        for text in ["", "0", "-1", "0min", "-1min", "min", "5s", "1e300min", "nanmin", "1.5"] {
+            assert!(every(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! A training run as the command follows it: events shown, checkpoints written, signals heard, and a
+//! device that failed opened once more.
+
+use llfm::checkpoint::Found;
+use llfm::event::{Event, Flow};
+use llfm::train::Trained;
+use llfm::{Error, Result};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use super::Job;
+use super::checkpoints::CheckpointEvent;
+use crate::cli::console::complain;
+use crate::cli::progress::Progress;
+
+impl Job<'_> {
+    /// Finds what to go on from, or makes ready for checkpoints of a new run.
+    pub(super) fn take_up(&mut self) -> Result<()> {
+        let run = self.keeper.is_some().then(|| self.identity()).transpose()?;
+        let (Some(run), Some(keeper)) = (run, &mut self.keeper) else { return Ok(()) };
+        self.found = keeper.begin(run, self.args.keep.resume)?;
+        if self.args.talk.quiet {
+            return Ok(());
+        }
+        for error in self.found.iter().flat_map(|found| &found.damaged) {
+            complain("warning", &format!("{error}: going on from the one before"));
+        }
+        if self.args.keep.resume && self.found.is_none() {
+            let folder = keeper.folder().display();
+            complain("note", &format!("nothing to resume in {folder}: starting afresh"));
+        }
+        Ok(())
+    }
+
+    /// What the run is: another one does not go on from its checkpoints.
+    fn identity(&self) -> Result<Value> {
+        let mut run = self.loaded.rows.identity(&self.config);
+        run["device"] = self.compute.kind().into();
+        if self.compute.adapter().is_some() {
+            run["row_storage"] = json!(self.args.gpu_rows.row_storage);
+        }
+        if let Some(path) = &self.args.init_model {
+            let model = std::fs::read(path).map_err(Error::io("read", path))?;
+            run["init_model"] = format!("{:x}", Sha256::digest(model)).into();
+        }
+        Ok(run)
+    }
+
+    /// Trains with the progress shown; a signal ends it after the step.
+    pub(super) fn train(&mut self) -> Result<(Trained, Progress)> {
+        let mut progress = Progress::new(&self.args.talk, &self.config);
+        let found = self.found.take();
+        let mut trained = self.fit(found.as_ref(), &mut progress)?;
+        drop(found);
+        if let Some(found) = self.open_again(&trained) {
+            trained = self.fit(Some(&found), &mut progress)?;
+        }
+        progress.finish();
+        Ok((trained, progress))
+    }
+
+    fn fit(&mut self, found: Option<&Found>, progress: &mut Progress) -> Result<Trained> {
+        if let Some(Found { checkpoint, path, .. }) = found {
+            progress.epochs.clone_from(&checkpoint.history);
+            if self.args.talk.json {
+                let resume = CheckpointEvent::new("resume", path, &checkpoint.snapshot);
+                self.console.event(&resume)?;
+            }
+        }
+        let Self { args, config, compute, loaded, signals, console, keeper, left, .. } = self;
+        let snapshot = found.map(|found| &found.checkpoint.snapshot);
+        let mut failed = None;
+        let trained = loaded.rows.fit_from(config, &compute.device, snapshot, &mut |event| {
+            if let Err(error) = progress.show(event, console) {
+                failed.get_or_insert(error);
+            }
+            let ending = signals.received().is_some();
+            if ending {
+                progress.interrupt();
+            }
+            let end = if ending { Flow::Stop } else { Flow::Continue };
+            let wish = match (event, &mut *keeper) {
+                _ if failed.is_some() => Flow::Stop,
+                (Event::Snapshot(snapshot), Some(keeper)) => {
+                    match keeper.save(snapshot, &progress.epochs) {
+                        Ok(path) => {
+                            *left = ending;
+                            let written = CheckpointEvent::new("checkpoint", path, snapshot);
+                            let told = if args.talk.json { console.event(&written) } else { Ok(()) };
+                            failed = told.err();
+                            end
+                        }
+                        Err(error) => {
+                            progress.warn(&format!("no checkpoint: {error}; training goes on"));
+                            Flow::Continue
+                        }
+                    }
+                }
+                (event, Some(keeper)) => match keeper.wish(event, ending) {
+                    Flow::Continue => end,
+                    wish => wish,
+                },
+                (_, None) => end,
+            };
+            wish
+        });
+        failed.map_or(Ok(()), Err)?;
+        trained
+    }
+
+    /// Opens a device that failed in the middle of a run once more; returns what to go on from, where both
+    /// are there.
+    fn open_again(&mut self, trained: &Trained) -> Option<Found> {
+        let (Some(Error::Device(why)), Some(keeper)) = (&trained.failed, &mut self.keeper) else {
+            return None;
+        };
+        keeper.newest()?;
+        let found = keeper.reload().ok().flatten()?;
+        self.compute = self.args.run.reopen(self.args.gpu_rows).ok()?;
+        if !self.args.talk.quiet {
+            let path = found.path.display();
+            complain("warning", &format!("{why}; opened it again, going on from {path}"));
+        }
+        Some(found)
+    }
+}

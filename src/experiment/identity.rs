@@ -1,0 +1,37 @@
+//! What a run is, in a form that tells it from others.
+
+use serde_json::{Value, json};
+
+use super::Prepared;
+use crate::config::TrainConfig;
+use crate::data::Dataset;
+use crate::model::fingerprint;
+
+impl Prepared {
+    /// What a run with these settings is: everything its parameters depend on but the device and a model
+    /// it starts from. Test rows are not among it, nothing is chosen by them.
+    pub fn identity(&self, config: &TrainConfig) -> Value {
+        let shape = self.shape();
+        let training = match &self.stream {
+            None => rows(&self.train),
+            Some(rows) => json!({
+                "rows": rows.n_rows(),
+                "fingerprint": rows.fingerprint(),
+                // The order of the rows depends on them, and they on the memory allowed.
+                "chunks": rows.n_chunks(),
+                "windows": rows.n_windows(),
+            }),
+        };
+        json!({
+            "llfm": env!("CARGO_PKG_VERSION"),
+            "settings": config,
+            "features": shape.features,
+            "training": training,
+            "validation": self.valid.as_ref().map(rows),
+        })
+    }
+}
+
+fn rows(rows: &Dataset) -> Value {
+    json!({"rows": rows.features.n_rows(), "fingerprint": fingerprint(rows)})
+}
