@@ -8,5 +8,9 @@ mod bench;
 mod bits;
 #[path = "common/gpu.rs"]
 mod gpu;
+#[path = "common/resume.rs"]
+mod resume;
+#[path = "gpu/resume.rs"]
+mod resumed;
 #[path = "gpu/training.rs"]
 mod training;

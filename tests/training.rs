@@ -10,6 +10,10 @@ mod endings;
 mod learning;
 #[path = "training/regression.rs"]
 mod regression;
+#[path = "common/resume.rs"]
+mod resume;
+#[path = "training/resume.rs"]
+mod resumed;
 #[path = "training/rows.rs"]
 mod rows;
 #[path = "training/weights.rs"]

@@ -161,7 +161,10 @@ fn run_unchecked(data: &TrainData<'_>, config: &TrainConfig, last: u64) -> Run {
                 assert_eq!(*done, steps + 1, "steps are counted one by one");
                 steps = *done;
             }
-            Event::MemberStart { .. } | Event::Device(_) | Event::Kept { .. } => {}
+            Event::MemberStart { .. }
+            | Event::Device(_)
+            | Event::Kept { .. }
+            | Event::Snapshot(_) => {}
         }
         if steps >= last { Flow::Stop } else { Flow::Continue }
     });

@@ -1,0 +1,63 @@
+//! Runs that are left at a step and taken up again, beside the same runs without a break.
+
+use llfm::backend::Device;
+use llfm::checkpoint::Checkpoints;
+use llfm::config::TrainConfig;
+use llfm::event::{EpochReport, Event, Flow};
+use llfm::train::{TrainData, Trained, train};
+use serde_json::json;
+
+/// A run to its end, or to a step; it begins at the checkpoint in the folder, if one is there.
+fn part(
+    device: &Device,
+    data: &TrainData<'_>,
+    config: &TrainConfig,
+    checkpoints: &Checkpoints,
+    leave_at: u64,
+) -> (Trained, Vec<EpochReport>) {
+    let run = json!({"a": "run"});
+    let found = checkpoints.newest().expect("readable checkpoints");
+    let mut epochs = found.as_ref().map_or_else(Vec::new, |found| {
+        found.check(&run).expect("the same run");
+        found.checkpoint.history.clone()
+    });
+    let resume = found.as_ref().map(|found| &found.checkpoint.snapshot);
+    let data = TrainData { resume, ..*data };
+    let trained = train(&data, config, device, &mut |event| match event {
+        Event::Step { done, .. } if *done == leave_at => Flow::Snapshot,
+        Event::Snapshot(snapshot) => {
+            checkpoints.save(&run, leave_at, snapshot, &epochs).expect("a checkpoint");
+            Flow::Stop
+        }
+        Event::Epoch(report) => {
+            // Times differ from run to run.
+            epochs.push(EpochReport { seconds: 0.0, ..(*report).clone() });
+            Flow::Continue
+        }
+        _ => Flow::Continue,
+    });
+    (trained.expect("it trains"), epochs)
+}
+
+/// Leaves a run at each of the steps, one after the other, and checks that it ends with the bits of a run
+/// without a break.
+pub(crate) fn assert_resumes(
+    device: &Device,
+    data: &TrainData<'_>,
+    config: &TrainConfig,
+    steps: &[u64],
+) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let checkpoints = Checkpoints::open(folder.path()).expect("the folder is ours");
+    let (whole, all_epochs) = part(device, data, config, &checkpoints, u64::MAX);
+    assert!(checkpoints.is_empty().expect("readable"));
+    for &step in steps {
+        let (left, _) = part(device, data, config, &checkpoints, step);
+        assert!(left.stopped, "{:?} at step {step}", config.method);
+    }
+    let (resumed, epochs) = part(device, data, config, &checkpoints, u64::MAX);
+    assert_eq!(resumed.members, whole.members, "{:?} left at {steps:?}", config.method);
+    assert_eq!(resumed.best_epochs, whole.best_epochs);
+    assert_eq!((resumed.epochs_run, resumed.stopped), (whole.epochs_run, false));
+    assert_eq!(epochs, all_epochs, "{:?} left at {steps:?}", config.method);
+}
