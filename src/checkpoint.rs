@@ -100,8 +100,8 @@ impl Checkpoints {
     /// # Errors
     /// [`Error::Io`].
     pub fn remove_litter(&self) -> Result<()> {
-        let (start, end) = TEMPORARY;
-        self.names(start, end)?.iter().try_for_each(|path| remove(path))
+        let start = format!(".{PREFIX}");
+        self.names(&start, TEMPORARY)?.iter().try_for_each(|path| remove(path))
     }
 
     /// Writes a checkpoint, then removes all but the newest two. Returns its file.

@@ -1,5 +1,6 @@
 //! Files that appear whole or not at all, and a lock so that two runs never share one.
 
+use std::ffi::OsString;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -130,12 +131,39 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
     file.finish()
 }
 
-/// How the names of files under construction begin and end.
-pub(crate) const TEMPORARY: (&str, &str) = (".llfm-", ".tmp");
+/// The end of the names of files under construction.
+pub(crate) const TEMPORARY: &str = ".llfm-tmp";
+
+/// Random characters before it.
+const RANDOM: usize = 6;
+
+/// Hidden, and known by the output: `.NAME` and what is added.
+fn hidden(output: &Path, end: &str) -> OsString {
+    let mut name = OsString::from(".");
+    name.push(output.file_name().unwrap_or_default());
+    name.push(end);
+    name
+}
+
+/// Removes what killed runs left of an output half written. Nobody else may be writing it.
+fn remove_litter(output: &Path) {
+    let start = hidden(output, "-");
+    // Without the length, `a` would take what `a-b` is writing for its own.
+    let length = start.len() + RANDOM + TEMPORARY.len();
+    for entry in fs::read_dir(folder_of(output)).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let name = name.as_encoded_bytes();
+        let begins = name.starts_with(start.as_encoded_bytes());
+        if begins && name.ends_with(TEMPORARY.as_bytes()) && name.len() == length {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
 
 fn temporary_beside(path: &Path) -> io::Result<NamedTempFile> {
     let mut builder = tempfile::Builder::new();
-    builder.prefix(TEMPORARY.0).suffix(TEMPORARY.1);
+    let start = hidden(path, "-");
+    builder.prefix(&start).suffix(TEMPORARY).rand_bytes(RANDOM);
     // The rights of an ordinary new file, not the private ones of a temporary.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
@@ -192,10 +220,7 @@ impl OutputLock {
     /// [`Error::Io`] when another process holds it, or the folder cannot be written.
     pub fn acquire(output: &Path) -> Result<Self> {
         let output = fs::canonicalize(output).unwrap_or_else(|_| output.to_owned());
-        let mut name = std::ffi::OsString::from(".");
-        name.push(output.file_name().unwrap_or_default());
-        name.push(".lock");
-        let path = folder_of(&output).join(name);
+        let path = folder_of(&output).join(hidden(&output, ".lock"));
         loop {
             let file = File::options()
                 .create(true)
@@ -205,7 +230,10 @@ impl OutputLock {
                 .map_err(Error::io("create", &output))?;
             match file.try_lock() {
                 // The holder may have removed the file between our opening and locking it.
-                Ok(()) if still_at(&file, &path) => return Ok(Self { path, _file: file }),
+                Ok(()) if still_at(&file, &path) => {
+                    remove_litter(&output);
+                    return Ok(Self { path, _file: file });
+                }
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => return Err(busy(output)),
                 // A file system without locks: better no protection than no training.
@@ -250,6 +278,21 @@ fn still_at(_file: &File, path: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_killed_run_left_is_removed_by_the_next_one_on_the_same_output() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let [a, ab] = ["a", "a-b"].map(|name| folder.path().join(name));
+        for path in [&a, &ab] {
+            std::mem::forget(AtomicFile::create(path).expect("a file"));
+        }
+        let there = || fs::read_dir(folder.path()).expect("a folder").count();
+        assert_eq!(there(), 2);
+        drop(OutputLock::acquire(&ab).expect("a lock"));
+        assert_eq!(there(), 1, "that of another output stays");
+        drop(OutputLock::acquire(&a).expect("a lock"));
+        assert_eq!(there(), 0);
+    }
 
     #[test]
     fn what_is_unfinished_is_removed_when_the_process_ends_at_once() {

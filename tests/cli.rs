@@ -31,6 +31,8 @@ mod json;
 mod predict;
 #[path = "cli/reproduce.rs"]
 mod reproduce;
+#[path = "faults/resume.rs"]
+mod resume;
 #[path = "cli/search.rs"]
 mod search;
 #[path = "cli/space.rs"]

@@ -1,11 +1,15 @@
 //! Faults of a device on request: no driver can be made to fail at will, and tests need one that does.
 
 use std::borrow::Cow;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::error::{Error, Result};
 
 /// The environment variable tests set, as `allocate:3` or `lose:20,shader:blend`.
 const VARIABLE: &str = "LLFM_FAULT";
+
+/// Whether a device was opened before.
+static OPENED: AtomicBool = AtomicBool::new(false);
 
 /// What is to fail, and when.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -14,6 +18,8 @@ pub(crate) struct Faults {
     pub(crate) allocate: Option<u64>,
     /// The device is lost after so many submissions.
     pub(crate) lose: Option<u64>,
+    /// Only the first device of the process is lost.
+    pub(crate) once: bool,
     /// The most bytes of one buffer that a kernel can reach.
     pub(crate) limit: Option<u64>,
     /// The kernel whose source does not compile.
@@ -38,16 +44,16 @@ impl Faults {
     /// # Errors
     /// [`Error::Usage`] for a fault that does not exist.
     pub(crate) fn from_env() -> Result<Self> {
-        match std::env::var_os(VARIABLE) {
-            Some(text) => Self::parse(&text.to_string_lossy()),
-            None => Ok(Self::default()),
-        }
+        let Some(text) = std::env::var_os(VARIABLE) else { return Ok(Self::default()) };
+        let faults = Self::parse(&text.to_string_lossy())?;
+        let again = OPENED.swap(true, Ordering::Relaxed);
+        Ok(if faults.once && again { Self { lose: None, ..faults } } else { faults })
     }
 
     fn parse(text: &str) -> Result<Self> {
         let unknown = || {
             Error::Usage(format!(
-                "{VARIABLE}={text}: expected allocate:N, lose:N, limit:N, shader:KERNEL, edit:KERNEL:FROM:TO or \
+                "{VARIABLE}={text}: expected allocate:N, lose:N, lose-once:N, limit:N, shader:KERNEL, edit:KERNEL:FROM:TO or \
                  timestamps:off, comma-separated, N from 1"
             ))
         };
@@ -58,6 +64,7 @@ impl Faults {
             match kind {
                 "allocate" => faults.allocate = Some(number()?),
                 "lose" => faults.lose = Some(number()?),
+                "lose-once" => (faults.lose, faults.once) = (Some(number()?), true),
                 "limit" => faults.limit = Some(number()?),
                 "timestamps" if value == "off" => faults.no_timestamps = true,
                 "shader" if !value.is_empty() => faults.shader = Some(value.to_owned()),

@@ -119,6 +119,12 @@ impl Bench {
     pub(crate) fn line(&self, line: &str) -> Done {
         self.run(&line.split_whitespace().collect::<Vec<_>>())
     }
+
+    /// The same with a variable set.
+    pub(crate) fn line_with(&self, (name, value): (&str, &str), line: &str) -> Done {
+        let args: Vec<&str> = line.split_whitespace().collect();
+        Done::from(self.command(&args).env(name, value).output().expect("llfm starts"))
+    }
 }
 
 impl From<Output> for Done {

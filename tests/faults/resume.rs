@@ -1,0 +1,252 @@
+//! Checkpoints: what a run leaves behind, and what goes on from it.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+
+use serde_json::Value;
+
+use crate::bench::{Bench, clouds, curve, rings};
+use crate::gpu::gpu_or_skip;
+
+/// Settings of a run that takes a while.
+const RUN: &str = "train data.csv --epochs 40 --anchors 8 --valid-fraction 0.2 --json --quiet";
+
+/// A folder with `data.csv`.
+fn bench() -> Bench {
+    let bench = Bench::new();
+    bench.write("data.csv", &clouds(900, 1));
+    bench
+}
+
+/// Events that a command told.
+fn events(out: &str, name: &str) -> Vec<Value> {
+    let all = out.lines().map(|line| serde_json::from_str::<Value>(line).expect("a line is JSON"));
+    all.filter(|event| event["event"] == name).collect()
+}
+
+/// Starts a command and waits until it has told `n` events of a name.
+fn until(bench: &Bench, line: &str, name: &str, n: usize) -> Child {
+    let args: Vec<&str> = line.split_whitespace().collect();
+    let mut command = bench.command(&args);
+    let mut child = command.stdout(Stdio::piped()).spawn().expect("llfm starts");
+    let mut out = BufReader::new(child.stdout.take().expect("a pipe"));
+    let (mut text, mut told) = (String::new(), 0);
+    while told < n {
+        text.clear();
+        assert!(out.read_line(&mut text).expect("llfm talks") > 0, "no {name} in {line}");
+        told += events(&text, name).len();
+    }
+    std::thread::spawn(move || std::io::copy(&mut out, &mut std::io::sink()));
+    child
+}
+
+#[cfg(unix)]
+fn signal(child: &Child, name: &str) {
+    let kill = Command::new("kill").arg(name).arg(child.id().to_string()).status();
+    assert!(kill.expect("kill starts").success());
+}
+
+/// Leaves a run by a signal behind its second checkpoint.
+#[cfg(unix)]
+fn leave(bench: &Bench, run: &str, name: &str) -> Option<i32> {
+    let mut child = until(bench, run, "checkpoint", 2);
+    signal(&child, name);
+    child.wait().expect("llfm ends").code()
+}
+
+fn checkpoints(bench: &Bench, folder: &str) -> Vec<std::path::PathBuf> {
+    let entries = std::fs::read_dir(bench.path(folder)).expect("the folder is there");
+    let mut paths: Vec<_> = entries.map(|entry| entry.expect("an entry").path()).collect();
+    paths.sort();
+    paths
+}
+
+#[cfg(unix)]
+#[test]
+fn fault_44_a_resumed_run_has_the_bytes_of_one_without_a_break() {
+    let bench = bench();
+    bench.write("rings.svm", &rings(900, 1));
+    bench.write("curve.csv", &curve(900, 1));
+    bench.line("train data.csv --epochs 2 --anchors 8 --model init.llfm").succeeds();
+    let runs = [
+        RUN.to_owned(),
+        RUN.replace("data.csv", "rings.svm --ensemble 2 --epochs 20"),
+        RUN.replace("data.csv", "curve.csv --anchor-dropout 0.2"),
+        RUN.replace("--anchors 8", "--init-model init.llfm"),
+        // Some windows an epoch.
+        RUN.replace("--anchors 8", "--anchors 4 --stream --max-memory 100kB"),
+    ];
+    for run in runs {
+        let run = run.replacen("--epochs 40 ", "", usize::from(run.matches("--epochs").count() > 1));
+        bench.line(&format!("{run} --model whole.llfm")).succeeds();
+        let run = format!("{run} --model parts.llfm --checkpoint kept --checkpoint-every 3");
+        for name in ["-INT", "-TERM"] {
+            let code = leave(&bench, &format!("{run} --resume"), name);
+            assert_eq!(code, Some(if name == "-INT" { 130 } else { 143 }), "{run}");
+            assert!(!bench.path("parts.llfm").exists(), "the model so far is in the checkpoint");
+        }
+        let done = bench.line(&format!("{run} --resume")).succeeds();
+        let resumed = events(&done.out, "resume");
+        assert_eq!(resumed.len(), 1, "{run}");
+        assert!(resumed[0]["steps"].as_u64() > Some(0), "{}", resumed[0]);
+        assert_eq!(bench.read("whole.llfm"), bench.read("parts.llfm"), "{run}");
+        assert_eq!(checkpoints(&bench, "kept").len(), 2, "the last two are kept, and no litter");
+        // It ended: once more makes the same model of the last checkpoint.
+        let again = bench.line(&format!("{run} --resume")).succeeds();
+        assert_eq!(events(&again.out, "epoch").len(), 0, "{run}");
+        assert_eq!(bench.read("whole.llfm"), bench.read("parts.llfm"), "{run}");
+        std::fs::remove_dir_all(bench.path("kept")).expect("removed");
+        std::fs::remove_file(bench.path("parts.llfm")).expect("removed");
+        std::fs::remove_file(bench.path("whole.llfm")).expect("removed");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn fault_38_a_signal_keeps_the_run_in_a_checkpoint() {
+    let bench = bench();
+    // A time that never comes: the signal alone writes it.
+    let run = "train data.csv --epochs 1000000 --json --checkpoint kept --checkpoint-every 1000min";
+    let mut child = until(&bench, run, "epoch", 1);
+    signal(&child, "-TERM");
+    assert_eq!(child.wait().expect("llfm ends").code(), Some(143));
+    assert_eq!(checkpoints(&bench, "kept").len(), 1, "and no lock");
+    let shorter = run.replace("1000000", "7");
+    bench.line(&format!("{shorter} --resume")).fails(2, &["--resume", "1000000 there and 7 now"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn fault_39_a_damaged_checkpoint_gives_way_to_the_one_before() {
+    let bench = bench();
+    let run = format!("{RUN} --model m.llfm --checkpoint kept --checkpoint-every 1");
+    bench.line(&format!("{RUN} --model whole.llfm")).succeeds();
+    assert_eq!(leave(&bench, &run, "-KILL"), None);
+    let kept = checkpoints(&bench, "kept");
+    let newest = kept.iter().rfind(|path| path.extension().is_some_and(|end| end == "safetensors"));
+    let newest = newest.expect("a checkpoint");
+    let mut bytes = std::fs::read(newest).expect("readable");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(newest, &bytes).expect("writable");
+    let loud = format!("{} --resume", run.replace("--quiet", ""));
+    let done = bench.line(&loud).succeeds();
+    assert!(done.err.contains("checksum") && done.err.contains("the one before"), "{}", done.err);
+    assert_eq!(bench.read("whole.llfm"), bench.read("m.llfm"));
+    // With none left, nothing is trained in silence.
+    for path in checkpoints(&bench, "kept") {
+        std::fs::write(path, "no checkpoint").expect("writable");
+    }
+    bench.line(&loud).fails(4, &["checkpoint", "checksum"]);
+    bench.line(&format!("{run} --force")).succeeds();
+}
+
+#[test]
+fn fault_42_a_folder_that_holds_a_run() {
+    let bench = bench();
+    let run = "train data.csv --epochs 2 --anchors 4 --checkpoint kept";
+    bench.line(run).succeeds();
+    let before = checkpoints(&bench, "kept");
+    let newest = std::fs::read(before.last().expect("a checkpoint")).expect("readable");
+    bench.line(&format!("{run} --seed 1")).fails(2, &["kept", "--resume", "--force"]);
+    assert_eq!(checkpoints(&bench, "kept"), before);
+    bench.line(&format!("{run} --seed 1 --force")).succeeds();
+    let after = checkpoints(&bench, "kept");
+    assert_ne!(std::fs::read(after.last().expect("a checkpoint")).expect("readable"), newest);
+    bench.line("train data.csv --checkpoint data.csv").fails(2, &["no folder"]);
+    bench.line("train data.csv --resume").fails(2, &["--checkpoint"]);
+    bench.line("train data.csv --checkpoint-every 2").fails(2, &["--checkpoint"]);
+    bench.line("train data.csv --checkpoint k --checkpoint-every 5s").fails(2, &["minutes"]);
+}
+
+#[test]
+fn fault_43_other_data_or_settings_are_refused() {
+    let bench = bench();
+    let run = "train data.csv --epochs 2 --anchors 4 --valid-fraction 0.2 --checkpoint kept --resume";
+    let done = bench.line(&format!("{run} --model m.llfm")).succeeds();
+    assert!(done.err.contains("nothing to resume in kept"), "{}", done.err);
+    let before = bench.read("m.llfm");
+    let others = [
+        ("--epochs 3", "epochs is 2 there and 3 now"),
+        ("--learning-rate 0.5", "learning_rate"),
+        ("--seed 4", "seed is 0 there and 4 now"),
+        ("--clip 1", "training.fingerprint"),
+        ("--valid-fraction 0.1", "validation.rows is 180 there and 90 now"),
+    ];
+    for (flag, word) in others {
+        let mut run = run.replace("--epochs 2", "").replace("--valid-fraction 0.2", "");
+        for default in ["--epochs 2", "--valid-fraction 0.2"] {
+            let name = default.split(' ').next().expect("a flag");
+            if !flag.starts_with(name) {
+                run.push(' ');
+                run.push_str(default);
+            }
+        }
+        let line = format!("{run} {flag} --model m.llfm");
+        bench.line(&line).fails(2, &["--resume", "another run", word]);
+    }
+    bench.write("data.csv", &clouds(900, 2));
+    bench.line(run).fails(2, &["--resume", "another run", "fingerprint"]);
+    assert_eq!(bench.read("m.llfm"), before);
+}
+
+#[cfg(unix)]
+#[test]
+fn fault_41_a_second_run_with_the_same_checkpoints() {
+    let bench = bench();
+    let run = "train data.csv --epochs 1000000 --checkpoint kept --checkpoint-every 1 --json";
+    let mut child = until(&bench, run, "checkpoint", 1);
+    bench.line(&format!("{run} --resume")).fails(6, &["another llfm"]);
+    signal(&child, "-KILL");
+    child.wait().expect("llfm ends");
+    assert_eq!(leave(&bench, &format!("{run} --resume"), "-INT"), Some(130));
+}
+
+#[cfg(unix)]
+#[test]
+fn fault_40_a_checkpoint_that_cannot_be_written_ends_no_run() {
+    let bench = bench();
+    let run = "train data.csv --epochs 1000000 --checkpoint kept --checkpoint-every 1 --json \
+               --model m.llfm";
+    let mut child = until(&bench, run, "checkpoint", 1);
+    std::fs::rename(bench.path("kept"), bench.path("gone")).expect("renamed");
+    signal(&child, "-INT");
+    assert_eq!(child.wait().expect("llfm ends").code(), Some(130));
+    bench.line("evaluate m.llfm data.csv").succeeds();
+}
+
+#[test]
+fn fault_36_a_lost_device_is_opened_once_more() {
+    if gpu_or_skip().is_none() {
+        return;
+    }
+    let bench = bench();
+    let run = "train data.csv --epochs 6 --anchors 4 --device gpu --json";
+    bench.line(&format!("{run} --model whole.llfm")).succeeds();
+    let lost = |fault: &str, flags: &str| {
+        bench.line_with(("LLFM_FAULT", fault), &format!("{run} --model m.llfm --force {flags}"))
+    };
+    let kept = "--checkpoint kept --checkpoint-every 1";
+    let done = lost("lose-once:60", kept).succeeds();
+    assert!(done.err.contains("opened it again"), "{}", done.err);
+    assert_eq!(events(&done.out, "resume").len(), 1);
+    assert_eq!(bench.read("whole.llfm"), bench.read("m.llfm"));
+    // Lost again, or with nothing to go on from, the run ends with the model so far.
+    for flags in [kept, ""] {
+        lost("lose:25", flags).fails(5, &["lost"]);
+        bench.line("inspect m.llfm").succeeds();
+    }
+}
+
+/// The same a hundred times, by hand: `tests/kill.sh target/release/llfm`.
+#[cfg(unix)]
+#[test]
+fn fault_39_kill_nine_at_any_moment_loses_nothing_but_the_last_steps() {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/kill.sh");
+    let program = assert_cmd::cargo::cargo_bin!("llfm");
+    let done = Command::new("bash").arg(script).arg(program).arg("6").output();
+    let done = done.expect("bash starts");
+    let (out, err) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+    assert!(done.status.success(), "{out}{err}");
+    assert!(out.contains("6 kills"), "{out}");
+}
