@@ -6,8 +6,6 @@
 
 mod file;
 
-
-
 use std::fs;
 use std::path::{Path, PathBuf};
 

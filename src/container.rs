@@ -89,7 +89,9 @@ pub(crate) fn header(
 pub(crate) fn verify(format: &Format, bytes: &[u8]) -> Result<(), String> {
     let Format { name, version: known, remedy } = *format;
     let Some(at) = find_checksum(bytes) else {
-        return Err(format!("no checksum found: the file is damaged, truncated, or no llfm {name}"));
+        return Err(format!(
+            "no checksum found: the file is damaged, truncated, or no llfm {name}"
+        ));
     };
     let mut hash = Sha256::new();
     hash.update(&bytes[..at]);
@@ -102,9 +104,7 @@ pub(crate) fn verify(format: &Format, bytes: &[u8]) -> Result<(), String> {
         (true, Some(version)) => Err(format!(
             "format version {version} is newer than {known}, the newest this llfm reads: update llfm"
         )),
-        (false, None) => {
-            Err(format!("the checksum does not match: the file is damaged; {remedy}"))
-        }
+        (false, None) => Err(format!("the checksum does not match: the file is damaged; {remedy}")),
         // A changed version digit is damage; a changed format may also have changed the checksum.
         (false, Some(version)) => Err(format!(
             "the checksum does not match, and the file says format version {version} where this \

@@ -95,6 +95,7 @@
 //! | [`backend`] | what a device does: step, score, read back |
 //! | `kernel` | the parts of a step, one a file |
 //! | [`model`] | parameters, and the model file |
+//! | [`checkpoint`] | a run between two steps, kept to go on from |
 //! | [`predict`], [`outcome`], [`metrics`] | scores; what they mean; how good they are |
 //! | [`explain`] | what each feature and pair adds to a score |
 //! | [`plot`], [`output`], [`journal`] | pictures of learning curves; files written whole or not at all; finished work, a line each |

@@ -190,4 +190,3 @@ fn train_on(
     }
     Ok(trained)
 }
-

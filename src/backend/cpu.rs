@@ -24,9 +24,7 @@ use ndarray::Array2;
 
 use crate::anchor_dropout::AnchorDropout;
 use crate::backend::phases::{Clock, Phase, PhaseSeconds};
-use crate::backend::{
-    Backend, Losses, Memory, Scores, StepRates, Totals, TrainRows, TrainTargets,
-};
+use crate::backend::{Backend, Losses, Memory, Scores, StepRates, Totals, TrainRows, TrainTargets};
 use crate::config::{Coding, Distance, TrainConfig};
 use crate::data::Features;
 use crate::error::Result;

@@ -135,7 +135,12 @@ fn pack<'a>(prefix: &str, parameters: &'a Parameters, tensors: &mut Vec<Packed<'
         parameters;
     let mut add = |name: &str, packed: (Vec<usize>, Cow<'a, [u8]>)| {
         let (shape, bytes) = packed;
-        tensors.push(Packed { name: format!("{prefix}.{name}").into(), dtype: "F32", shape, bytes });
+        tensors.push(Packed {
+            name: format!("{prefix}.{name}").into(),
+            dtype: "F32",
+            shape,
+            bytes,
+        });
     };
     add("anchors", packed(anchors));
     add("bias", packed(bias));
@@ -148,7 +153,9 @@ fn pack<'a>(prefix: &str, parameters: &'a Parameters, tensors: &mut Vec<Packed<'
     }
 }
 
-fn packed<S: Data<Elem = f32>, D: Dimension>(array: &ArrayBase<S, D>) -> (Vec<usize>, Cow<'_, [u8]>) {
+fn packed<S: Data<Elem = f32>, D: Dimension>(
+    array: &ArrayBase<S, D>,
+) -> (Vec<usize>, Cow<'_, [u8]>) {
     let bytes = match array.as_slice() {
         Some(numbers) => Cow::Borrowed(bytemuck::cast_slice(numbers)),
         None => array.iter().flat_map(|x| x.to_le_bytes()).collect(),

@@ -31,7 +31,16 @@ fn proc_bytes(file: &str, key: &str) -> Option<u64> {
 
 /// Refuses a model beyond `limit` bytes, which would end in an abort of the allocator.
 pub(crate) fn check_model(config: &TrainConfig, shape: &DataShape, limit: u64) -> Result<()> {
-    let needed = model_bytes(config, shape).unwrap_or(u64::MAX);
+    check_bytes(config, model_bytes(config, shape), limit)
+}
+
+/// The same for a model that is kept in checkpoints, each a copy of all that training has.
+pub(crate) fn check_kept_model(config: &TrainConfig, shape: &DataShape, limit: u64) -> Result<()> {
+    check_bytes(config, model_bytes(config, shape).and_then(|bytes| bytes.checked_mul(2)), limit)
+}
+
+fn check_bytes(config: &TrainConfig, needed: Option<u64>, limit: u64) -> Result<()> {
+    let needed = needed.unwrap_or(u64::MAX);
     if needed <= limit {
         return Ok(());
     }

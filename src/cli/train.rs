@@ -7,11 +7,11 @@ mod talk;
 use std::path::{Path, PathBuf};
 
 use llfm::backend::Device;
+use llfm::checkpoint::Found;
 use llfm::config::defaults::{self, DataShape};
 use llfm::config::resume::resume;
 use llfm::config::{Loss, TrainConfig, name_of};
 use llfm::data::Task;
-use llfm::checkpoint::Found;
 use llfm::experiment::Measured;
 use llfm::metrics::EvalMetric;
 use llfm::model::{Model, check_length};
@@ -24,7 +24,7 @@ use super::args::TrainArgs;
 use super::console::{Console, complain};
 use super::device::Compute;
 use super::load::Loaded;
-use super::memory::{check_model, default_limit};
+use super::memory::{check_kept_model, check_model, default_limit};
 use super::outputs::{self, Output, is_special};
 use super::progress::Progress;
 use super::report::Facts;
@@ -59,7 +59,9 @@ pub(crate) fn run(args: &TrainArgs) -> Result<()> {
     check_watch(&args.settings, loaded.rows.valid.is_some())?;
     let shape = loaded.rows.shape();
     let config = plan.config(&shape)?;
-    check_model(&config, &shape, args.read.max_memory.unwrap_or_else(default_limit))?;
+    let limit = args.read.max_memory.unwrap_or_else(default_limit);
+    let check = if keeper.is_some() { check_kept_model } else { check_model };
+    check(&config, &shape, limit)?;
     compute.device.check_model(&config, &shape)?;
     if args.output.model.is_some() {
         check_length(&loaded.rows.preprocess, &loaded.rows.labels)?;

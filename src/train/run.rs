@@ -154,7 +154,10 @@ impl<'a> Run<'a> {
             course.began = None;
             course.clock += began.elapsed();
             let (flow, totals) = done?;
-            if course.left || course.watch.diverged.is_some() {
+            if course.watch.diverged.is_some() {
+                return Ok(Flow::Continue);
+            }
+            if course.left {
                 return Ok(flow);
             }
             let report = self.report(course, &totals, backend)?;
@@ -192,7 +195,7 @@ impl<'a> Run<'a> {
         }
         let wish = on_event(&Event::Snapshot(&snapshot));
         course.left = wish == Flow::Stop;
-        Ok(wish)
+        Ok(if course.left { wish } else { Flow::Continue })
     }
 
     fn snapshot<'s>(
@@ -232,10 +235,7 @@ impl<'a> Run<'a> {
         Event::Kept { member: self.member, epoch: *epoch, parameters }
     }
 
-    fn initial_parameters(
-        &self,
-        on_event: &mut OnEvent<'_>,
-    ) -> Result<Parameters> {
+    fn initial_parameters(&self, on_event: &mut OnEvent<'_>) -> Result<Parameters> {
         let Self { data, config, member, .. } = *self;
         let n_outputs = config.loss.n_outputs(data.n_classes);
         let initial = match data.start {

@@ -112,9 +112,8 @@ impl Snapshot<'_> {
                 && (1..=config.anchors).contains(&one.n_anchors())
         };
         let at = &self.position;
-        let steps = |epochs: usize| {
-            epochs as u64 * data.n_rows().div_ceil(config.batch_size) as u64
-        };
+        let steps =
+            |epochs: usize| epochs as u64 * data.n_rows().div_ceil(config.batch_size) as u64;
         let sound = self.members.iter().chain([&*self.best, &self.current]).all(fits)
             && self.member() < config.ensemble
             && at.best_epochs.len() == self.member()

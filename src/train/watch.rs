@@ -111,8 +111,7 @@ impl Watch {
     pub(super) fn see(&mut self, losses: Losses, rate: f64) {
         self.recent.add(losses);
         let Losses { steps, rows, sum } = self.recent;
-        // Not a number is not below anything.
-        let hopeless = !(sum.abs() < HOPELESS);
+        let hopeless = sum.is_nan() || sum.abs() >= HOPELESS;
         if hopeless || (rows >= ENOUGH_ROWS && steps >= ENOUGH_STEPS) {
             self.recent = Losses::default();
             let mean = sum / rows.max(1) as f64 * self.unit;

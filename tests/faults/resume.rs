@@ -77,7 +77,8 @@ fn fault_44_a_resumed_run_has_the_bytes_of_one_without_a_break() {
         RUN.replace("--anchors 8", "--anchors 4 --stream --max-memory 100kB"),
     ];
     for run in runs {
-        let run = run.replacen("--epochs 40 ", "", usize::from(run.matches("--epochs").count() > 1));
+        let run =
+            run.replacen("--epochs 40 ", "", usize::from(run.matches("--epochs").count() > 1));
         bench.line(&format!("{run} --model whole.llfm")).succeeds();
         let run = format!("{run} --model parts.llfm --checkpoint kept --checkpoint-every 3");
         for name in ["-INT", "-TERM"] {
@@ -162,7 +163,8 @@ fn fault_42_a_folder_that_holds_a_run() {
 #[test]
 fn fault_43_other_data_or_settings_are_refused() {
     let bench = bench();
-    let run = "train data.csv --epochs 2 --anchors 4 --valid-fraction 0.2 --checkpoint kept --resume";
+    let run =
+        "train data.csv --epochs 2 --anchors 4 --valid-fraction 0.2 --checkpoint kept --resume";
     let done = bench.line(&format!("{run} --model m.llfm")).succeeds();
     assert!(done.err.contains("nothing to resume in kept"), "{}", done.err);
     let before = bench.read("m.llfm");

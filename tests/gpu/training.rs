@@ -108,3 +108,24 @@ fn weighted_rows_train_to_the_losses_of_the_cpu() {
     assert!(close(&found.losses, &expected.losses, 1e-3), "training losses");
     assert!(close(&found.test_losses, &expected.test_losses, 1e-2), "test");
 }
+
+#[test]
+fn divergence_is_seen_while_the_epoch_runs() {
+    let Some(device) = device(Placement::Auto) else { return };
+    let rows = rings(20_000, 3, 1);
+    for rate in [1e12, 1e30] {
+        let wild = TrainConfig { learning_rate: rate, batch_size: 32, ..config(Method::LlfmJo) };
+        let mut steps = 0;
+        let trained = train(&only(&rows), &wild, &device, &mut |event| {
+            if let Event::Step { done, .. } = event {
+                steps = *done;
+            }
+            Flow::Continue
+        });
+        let trained = trained.expect("it trains");
+        assert!(trained.diverged.is_some_and(|advice| advice.contains("--learning-rate")));
+        assert!(trained.members[0].is_finite());
+        // Of 625 an epoch; the host is at most three submissions of 64 ahead.
+        assert!(steps <= 4 * 64, "{steps} steps at {rate}");
+    }
+}

@@ -176,3 +176,47 @@ fn a_run_that_diverges_late_keeps_the_best_epoch_before() {
     assert!((1..60).contains(&best));
     assert_eq!(run.epochs.len(), best, "the epochs before the fall are reported");
 }
+
+#[test]
+fn divergence_is_seen_within_a_few_steps() {
+    let train = rings(4_000, 4, 1);
+    for method in METHODS {
+        for (optimizer, rate) in
+            [(Optimizer::Sgd, 1e3), (Optimizer::Sgd, 1e25), (Optimizer::Adam, 1e12)]
+        {
+            let wild = TrainConfig {
+                optimizer,
+                learning_rate: rate,
+                batch_size: 16,
+                schedule: Schedule::Constant,
+                ..config(method)
+            };
+            let run = run(&only(&train), &wild);
+            assert!(run.trained.diverged.is_some(), "{method:?} at {rate}");
+            assert!(run.trained.members[0].is_finite());
+            // Of 250 an epoch: a row may be far off, so the mean of 1024 is looked at.
+            assert!(run.steps < 3 * 1024 / 16, "{method:?} at {rate}: {} steps", run.steps);
+            assert_eq!(run.epochs.len(), 0, "an epoch that fell is not reported");
+        }
+    }
+}
+
+#[test]
+fn a_loss_that_only_grows_is_no_training() {
+    // Far from the absolute limit, but ten times what knowing nothing costs, epoch after epoch.
+    let train = surface(300, 3, 1);
+    let growing = TrainConfig {
+        optimizer: Optimizer::Sgd,
+        learning_rate: 0.02,
+        epochs: 60,
+        schedule: Schedule::Constant,
+        l2: 101.0,
+        ..regression(Method::LlfmJo)
+    };
+    let run = run(&only(&train), &growing);
+    assert!(run.trained.diverged.is_some());
+    let worst = run.epochs.iter().map(|epoch| epoch.train_loss).fold(0.0, f64::max);
+    let unknowing = f64::from(run.trained.target_scale.deviation).powi(2);
+    assert!(worst <= 10.0 * unknowing, "{worst} of {unknowing}");
+    assert!(run.trained.best_epochs[0] < 60 && run.trained.members[0].is_finite());
+}

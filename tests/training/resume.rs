@@ -41,12 +41,8 @@ fn ensembles_resume_in_any_member() {
 fn the_best_epoch_and_patience_are_kept_over_a_break() {
     let (train, valid) = (rings(310, 4, 1), rings(200, 4, 2));
     let data = TrainData { valid: Some(&valid), ..only(&train) };
-    let overfitting = TrainConfig {
-        epochs: 60,
-        learning_rate: 0.3,
-        patience: Some(4),
-        ..config(Method::LlfmJo)
-    };
+    let overfitting =
+        TrainConfig { epochs: 60, learning_rate: 0.3, patience: Some(4), ..config(Method::LlfmJo) };
     assert_resumes(&Device::Cpu, &data, &overfitting, &[15, 40, 61]);
 }
 
@@ -81,7 +77,11 @@ fn backgrounds_and_searched_anchors_resume_to_the_same_bits() {
     for anchors in [8, 128] {
         let config = TrainConfig { anchors, factors: 15, epochs: 2, ..config(Method::LlfmApl) };
         on_the_cpu(&only(&data), &config);
-        let config = TrainConfig { method: Method::LlfmJo, coding: llfm::config::Coding::Adaptive, ..config };
+        let config = TrainConfig {
+            method: Method::LlfmJo,
+            coding: llfm::config::Coding::Adaptive,
+            ..config
+        };
         on_the_cpu(&only(&data), &config);
     }
 }
@@ -107,15 +107,24 @@ fn a_snapshot_of_another_run_is_refused() {
     let snapshot = snapshots.pop().expect("a snapshot");
     let refused = |data: &Dataset, config: &TrainConfig, snapshot: &llfm::train::Snapshot<'_>| {
         let data = TrainData { resume: Some(snapshot), ..only(data) };
-        let error = llfm::train::train(&data, config, &Device::Cpu, &mut |_| llfm::event::Flow::Continue)
-            .expect_err("another run");
+        let error =
+            llfm::train::train(&data, config, &Device::Cpu, &mut |_| llfm::event::Flow::Continue)
+                .expect_err("another run");
         assert_eq!(error.exit_code(), 2, "{error}");
     };
     refused(&rings(310, 6, 1), &config, &snapshot);
     refused(&data, &TrainConfig { factors: 5, ..config.clone() }, &snapshot);
     refused(&data, &TrainConfig { anchors: 4, ..config.clone() }, &snapshot);
-    refused(&data, &TrainConfig { optimizer: Optimizer::Sgd, factors: 3, ..config.clone() }, &snapshot);
-    refused(&data, &TrainConfig { optimizer: Optimizer::AdaGrad, epochs: 0, ..config.clone() }, &snapshot);
+    refused(
+        &data,
+        &TrainConfig { optimizer: Optimizer::Sgd, factors: 3, ..config.clone() },
+        &snapshot,
+    );
+    refused(
+        &data,
+        &TrainConfig { optimizer: Optimizer::AdaGrad, epochs: 0, ..config.clone() },
+        &snapshot,
+    );
     let mut forged = snapshot.clone();
     forged.position.steps = u64::MAX;
     refused(&data, &config, &forged);

@@ -9,8 +9,8 @@ use crate::math::exp;
 use crate::model::Parameters;
 use crate::optimizer::{Moments, StepRates, Update};
 
-use super::{Step, Visit};
 use super::runs::{TaskMemory, run_tasks};
+use super::{Step, Visit};
 
 /// Pulls of one task.
 const PULLS: usize = 1024;

@@ -3,15 +3,16 @@
 
 use llfm::checkpoint::Found;
 use llfm::event::{Event, Flow};
-use llfm::train::Trained;
+use llfm::train::{Snapshot, Trained};
 use llfm::{Error, Result};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::Job;
-use super::checkpoints::CheckpointEvent;
-use crate::cli::console::complain;
+use super::checkpoints::{CheckpointEvent, Keeper};
+use crate::cli::console::{Console, complain};
 use crate::cli::progress::Progress;
+use crate::cli::signals::Signals;
 
 impl Job<'_> {
     /// Finds what to go on from, or makes ready for checkpoints of a new run.
@@ -67,45 +68,16 @@ impl Job<'_> {
                 self.console.event(&resume)?;
             }
         }
-        let Self { args, config, compute, loaded, signals, console, keeper, left, .. } = self;
-        let snapshot = found.map(|found| &found.checkpoint.snapshot);
-        let mut failed = None;
-        let trained = loaded.rows.fit_from(config, &compute.device, snapshot, &mut |event| {
-            if let Err(error) = progress.show(event, console) {
-                failed.get_or_insert(error);
-            }
-            let ending = signals.received().is_some();
-            if ending {
-                progress.interrupt();
-            }
-            let end = if ending { Flow::Stop } else { Flow::Continue };
-            let wish = match (event, &mut *keeper) {
-                _ if failed.is_some() => Flow::Stop,
-                (Event::Snapshot(snapshot), Some(keeper)) => {
-                    match keeper.save(snapshot, &progress.epochs) {
-                        Ok(path) => {
-                            *left = ending;
-                            let written = CheckpointEvent::new("checkpoint", path, snapshot);
-                            let told = if args.talk.json { console.event(&written) } else { Ok(()) };
-                            failed = told.err();
-                            end
-                        }
-                        Err(error) => {
-                            progress.warn(&format!("no checkpoint: {error}; training goes on"));
-                            Flow::Continue
-                        }
-                    }
-                }
-                (event, Some(keeper)) => match keeper.wish(event, ending) {
-                    Flow::Continue => end,
-                    wish => wish,
-                },
-                (_, None) => end,
-            };
-            wish
-        });
-        failed.map_or(Ok(()), Err)?;
-        trained
+        let Self { config, compute, loaded, signals, console, keeper, left, .. } = self;
+        let (json, snapshot) = (self.args.talk.json, found.map(|found| &found.checkpoint.snapshot));
+        let keeper = keeper.as_mut();
+        let mut follower =
+            Follower { signals, console, progress, keeper, json, left: false, failed: None };
+        let trained = loaded
+            .rows
+            .fit_from(config, &compute.device, snapshot, &mut |event| follower.follow(event));
+        *left = follower.left;
+        follower.failed.map_or(trained, Err)
     }
 
     /// Opens a device that failed in the middle of a run once more; returns what to go on from, where both
@@ -122,5 +94,61 @@ impl Job<'_> {
             complain("warning", &format!("{why}; opened it again, going on from {path}"));
         }
         Some(found)
+    }
+}
+
+/// Whoever follows the events of a run.
+struct Follower<'a> {
+    signals: &'a Signals,
+    console: &'a mut Console,
+    progress: &'a mut Progress,
+    keeper: Option<&'a mut Keeper>,
+    json: bool,
+    /// Whether the run is left for a checkpoint that was written.
+    left: bool,
+    /// Why nothing more can be told.
+    failed: Option<Error>,
+}
+
+impl Follower<'_> {
+    fn follow(&mut self, event: &Event<'_>) -> Flow {
+        let told = self.progress.show(event, self.console);
+        self.remember(told);
+        let ending = self.signals.received().is_some();
+        if ending {
+            self.progress.interrupt();
+        }
+        let wish = match (event, &mut self.keeper) {
+            (Event::Snapshot(snapshot), _) => self.keep(snapshot, ending),
+            (event, Some(keeper)) => keeper.wish(event, ending),
+            (_, None) => Flow::Continue,
+        };
+        let ends = self.failed.is_some() || (ending && wish == Flow::Continue);
+        if ends { Flow::Stop } else { wish }
+    }
+
+    /// Writes a checkpoint. Where that fails the run goes on, and ends as one without checkpoints.
+    fn keep(&mut self, snapshot: &Snapshot<'_>, ending: bool) -> Flow {
+        let Some(keeper) = &mut self.keeper else { return Flow::Continue };
+        match keeper.save(snapshot, &self.progress.epochs) {
+            Ok(path) => {
+                self.left = ending;
+                let written = CheckpointEvent::new("checkpoint", path, snapshot);
+                let told = if self.json { self.console.event(&written) } else { Ok(()) };
+                self.remember(told);
+                if ending { Flow::Stop } else { Flow::Continue }
+            }
+            Err(error) => {
+                self.progress.warn(&format!("no checkpoint: {error}; training goes on"));
+                // Not to be asked to stop in return: that would leave the run with nothing kept.
+                Flow::Snapshot
+            }
+        }
+    }
+
+    fn remember(&mut self, told: Result<()>) {
+        if let Err(error) = told {
+            self.failed.get_or_insert(error);
+        }
     }
 }
