@@ -107,6 +107,8 @@ fn read(bytes: &[u8]) -> std::result::Result<Checkpoint, String> {
             memory.tensors.push((name.to_owned(), view.data().to_vec()));
         }
     }
+    // The reader has no order of its own.
+    memory.tensors.sort_unstable();
     let history = file.tensor("history").map_err(|_| "the tensor `history` is missing")?;
     Ok(Checkpoint {
         run: parse("run", entry("run")?.as_bytes())?,

@@ -55,9 +55,28 @@ pub(crate) fn assert_resumes(
         let (left, _) = part(device, data, config, &checkpoints, step);
         assert!(left.stopped, "{:?} at step {step}", config.method);
     }
+    let at_once = tempfile::tempdir().expect("a folder");
+    let at_once = Checkpoints::open(at_once.path()).expect("the folder is ours");
+    part(device, data, config, &at_once, *steps.last().expect("a step"));
+    assert_same(&checkpoints, &at_once);
     let (resumed, epochs) = part(device, data, config, &checkpoints, u64::MAX);
     assert_eq!(resumed.members, whole.members, "{:?} left at {steps:?}", config.method);
     assert_eq!(resumed.best_epochs, whole.best_epochs);
     assert_eq!((resumed.epochs_run, resumed.stopped), (whole.epochs_run, false));
     assert_eq!(epochs, all_epochs, "{:?} left at {steps:?}", config.method);
+}
+
+/// The newest checkpoints have the same numbers, also those that no parameter shows yet.
+fn assert_same(one: &Checkpoints, other: &Checkpoints) {
+    let [one, other] = [one, other].map(|checkpoints| {
+        let found = checkpoints.newest().expect("readable").expect("a checkpoint");
+        found.checkpoint.snapshot
+    });
+    assert_eq!(one.position.steps, other.position.steps);
+    assert_eq!((&one.current, &one.best), (&other.current, &other.best));
+    for (one, other) in one.memory.tensors.iter().zip(&other.memory.tensors) {
+        assert_eq!(one.0, other.0);
+        assert!(one.1 == other.1, "{}", one.0);
+    }
+    assert_eq!(one.memory.totals, other.memory.totals);
 }
