@@ -201,7 +201,7 @@ impl Gpu {
         contents: &mut Vec<T>,
     ) -> Result<()> {
         let mut encoder = self.encoder();
-        let reading = Reading::record(self, &mut encoder, buffer, first, bytes)?;
+        let mut reading = Reading::record(self, &mut encoder, buffer, first, bytes)?;
         self.submit(encoder)?;
         reading.begin();
         self.wait(None)?;
@@ -213,7 +213,8 @@ impl Gpu {
 pub(crate) struct Reading {
     staging: wgpu::Buffer,
     bytes: u64,
-    sender: Sender<Mapped>,
+    /// None once it is asked for.
+    sender: Option<Sender<Mapped>>,
     receiver: Receiver<Mapped>,
 }
 
@@ -239,12 +240,12 @@ impl Reading {
         let staging = staging.map_err(|_| gpu.error("out of memory while reading results"))?;
         encoder.copy_buffer_to_buffer(&buffer.raw, first, &staging, 0, size);
         let (sender, receiver) = channel();
-        Ok(Self { staging, bytes, sender, receiver })
+        Ok(Self { staging, bytes, sender: Some(sender), receiver })
     }
 
     /// Asks for the copy, once it is submitted.
-    pub(crate) fn begin(&self) {
-        let sender = self.sender.clone();
+    pub(crate) fn begin(&mut self) {
+        let Some(sender) = self.sender.take() else { return };
         self.staging.slice(..).map_async(wgpu::MapMode::Read, move |result| {
             let _ = sender.send(result);
         });
@@ -252,7 +253,8 @@ impl Reading {
 
     /// Adds the copy to `contents`, once the submission is done.
     pub(crate) fn take<T: Pod>(self, gpu: &Gpu, contents: &mut Vec<T>) -> Result<()> {
-        let mapped = self.receiver.try_recv();
+        // The answer may come by another thread that waits for the device, a moment later.
+        let mapped = self.receiver.recv();
         let mapped = mapped.map_err(|_| gpu.error("the device gave no answer"))?;
         mapped.map_err(|error| gpu.error(error))?;
         let view = self.staging.slice(..).get_mapped_range().map_err(|error| gpu.error(error))?;

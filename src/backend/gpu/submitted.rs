@@ -26,7 +26,7 @@ impl Submitted {
         let first = steps.first().map_or(0, |step| u64::from(step.loss_slot));
         let bytes = size_of::<f32>() as u64;
         let n = steps.len() as u64;
-        let losses = Reading::record(gpu, &mut encoder, losses, first * bytes, n * bytes)?;
+        let mut losses = Reading::record(gpu, &mut encoder, losses, first * bytes, n * bytes)?;
         let index = gpu.submit(encoder)?;
         losses.begin();
         let rows = steps.iter().map(|step| u64::from(step.rows)).sum();
