@@ -44,6 +44,7 @@ pub use format::Format;
 pub use labels::{LabelMap, Task};
 pub use notes::{Note, NoteLevel, Notes};
 pub use number::printable;
+pub(crate) use number::visible;
 pub use preprocess::{Preprocess, PreprocessOptions};
 pub use raw::{Cells, RawLabels, RawRows};
 pub use reader::{ReadOptions, Reader, read, read_with_schema};

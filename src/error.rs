@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use crate::data::visible;
+
 /// Everything that can go wrong, by what the user has to mend.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -113,14 +115,19 @@ impl Error {
         matches!(self, Self::Data { place, .. } if place.file == path)
     }
 
+    /// A usage error about what stands in a file.
+    pub fn usage(place: &Place, message: &str) -> Self {
+        Self::Usage(format!("{place}: {}", visible(message)))
+    }
+
     /// A data error at a place.
     pub fn data(place: Place, message: impl Into<String>) -> Self {
-        Self::Data { place, message: message.into() }
+        Self::Data { place, message: visible(&message.into()) }
     }
 
     /// A model-file error.
     pub fn model(path: &Path, message: impl Into<String>) -> Self {
-        Self::Model { path: path.to_owned(), message: message.into() }
+        Self::Model { path: path.to_owned(), message: visible(&message.into()) }
     }
 
     /// Adapts an [`std::io::Error`] for `map_err`.

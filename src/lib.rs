@@ -121,6 +121,8 @@ pub mod error;
 pub mod event;
 pub mod experiment;
 pub mod explain;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod gpu;
 pub mod journal;
 mod kernel;

@@ -71,7 +71,10 @@ impl Outcome {
             Loss::Ovr => logs.extend(scores.iter().map(|&s| -softplus(-f64::from(s)))),
             Loss::Squared | Loss::Hinge => return None,
         }
-        let norm = log_sum_exp(logs);
+        // The largest first: beside a large one the logarithm of the sum would be lost.
+        let most = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        logs.iter_mut().for_each(|log| *log -= most);
+        let norm = logs.iter().map(|log| log.exp()).sum::<f64>().ln();
         logs.iter_mut().for_each(|log| *log -= norm);
         Some(logs)
     }
@@ -104,11 +107,6 @@ fn softplus(x: f64) -> f64 {
     x.max(0.0) + (-x.abs()).exp().ln_1p()
 }
 
-fn log_sum_exp(xs: &[f64]) -> f64 {
-    let most = xs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    most + xs.iter().map(|x| (x - most).exp()).sum::<f64>().ln()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -133,7 +131,9 @@ mod tests {
     #[test]
     fn softmax_and_one_vs_rest_sum_to_one_even_at_extreme_scores() {
         for loss in [Loss::Softmax, Loss::Ovr] {
-            for scores in [[0.0, 1.0, 2.0], [-900.0, 900.0, 0.0], [-500.0, -600.0, -700.0]] {
+            for scores in
+                [[0.0, 1.0, 2.0], [-900.0, 900.0, 0.0], [-500.0, -600.0, -700.0], [-1e38; 3]]
+            {
                 let p = outcome(loss).probabilities(&scores).expect("probabilities");
                 assert!((p.iter().sum::<f64>() - 1.0).abs() < 1e-12, "{loss:?} {p:?}");
             }

@@ -194,5 +194,5 @@ fn first_sentence(error: &clap::Error) -> String {
 fn fault(file: &Path, text: &str, at: usize, message: &str) -> Error {
     let before = &text.as_bytes()[..at.min(text.len())];
     let line = before.iter().filter(|&&byte| byte == b'\n').count() as u64 + 1;
-    Error::Usage(format!("{}: {message}", Place::line(file, line)))
+    Error::usage(&Place::line(file, line), message)
 }

@@ -124,25 +124,26 @@ pub(crate) fn canonical(word: &str) -> String {
 
 /// A token as it can be shown in a message: lossy, and cut where it is long.
 pub(crate) fn shown(token: &[u8]) -> String {
-    let text = escaped(String::from_utf8_lossy(&token[..token.len().min(60)]).chars());
+    let text = visible(&String::from_utf8_lossy(&token[..token.len().min(60)]));
     if token.len() > 60 { format!("{text}…") } else { text }
 }
 
 /// A name from a file as people can be shown it: escaped, the rest cut off.
 pub fn printable(name: &str) -> String {
     const MOST: usize = 40;
-    let text = escaped(name.chars().take(MOST));
-    if name.chars().nth(MOST).is_some() { format!("{text}…") } else { text }
+    let end = name.char_indices().nth(MOST).map_or(name.len(), |(end, _)| end);
+    let text = visible(&name[..end]);
+    if end < name.len() { format!("{text}…") } else { text }
 }
 
 /// What would move the cursor, break the line or turn the direction of the text is escaped.
-fn escaped(text: impl Iterator<Item = char>) -> String {
+pub(crate) fn visible(text: &str) -> String {
     let hidden = |c: char| {
         let formats = ['\u{200b}'..='\u{200f}', '\u{2028}'..='\u{202e}', '\u{2060}'..='\u{206f}'];
         c.is_control() || c == '\u{feff}' || formats.iter().any(|range| range.contains(&c))
     };
     let mut shown = String::new();
-    for c in text {
+    for c in text.chars() {
         if hidden(c) { shown.extend(c.escape_default()) } else { shown.push(c) }
     }
     shown

@@ -1,5 +1,6 @@
 //! Decides what each field of a record is for: which is the label, which feature goes where.
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use super::sniff::Layout;
@@ -101,6 +102,7 @@ impl Plan {
             let message = "no column is left for features; expected some beside the others";
             return Err(Error::data(Place::file(path), message));
         }
+        check_shared_names(layout, label, &claims, path)?;
         note_decisions(layout, &schema, &guessed, path, notes);
         Ok(Self { roles, schema })
     }
@@ -148,6 +150,37 @@ fn claims(
         }
     }
     Ok(claims)
+}
+
+/// Later files are matched by names. Of columns that share one the features are taken first, which goes
+/// wrong where they do not stand first.
+fn check_shared_names(
+    layout: &Layout,
+    label: usize,
+    claims: &[Option<Claim>],
+    path: &Path,
+) -> Result<()> {
+    let use_of = |field: usize| match claims[field] {
+        _ if field == label => (1, "the label"),
+        Some(Claim::Weights) => (1, "the weights"),
+        Some(Claim::Ignored) => (2, "ignored"),
+        _ => (0, "a feature"),
+    };
+    let mut before = HashMap::new();
+    for (field, name) in layout.names.iter().flatten().enumerate() {
+        let (two, (rank, of_two)) = (field + 1, use_of(field));
+        let Some(other) = before.insert(name, field) else { continue };
+        let (one, (other_rank, of_one)) = (other + 1, use_of(other));
+        if of_one != of_two && rank <= other_rank {
+            let name = printable(name);
+            let message = format!(
+                "columns {one} and {two} are both called `{name}`, one is {of_one} and the other \
+                 {of_two}: later files could not tell them apart; rename one"
+            );
+            return Err(Error::data(Place::file(path), message));
+        }
+    }
+    Ok(())
 }
 
 impl Layout {

@@ -111,6 +111,12 @@ impl Records {
         (self.replayed..self.ahead.len()).map(|i| self.seen(i))
     }
 
+    /// Where the first of those begins.
+    pub(super) fn next_place(&self) -> Place {
+        let line = self.ahead.get(self.replayed).map_or(0, |&(_, line)| line);
+        Place::line(self.input.path(), line)
+    }
+
     fn seen(&self, i: usize) -> &[u8] {
         let start = if i == 0 { 0 } else { self.ahead[i - 1].0 };
         &self.window[start..self.ahead[i].0]

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::fields::Fields;
 use super::records::Records;
 use crate::data::number::{self, Token};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// What the first records tell.
 #[derive(Debug)]
@@ -82,6 +82,13 @@ pub(super) fn sniff(
         Some(fields) => Some(fields.iter().map(name).collect()),
         None => keel_names,
     };
+    if let Some(names) = names.as_ref().filter(|names| n_fields > 0 && names.len() != n_fields) {
+        let attributes = names.len();
+        let message = format!(
+            "expected {attributes} fields, as many as there are @attribute lines, found {n_fields}"
+        );
+        return Err(Error::data(records.next_place(), message));
+    }
     if header {
         records.advance()?;
     }
@@ -142,7 +149,8 @@ impl Below {
         let above_numbers = |j| word(j) && self.numeric[j] && !self.wordy[j];
         let above_words = |j| word(j) && !self.numeric[j] && !self.repeated[j];
         let known = |names: &HashSet<&str>, j: usize| {
-            std::str::from_utf8(&first[j]).is_ok_and(|name| names.contains(name))
+            // As names are kept, whatever the file's encoding.
+            names.contains(&*String::from_utf8_lossy(&first[j]))
         };
         let mut columns = 0..first.len();
         match hint {

@@ -1,0 +1,195 @@
+//! The model file: damage and forgery are told in words; what is loaded can be saved, scores and
+//! explains.
+//!
+//! An input that begins with `{` is a model file taken apart, which is easier to change: a line each
+//! for the metadata `config`, `labels`, `preprocess`, `shape`, `summary` and `target_scale`, one for
+//! the tensors in the header, and behind them the tensors. Either is given its right checksum.
+
+use std::path::Path;
+
+use llfm::backend::Device;
+use llfm::data::{Features, Notes, ReadOptions, Schema, read_with_schema};
+use llfm::error::Error;
+use llfm::explain::Explainer;
+use llfm::model::{FORMAT_VERSION, Model};
+use llfm::outcome::Outcome;
+use llfm::predict::Scorer;
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+
+use super::{assert_printable, with_file};
+
+const FILE: &str = "m.llfm";
+/// Bytes that the features of a forged model may take.
+const MEMORY: u64 = 1 << 22;
+const CHECKSUM: &[u8] = b"\"checksum\":\"";
+const DIGITS: usize = 64;
+
+/// The metadata of a file taken apart, in order.
+pub const ENTRIES: [&str; 6] =
+    ["config", "labels", "preprocess", "shape", "summary", "target_scale"];
+
+/// Checks a model file.
+pub fn file(data: &[u8]) {
+    let bytes = if data.starts_with(b"{") { assembled(data) } else { sealed(data.to_vec()) };
+    match Model::from_bytes(&bytes, Path::new(FILE)) {
+        Ok(model) => {
+            kept(&model);
+            used(model);
+        }
+        Err(error) => assert_model_error(&error),
+    }
+}
+
+fn assert_model_error(error: &Error) {
+    let text = error.to_string();
+    assert!(matches!(error, Error::Model { .. }) && text.starts_with(FILE), "{text}");
+    assert_printable(&text);
+}
+
+/// What is saved loads, and is saved as the same bytes.
+fn kept(model: &Model) {
+    let path = Path::new(FILE);
+    let saved = model.to_bytes(path).expect("a model that was loaded");
+    let again = Model::from_bytes(&saved, path).expect("a model that was saved");
+    assert!(again.to_bytes(path).expect("as before") == saved, "saved otherwise than loaded");
+}
+
+/// Puts together what [`taken_apart`] gives.
+fn assembled(data: &[u8]) -> Vec<u8> {
+    let mut parts = data.splitn(ENTRIES.len() + 2, |&byte| byte == b'\n');
+    let mut metadata = Map::new();
+    for key in ENTRIES {
+        let text = String::from_utf8_lossy(parts.next().unwrap_or_default());
+        metadata.insert(key.to_owned(), text.into());
+    }
+    metadata.insert("format_version".to_owned(), FORMAT_VERSION.to_string().into());
+    metadata.insert("checksum".to_owned(), "0".repeat(DIGITS).into());
+    let tensors = String::from_utf8_lossy(parts.next().unwrap_or_default());
+    let mut header = format!("{{\"__metadata__\":{}", Value::Object(metadata));
+    if !tensors.is_empty() {
+        header = format!("{header},{tensors}");
+    }
+    header.push('}');
+    let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+    bytes.extend(header.as_bytes());
+    bytes.extend(parts.next().unwrap_or_default());
+    sealed(bytes)
+}
+
+/// A model file as an input of this target.
+pub fn taken_apart(bytes: &[u8]) -> Vec<u8> {
+    let (length, rest) = bytes.split_first_chunk().expect("a length");
+    let (header, tensors) = rest.split_at(u64::from_le_bytes(*length) as usize);
+    let mut header: Map<String, Value> = serde_json::from_slice(header).expect("JSON");
+    let metadata = header.remove("__metadata__").expect("metadata");
+    let mut parts = Vec::new();
+    for key in ENTRIES {
+        parts.extend(metadata[key].as_str().expect("a string").bytes());
+        parts.push(b'\n');
+    }
+    let header = serde_json::to_vec(&header).expect("as it was read");
+    parts.extend(&header[1..header.len() - 1]);
+    parts.push(b'\n');
+    parts.extend(tensors);
+    parts
+}
+
+/// With the checksum it should have, if there is room for one.
+fn sealed(mut bytes: Vec<u8>) -> Vec<u8> {
+    let at = bytes.windows(CHECKSUM.len()).position(|window| window == CHECKSUM);
+    let at = at.map_or(bytes.len(), |at| at + CHECKSUM.len());
+    if at + DIGITS <= bytes.len() {
+        bytes[at..at + DIGITS].fill(b'0');
+        let sum = Sha256::digest(&bytes);
+        let digits = sum.iter().flat_map(|byte| format!("{byte:02x}").into_bytes());
+        bytes.splice(at..at + DIGITS, digits);
+    }
+    bytes
+}
+
+/// Reads a few rows as the model says, and predicts them.
+fn used(mut model: Model) {
+    model.preprocess.set_max_memory(MEMORY);
+    let schema = model.preprocess.schema();
+    let (name, text) = rows(schema);
+    let mut notes = Notes::new();
+    let options = ReadOptions { max_memory: MEMORY, ..ReadOptions::default() };
+    let found = with_file(name, text.as_bytes(), |path| {
+        let rows = read_with_schema(&path, &options, schema, false, &mut notes)?;
+        model.preprocess.apply(rows, &path, &mut notes)
+    });
+    match found {
+        Ok(features) => {
+            scored(&model, &features);
+        }
+        Err(error) => {
+            let text = error.to_string();
+            assert!(matches!(error, Error::Data { .. } | Error::Usage(_)), "{text}");
+            assert_printable(&text);
+        }
+    }
+}
+
+/// Three rows with the columns of a schema.
+fn rows(schema: &Schema) -> (&'static str, String) {
+    let Schema::Table(table) = schema else {
+        return ("rows.svm", "1 1:1 2:0.5\n0\n1 3:-2\n".to_owned());
+    };
+    if table.ratings {
+        return ("u.data", "1 2 3\nu i 4\n1 i 5\n".to_owned());
+    }
+    let mut lines = vec![Vec::new(); 4];
+    for column in &table.columns {
+        let quoted = |text: &str| format!("\"{}\"", text.replace('"', "\"\""));
+        let name = column.name.as_deref().map_or_else(String::new, quoted);
+        for (line, cell) in lines.iter_mut().zip([name.as_str(), "1", "-3e5", ""]) {
+            line.push(cell.to_owned());
+        }
+    }
+    if table.columns.iter().all(|column| column.name.is_none()) {
+        lines.remove(0);
+    }
+    let lines = lines.iter().map(|line| line.join(",") + "\n");
+    ("rows.csv", lines.collect())
+}
+
+/// Scores rows on the CPU, says what the scores mean and why they are so; returns whether all of them
+/// are finite.
+pub fn scored(model: &Model, features: &Features) -> bool {
+    let sparse = model.preprocess.is_sparse();
+    let mut scorer =
+        Scorer::new(&model.members, &model.config, sparse, &Device::Cpu).expect("the CPU");
+    let scores = scorer.score(features).expect("the CPU").outputs;
+    let n_classes = model.labels.n_classes();
+    let width = model.config.loss.n_outputs(n_classes);
+    assert_eq!(scores.dim(), (features.n_rows(), width));
+    let outcome = Outcome::of(model);
+    for row in scores.outer_iter() {
+        let row = row.to_vec();
+        if n_classes == 0 {
+            let value = outcome.value(&row);
+            assert!(value.is_nan() || outcome.range.is_none_or(|(a, b)| (a..=b).contains(&value)));
+            continue;
+        }
+        let class = outcome.class(&row) as usize;
+        assert!(class < n_classes, "class {class}");
+        let _ = model.labels.class_name(class);
+        let Some(shares) = outcome.probabilities(&row) else { continue };
+        let sum: f64 = shares.iter().sum();
+        let finite = row.iter().all(|score| score.is_finite());
+        assert!(!finite || (sum - 1.0).abs() < 1e-9, "{shares:?} of {row:?}");
+    }
+    let mut explained = 0;
+    let mut explainer = Explainer::new(model);
+    let explain = explainer.explain(features, 3, |why| {
+        let gamma: f64 = why.anchors.iter().map(|anchor| f64::from(anchor.gamma)).sum();
+        let members = model.members.len() as f64;
+        assert!((gamma - members).abs() < 1e-4 * members, "γ sums to {gamma} in {members} members");
+        explained += 1;
+        Ok(())
+    });
+    explain.expect("nothing refuses");
+    assert_eq!(explained, features.n_rows());
+    scores.iter().all(|score| score.is_finite())
+}

@@ -1,0 +1,5 @@
+#![no_main]
+use llfm::data::Format;
+libfuzzer_sys::fuzz_target!(init: llfm_fuzz::init(), |data: &[u8]| {
+    llfm_fuzz::reader::text(data, Format::Libffm);
+});
