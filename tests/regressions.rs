@@ -2,7 +2,7 @@
 //! of that target. What the checks are stands in `fuzz/src`.
 
 #[path = "../fuzz/src/lib.rs"]
-#[allow(unreachable_pub, reason = "a library of the fuzz targets")]
+#[allow(dead_code, unreachable_pub, reason = "a library of the fuzz targets")]
 mod checks;
 
 use std::fs;

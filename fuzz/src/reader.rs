@@ -194,10 +194,7 @@ pub fn assert_same(a: &RawRows, b: &RawRows, how: &str) {
     match (&a.cells, &b.cells) {
         (Cells::Table(a), Cells::Table(b)) => {
             assert_eq!(a.dim(), b.dim(), "{how}");
-            let same = a
-                .iter()
-                .zip(b)
-                .all(|(a, b)| a.to_bits() == b.to_bits() || a.is_nan() && b.is_nan());
+            let same = a.iter().zip(b).all(|(a, b)| alike(f64::from(*a), f64::from(*b)));
             assert!(same, "{how}: {a:?} {b:?}");
         }
         (a, b) => assert_eq!(a, b, "{how}"),
@@ -208,9 +205,19 @@ pub fn assert_same(a: &RawRows, b: &RawRows, how: &str) {
             Some(RawLabels::Words { names, codes, .. }),
             Some(RawLabels::Words { names: other_names, codes: other_codes, .. }),
         ) => assert_eq!((names, codes), (other_names, other_codes), "{how}"),
+        (Some(RawLabels::Numbers(a)), Some(RawLabels::Numbers(b)))
+        | (Some(RawLabels::Ratings(a)), Some(RawLabels::Ratings(b))) => {
+            let same = a.len() == b.len() && a.iter().zip(b).all(|(a, b)| alike(*a, *b));
+            assert!(same, "{how}: {a:?} {b:?}");
+        }
         (a, b) => assert_eq!(a, b, "{how}"),
     }
     assert_eq!(a.weights, b.weights, "{how}");
+}
+
+/// The same number, or none in both.
+fn alike(a: f64, b: f64) -> bool {
+    a.to_bits() == b.to_bits() || a.is_nan() && b.is_nan()
 }
 
 /// A file that follows the schema it gave has the same cells, whole or by rows.

@@ -65,6 +65,8 @@ pub(super) fn sniff(
     let guess = match hint {
         // A candidate above it makes a first record of words alone more likely a row.
         Hint::Nothing if hashed.is_some() => below.first_is_header(&first, &Hint::Unnamed),
+        // One that has the names is the header, though a word of the first row may be one, too.
+        Hint::Names(known) if hashed.iter().flatten().any(|name| is_known(known, name)) => false,
         _ => below.first_is_header(&first, hint),
     };
     let hashed = hashed.filter(|_| !guess && header != Some(false));
@@ -148,17 +150,18 @@ impl Below {
         let word = |j: usize| number::token(&first[j]) == Token::Word;
         let above_numbers = |j| word(j) && self.numeric[j] && !self.wordy[j];
         let above_words = |j| word(j) && !self.numeric[j] && !self.repeated[j];
-        let known = |names: &HashSet<&str>, j: usize| {
-            // As names are kept, whatever the file's encoding.
-            names.contains(&*String::from_utf8_lossy(&first[j]))
-        };
         let mut columns = 0..first.len();
         match hint {
             Hint::Nothing => columns.clone().any(above_numbers) || columns.all(above_words),
             Hint::Unnamed => columns.any(above_numbers),
-            Hint::Names(names) => columns.any(|j| known(names, j)),
+            Hint::Names(names) => columns.any(|j| is_known(names, &first[j])),
         }
     }
+}
+
+/// Whether a field is one of the names, as names are kept whatever the encoding of their file.
+fn is_known(names: &HashSet<&str>, field: &[u8]) -> bool {
+    names.contains(&*String::from_utf8_lossy(field))
 }
 
 /// Consumes the lines that begin with `@`, up to `@data`.
