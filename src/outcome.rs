@@ -1,6 +1,9 @@
 //! What raw scores mean: classes, probabilities, values in the user's unit.
 
+use std::path::Path;
+
 use crate::config::Loss;
+use crate::error::{Error, Place, Result};
 use crate::model::{Model, TargetScale};
 
 /// Turns a row's scores ŷ `[C]` into what the user asked for.
@@ -22,6 +25,24 @@ impl Outcome {
             target_scale: model.target_scale,
             range: model.labels.clamp().map(Into::into),
         }
+    }
+
+    /// Refuses a row whose scores, or the value they stand for, single precision does not hold: nothing
+    /// follows from them. `row` is its number in `file`, from 1.
+    ///
+    /// # Errors
+    /// [`Error::Data`].
+    pub fn check(&self, scores: &[f32], row: u64, file: &Path) -> Result<()> {
+        let value = (self.loss == Loss::Squared).then(|| self.unclamped(scores));
+        let Some(wrong) = scores.iter().copied().chain(value).find(|score| !score.is_finite())
+        else {
+            return Ok(());
+        };
+        let message = format!(
+            "row {row} scores {wrong}: a feature is far beyond those of training; mend it, or train with \
+             --clip, which limits scaled features"
+        );
+        Err(Error::data(Place::file(file), message))
     }
 
     /// The class a row is predicted as. Binary: 1 where the score is above 0. The lowest class

@@ -48,13 +48,18 @@ fn evaluate(args: &EvaluateArgs, compute: &Compute, notes: &mut Notes) -> Result
     let mut scorer =
         Scorer::new(&model.members, &model.config, preprocess.is_sparse(), &compute.device)?;
     let (mut outputs, mut targets) = (Vec::new(), None);
-    let (mut nonzeros, mut pairs, mut evaluating) = (0, 0, 0.0);
+    let (mut n_rows, mut nonzeros, mut pairs, mut evaluating) = (0, 0, 0, 0.0);
+    let outcome = Outcome::of(&model);
     while let Some(rows) = reader.next(CHUNK, notes)? {
         let chunk = dataset(rows, &model.labels, preprocess, &args.data, notes)?;
         nonzeros += chunk.features.n_stored();
         let scoring = Instant::now();
         let scores = scorer.score(&chunk.features)?;
         pairs += scores.pairs;
+        for row in scores.outputs.outer_iter() {
+            n_rows += 1;
+            outcome.check(&row.to_vec(), n_rows, &args.data)?;
+        }
         outputs.extend(scores.outputs.iter().copied());
         evaluating += scoring.elapsed().as_secs_f64();
         append(&mut targets, chunk.targets);
@@ -66,7 +71,7 @@ fn evaluate(args: &EvaluateArgs, compute: &Compute, notes: &mut Notes) -> Result
     let n_outputs = model.config.loss.n_outputs(model.labels.n_classes());
     let rows = outputs.len() / n_outputs;
     let scores = Array2::from_shape_vec((rows, n_outputs), outputs).expect("whole rows were added");
-    let metrics = metrics::compute(&Outcome::of(&model), &scores, &targets);
+    let metrics = metrics::compute(&outcome, &scores, &targets);
     evaluating += measuring.elapsed().as_secs_f64();
     let seconds = Seconds { load: loading, evaluate: evaluating, ..Seconds::default() };
     Ok(Evaluated {

@@ -67,9 +67,10 @@ impl<'a> Lines<'a> {
         Self { model, outcome: Outcome::of(model), names: feature_names(model), row: 0 }
     }
 
-    /// The line of the next row.
-    pub(crate) fn next(&mut self, explained: &Explanation) -> Result<String> {
+    /// The line of the next row of `file`.
+    pub(crate) fn next(&mut self, explained: &Explanation, file: &Path) -> Result<String> {
         self.row += 1;
+        self.outcome.check(&explained.outputs, self.row, file)?;
         let text = serde_json::to_string(&self.line(explained));
         let mut text = text
             .map_err(|e| Error::io("write", Path::new("the explanation"))(io::Error::other(e)))?;

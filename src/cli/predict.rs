@@ -45,12 +45,15 @@ pub(crate) fn run(args: &PredictArgs) -> Result<()> {
         None => {
             let sparse = model.preprocess.is_sparse();
             let mut scorer = Scorer::new(&model.members, &model.config, sparse, &compute.device)?;
+            let mut rows = 0;
             each_chunk(&model, args, &mut notes, |features| {
                 check()?;
                 let scores = scorer.score(features)?.outputs;
                 let mut text = String::new();
-                for row in scores.outer_iter() {
-                    printer.row(&row.to_vec(), &mut text);
+                for scores in scores.outer_iter().map(|row| row.to_vec()) {
+                    rows += 1;
+                    printer.outcome.check(&scores, rows, &args.data)?;
+                    printer.row(&scores, &mut text);
                 }
                 sink.write(text.as_bytes())
             })
@@ -85,7 +88,7 @@ fn explain(
     each_chunk(model, args, notes, |features| {
         explainer.explain(features, most, |explained| {
             check()?;
-            sink.write(lines.next(explained)?.as_bytes())
+            sink.write(lines.next(explained, &args.data)?.as_bytes())
         })
     })
 }

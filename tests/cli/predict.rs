@@ -141,3 +141,17 @@ fn names_that_would_command_the_terminal_are_escaped_and_one_is_singular() {
     assert!(done.out.contains("1 row of one.csv"), "{}", done.out);
     assert!(done.err.contains("1 row of one.csv with labels"), "{}", done.err);
 }
+
+#[test]
+fn rows_beyond_single_precision_are_refused_with_their_number() {
+    let bench = Bench::new();
+    let rows = |i: i32| format!("{},{},{}\n", i % 7, i % 5, i % 2);
+    bench.write("data.csv", &(0..60).map(rows).collect::<String>());
+    bench.line("train data.csv --scale none --epochs 1 --model m.llfm").succeeds();
+    bench.write("far.csv", "1,2,0\n3e38,-3e38,1\n");
+    for command in ["predict", "predict --raw", "evaluate"] {
+        let line = format!("{command} m.llfm far.csv");
+        bench.line(&line).fails(3, &["far.csv: row 2 scores", "--clip"]);
+    }
+    bench.line("predict m.llfm far.csv --explain").fails(3, &["far.csv: row 2 scores"]);
+}
