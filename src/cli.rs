@@ -68,7 +68,7 @@ enum Command {
     Evaluate(args::EvaluateArgs),
     Inspect(args::InspectArgs),
     Devices(args::DevicesArgs),
-    Compare(Box<args::CompareArgs>),
+    Compare(Box<compare::CompareArgs>),
     Bench(bench::BenchArgs),
     Reproduce(reproduce::ReproduceArgs),
     Cv(Box<cv::CvArgs>),

@@ -1,5 +1,6 @@
 //! `llfm compare`: the GPU beside the CPU, on the user's rows or on generated ones.
 
+mod args;
 mod page;
 
 use std::process::ExitCode;
@@ -17,7 +18,7 @@ use llfm::settings::Settings;
 use llfm::train::TrainData;
 use llfm::{Error, Result};
 
-use super::args::{CompareArgs, GpuRowArgs, RunArgs, TalkArgs};
+use super::args::{GpuRowArgs, RunArgs, TalkArgs};
 use super::console::Console;
 use super::device::Compute;
 use super::load::{Loaded, Source};
@@ -26,6 +27,7 @@ use super::progress::Progress;
 use super::report::Facts;
 use super::signals::Signals;
 use super::train::{check_settings, check_watch};
+pub(crate) use args::CompareArgs;
 use page::Page;
 
 /// Rows of a generated set, and those its model is measured on: a row more or less right is then

@@ -10,9 +10,8 @@ use llfm::experiment::{Apart, Part, Preparation, Prepared, RawParts, StreamedPar
 use llfm::model::Model;
 use llfm::{Error, Result};
 
-use super::args::{
-    CompareArgs, IndexBase, PartArgs, PrepareArgs, ReadArgs, TalkArgs, TrainArgs, YesNo,
-};
+use super::args::{IndexBase, PartArgs, PrepareArgs, ReadArgs, TalkArgs, TrainArgs, YesNo};
+use super::compare::CompareArgs;
 use super::console::show_notes;
 use super::memory::default_limit;
 

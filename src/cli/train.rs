@@ -29,7 +29,6 @@ use super::outputs::{self, Output, is_special};
 use super::progress::Progress;
 use super::report::Facts;
 use super::signals::Signals;
-pub(crate) use checkpoints::CheckpointArgs;
 use checkpoints::Keeper;
 
 /// Runs the command.
