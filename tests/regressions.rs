@@ -9,13 +9,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use checks::{cache, coding, config, journal, model, predict, reader, with_file};
+use checks::{cache, checkpoint, coding, config, journal, model, predict, reader, with_file};
 use llfm::data::{ChunkWriter, Format, Notes, ReadOptions, read};
 
 type Check = fn(&[u8]);
 
 /// The targets.
-const TARGETS: [(&str, Check); 14] = [
+const TARGETS: [(&str, Check); 15] = [
     ("csv", |data| reader::text(data, Format::Csv)),
     ("tsv", |data| reader::text(data, Format::Tsv)),
     ("libsvm", |data| reader::text(data, Format::Libsvm)),
@@ -25,6 +25,7 @@ const TARGETS: [(&str, Check); 14] = [
     ("npy", |data| reader::array(data, Format::Npy)),
     ("packed", reader::packed),
     ("cache", cache::file),
+    ("checkpoint", checkpoint::file),
     ("config", config::file),
     ("journal", journal::file),
     ("model", model::file),
@@ -111,6 +112,10 @@ fn seeds() {
             write("cache", name, &cache::taken_apart(&fs::read(kept).expect("a file")));
         });
     }
+    for step in [1, 3, 5, 8, checkpoint::STEPS] {
+        let bytes = checkpoint::after(step);
+        write("checkpoint", &format!("step-{step}"), &checkpoint::APART.taken_apart(&bytes));
+    }
     for (name, data, flags) in MODELS {
         let text = DATA.iter().find(|(file, _)| *file == data).expect("data").1;
         with_file(data, text.as_bytes(), |path| {
@@ -122,7 +127,7 @@ fn seeds() {
             llfm.args(flags.split_whitespace()).arg("--model").arg(&file).arg(path);
             assert!(llfm.status().expect("llfm starts").success(), "{name}");
             let bytes = fs::read(file).expect("a model");
-            write("model", name, &model::taken_apart(&bytes));
+            write("model", name, &model::APART.taken_apart(&bytes));
             if name == "softmax" {
                 write("model", "whole", &bytes);
             }

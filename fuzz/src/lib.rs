@@ -2,8 +2,10 @@
 //! libFuzzer invents, `tests/regressions.rs` on the seeds and on all that was ever found.
 
 pub mod cache;
+pub mod checkpoint;
 pub mod coding;
 pub mod config;
+pub mod container;
 pub mod journal;
 pub mod model;
 pub mod predict;

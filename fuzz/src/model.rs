@@ -1,9 +1,7 @@
 //! The model file: damage and forgery are told in words; what is loaded can be saved, scores and
 //! explains.
 //!
-//! An input that begins with `{` is a model file taken apart, which is easier to change: a line each
-//! for the metadata `config`, `labels`, `preprocess`, `shape`, `summary` and `target_scale`, one for
-//! the tensors in the header, and behind them the tensors. Either is given its right checksum.
+//! An input that begins with `{` is a model file taken apart, as [`container`](super::container) says.
 
 use std::path::Path;
 
@@ -14,24 +12,23 @@ use llfm::explain::Explainer;
 use llfm::model::{FORMAT_VERSION, Model};
 use llfm::outcome::Outcome;
 use llfm::predict::Scorer;
-use serde_json::{Map, Value};
-use sha2::{Digest, Sha256};
 
+use super::container::Apart;
 use super::{assert_printable, with_file};
 
 const FILE: &str = "m.llfm";
 /// Bytes that the features of a forged model may take.
 const MEMORY: u64 = 1 << 22;
-const CHECKSUM: &[u8] = b"\"checksum\":\"";
-const DIGITS: usize = 64;
 
-/// The metadata of a file taken apart, in order.
-pub const ENTRIES: [&str; 6] =
-    ["config", "labels", "preprocess", "shape", "summary", "target_scale"];
+/// How a model file is taken apart.
+pub const APART: Apart = Apart {
+    entries: &["config", "labels", "preprocess", "shape", "summary", "target_scale"],
+    version: FORMAT_VERSION,
+};
 
 /// Checks a model file.
 pub fn file(data: &[u8]) {
-    let bytes = if data.starts_with(b"{") { assembled(data) } else { sealed(data.to_vec()) };
+    let bytes = APART.file(data);
     match Model::from_bytes(&bytes, Path::new(FILE)) {
         Ok(model) => {
             kept(&model);
@@ -53,59 +50,6 @@ fn kept(model: &Model) {
     let saved = model.to_bytes(path).expect("a model that was loaded");
     let again = Model::from_bytes(&saved, path).expect("a model that was saved");
     assert!(again.to_bytes(path).expect("as before") == saved, "saved otherwise than loaded");
-}
-
-/// Puts together what [`taken_apart`] gives.
-fn assembled(data: &[u8]) -> Vec<u8> {
-    let mut parts = data.splitn(ENTRIES.len() + 2, |&byte| byte == b'\n');
-    let mut metadata = Map::new();
-    for key in ENTRIES {
-        let text = String::from_utf8_lossy(parts.next().unwrap_or_default());
-        metadata.insert(key.to_owned(), text.into());
-    }
-    metadata.insert("format_version".to_owned(), FORMAT_VERSION.to_string().into());
-    metadata.insert("checksum".to_owned(), "0".repeat(DIGITS).into());
-    let tensors = String::from_utf8_lossy(parts.next().unwrap_or_default());
-    let mut header = format!("{{\"__metadata__\":{}", Value::Object(metadata));
-    if !tensors.is_empty() {
-        header = format!("{header},{tensors}");
-    }
-    header.push('}');
-    let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
-    bytes.extend(header.as_bytes());
-    bytes.extend(parts.next().unwrap_or_default());
-    sealed(bytes)
-}
-
-/// A model file as an input of this target.
-pub fn taken_apart(bytes: &[u8]) -> Vec<u8> {
-    let (length, rest) = bytes.split_first_chunk().expect("a length");
-    let (header, tensors) = rest.split_at(u64::from_le_bytes(*length) as usize);
-    let mut header: Map<String, Value> = serde_json::from_slice(header).expect("JSON");
-    let metadata = header.remove("__metadata__").expect("metadata");
-    let mut parts = Vec::new();
-    for key in ENTRIES {
-        parts.extend(metadata[key].as_str().expect("a string").bytes());
-        parts.push(b'\n');
-    }
-    let header = serde_json::to_vec(&header).expect("as it was read");
-    parts.extend(&header[1..header.len() - 1]);
-    parts.push(b'\n');
-    parts.extend(tensors);
-    parts
-}
-
-/// With the checksum it should have, if there is room for one.
-fn sealed(mut bytes: Vec<u8>) -> Vec<u8> {
-    let at = bytes.windows(CHECKSUM.len()).position(|window| window == CHECKSUM);
-    let at = at.map_or(bytes.len(), |at| at + CHECKSUM.len());
-    if at + DIGITS <= bytes.len() {
-        bytes[at..at + DIGITS].fill(b'0');
-        let sum = Sha256::digest(&bytes);
-        let digits = sum.iter().flat_map(|byte| format!("{byte:02x}").into_bytes());
-        bytes.splice(at..at + DIGITS, digits);
-    }
-    bytes
 }
 
 /// Reads a few rows as the model says, and predicts them.

@@ -117,7 +117,7 @@ impl<'a> Run<'a> {
             taken: position.map_or(0, |at| at.steps),
             lipschitz: position.map_or(seeded, |at| at.lipschitz),
             // A forged file may have any number.
-            clock: Duration::try_from_secs_f64(seconds).unwrap_or_default(),
+            clock: Duration::from_secs_f64(seconds.clamp(0.0, 1e12)),
             began: None,
             left: false,
             trained,

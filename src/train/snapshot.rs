@@ -120,7 +120,10 @@ impl Snapshot<'_> {
             && at.best_epoch <= at.epoch
             && at.epoch <= config.epochs
             && (steps(at.epoch)..=steps(at.epoch + 1)).contains(&at.steps)
-            && at.steps <= steps(config.epochs);
+            && at.steps <= steps(config.epochs)
+            && at.counted.rows <= data.n_rows() as u64
+            && at.counted.pairs.iter().all(|&pairs| pairs <= at.counted.rows)
+            && at.best_epochs.iter().all(|&epoch| epoch <= config.epochs);
         if sound {
             return Ok(());
         }
