@@ -43,15 +43,24 @@ impl Machine {
     }
 }
 
-/// The commit this program was built from: told at build time (`LLFM_COMMIT`), or that of the
-/// checkout whose `target` it lies in.
+/// The commit told at build time, as `scripts/release` does.
+const COMMIT: Option<&str> = option_env!("LLFM_COMMIT");
+
+/// The checkout this program was built in. A release holds no path, so that it is the same bytes
+/// wherever it was built.
+pub(crate) const CHECKOUT: Option<&str> = match COMMIT {
+    Some(_) => None,
+    None => Some(env!("CARGO_MANIFEST_DIR")),
+};
+
+/// The commit this program was built from: as told, or that of the checkout whose `target` it lies in.
 fn commit() -> String {
-    let told = option_env!("LLFM_COMMIT").map(str::to_owned);
+    let told = COMMIT.map(str::to_owned);
     told.or_else(commit_of_checkout).unwrap_or_else(|| "unknown".into())
 }
 
 fn commit_of_checkout() -> Option<String> {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let source = Path::new(CHECKOUT?);
     let program = std::env::current_exe().ok()?;
     // An installed program may be older or newer than the checkout.
     program.starts_with(source).then_some(())?;

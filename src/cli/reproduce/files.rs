@@ -1,6 +1,7 @@
 //! Finding the files of the sets, telling what is missing, checking what is there.
 
 use std::fmt::Write;
+use std::iter;
 use std::path::{Path, PathBuf};
 
 use llfm::data;
@@ -9,6 +10,7 @@ use llfm::{Error, Result};
 
 use super::sets::{File, Layout, SETS, Set, Source};
 use crate::cli::console::complain;
+use crate::cli::machine::CHECKOUT;
 
 /// Endings a file may have.
 const PACKED: [&str; 4] = [".gz", "", ".xz", ".zst"];
@@ -42,8 +44,8 @@ pub(super) struct Digest {
 
 impl Folders {
     pub(super) fn new(data: Option<&Path>) -> Self {
-        let beside_source = Path::new(env!("CARGO_MANIFEST_DIR")).join("data");
-        let embedded = vec![PathBuf::from("data"), beside_source];
+        let beside_source = CHECKOUT.map(|checkout| Path::new(checkout).join("data"));
+        let embedded = iter::once(PathBuf::from("data")).chain(beside_source).collect();
         Self { embedded, data: data.map(Path::to_owned) }
     }
 
