@@ -15,7 +15,11 @@ use super::args::TalkArgs;
 use super::console::{Console, complain, tell};
 use super::memory::show_size;
 
-/// Watches a run and keeps its epochs.
+/// Epochs of a run that are kept, at most: more than a picture has pixels across.
+const KEPT: usize = 8192;
+
+/// Watches a run and keeps its epochs: all, or every second, fourth … of a run so long that its
+/// memory would grow with them.
 pub(crate) struct Progress {
     bar: Option<ProgressBar>,
     quiet: bool,
@@ -26,6 +30,10 @@ pub(crate) struct Progress {
     rows_per_step: u64,
     metric: EvalMetric,
     pub(crate) epochs: Vec<EpochReport>,
+    /// Epochs seen, and of how many one is kept.
+    seen: usize,
+    stride: usize,
+    kept: usize,
     pub(crate) lipschitz: f64,
     pub(crate) anchors: usize,
     pub(crate) device_use: Option<DeviceUse>,
@@ -64,6 +72,9 @@ impl Progress {
             rows_per_step: config.batch_size as u64,
             metric: config.eval_metric,
             epochs: Vec::new(),
+            seen: 0,
+            stride: 1,
+            kept: KEPT,
             lipschitz: 0.0,
             anchors: 0,
             device_use: None,
@@ -72,8 +83,9 @@ impl Progress {
     }
 
     /// One of many runs: the bar, and a line an epoch only where more was asked for; programs are told
-    /// when all is done.
+    /// when all is done. Every epoch is kept, for the record of the run.
     pub(crate) fn only_bar(&mut self, verbose: bool) {
+        self.kept = usize::MAX;
         self.lines &= verbose;
         self.json = false;
     }
@@ -136,7 +148,7 @@ impl Progress {
     }
 
     fn epoch(&mut self, report: &EpochReport, console: &mut Console) -> Result<()> {
-        self.epochs.push(report.clone());
+        self.keep(report);
         if self.lines {
             self.aside(|| tell(&self.epoch_line(report)));
         }
@@ -152,6 +164,21 @@ impl Progress {
             console.event(&EpochEvent { event: "epoch", report })?;
         }
         Ok(())
+    }
+
+    fn keep(&mut self, report: &EpochReport) {
+        if self.seen.is_multiple_of(self.stride) {
+            self.epochs.push(report.clone());
+        }
+        self.seen += 1;
+        if self.epochs.len() > self.kept {
+            let mut place = 0_usize;
+            self.epochs.retain(|_| {
+                place += 1;
+                !place.is_multiple_of(2)
+            });
+            self.stride *= 2;
+        }
     }
 
     fn epoch_line(&self, report: &EpochReport) -> String {
@@ -213,4 +240,53 @@ fn bar() -> ProgressBar {
     bar.set_message("seeding anchors");
     bar.enable_steady_tick(Duration::from_millis(100));
     bar
+}
+
+#[cfg(test)]
+mod tests {
+    use llfm::bench::{RowShape, config_of};
+    use llfm::settings::Settings;
+
+    use super::*;
+
+    /// The epochs kept of so many.
+    fn kept(epochs: usize, only_bar: bool) -> Vec<usize> {
+        let shape = RowShape::named("letter").expect("a shape");
+        let config = config_of(shape, &Settings::default()).expect("sound settings");
+        let talk = TalkArgs { quiet: true, verbose: false, json: false };
+        let mut progress = Progress::new(&talk, &config);
+        if only_bar {
+            progress.only_bar(false);
+        }
+        for epoch in 1..=epochs {
+            progress.keep(&EpochReport {
+                member: 0,
+                epoch,
+                epochs,
+                train_loss: 0.5,
+                objective: 0.5,
+                valid_loss: None,
+                valid_metric: None,
+                test_loss: None,
+                mean_active: 1.0,
+                dead_anchors: 0,
+                learning_rate: 0.1,
+                seconds: 1.0,
+            });
+        }
+        progress.epochs.iter().map(|report| report.epoch).collect()
+    }
+
+    #[test]
+    fn a_long_run_keeps_epochs_evenly_and_no_more_than_a_picture_shows() {
+        assert_eq!(kept(KEPT, false), (1..=KEPT).collect::<Vec<_>>());
+        for epochs in [KEPT + 1, 10 * KEPT, 100_003] {
+            let kept = kept(epochs, false);
+            assert!(kept.len() > KEPT / 2 - 1 && kept.len() <= KEPT, "{epochs}: {}", kept.len());
+            let stride = kept[1] - kept[0];
+            assert!(kept.windows(2).all(|two| two[1] - two[0] == stride), "{epochs}");
+            assert!(kept[0] == 1 && kept.last() > Some(&(epochs - stride)), "{epochs}");
+        }
+        assert_eq!(kept(3 * KEPT, true).len(), 3 * KEPT, "one of many runs");
+    }
 }
