@@ -90,6 +90,16 @@ impl Progress {
         self.json = false;
     }
 
+    /// Takes over the epochs that were kept of the run before a break.
+    pub(crate) fn go_on(&mut self, history: &[EpochReport]) {
+        self.epochs = history.to_vec();
+        let number = |report: &EpochReport| report.member * report.epochs + report.epoch;
+        let [first, second] = [0, 1].map(|i| history.get(i).map(number));
+        self.stride =
+            second.zip(first).map_or(1, |(second, first)| second.saturating_sub(first)).max(1);
+        self.seen = history.len() * self.stride;
+    }
+
     /// Shows one event.
     pub(crate) fn show(&mut self, event: &Event, console: &mut Console) -> Result<()> {
         match event {

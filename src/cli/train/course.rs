@@ -62,7 +62,7 @@ impl Job<'_> {
 
     fn fit(&mut self, found: Option<&Found>, progress: &mut Progress) -> Result<Trained> {
         if let Some(Found { checkpoint, path, .. }) = found {
-            progress.epochs.clone_from(&checkpoint.history);
+            progress.go_on(&checkpoint.history);
             if self.args.talk.json {
                 let resume = CheckpointEvent::new("resume", path, &checkpoint.snapshot);
                 self.console.event(&resume)?;
