@@ -44,6 +44,11 @@ impl Parameters {
         self.factors.dim().3
     }
 
+    /// Features p, outputs C and factors d: what members of an ensemble have in common.
+    pub(crate) fn sizes(&self) -> (usize, usize, usize) {
+        (self.n_features(), self.n_outputs(), self.n_factors())
+    }
+
     /// Whether every number is finite.
     pub fn is_finite(&self) -> bool {
         let arrays = [

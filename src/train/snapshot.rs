@@ -108,8 +108,7 @@ impl Snapshot<'_> {
         let p = data.train.features.n_cols();
         let sizes = (p, n_outputs, config.factors);
         let fits = |one: &Parameters| {
-            (one.n_features(), one.n_outputs(), one.n_factors()) == sizes
-                && (1..=config.anchors).contains(&one.n_anchors())
+            one.sizes() == sizes && (1..=config.anchors).contains(&one.n_anchors())
         };
         let at = &self.position;
         let steps =

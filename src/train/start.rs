@@ -23,9 +23,7 @@ impl Start {
         n_outputs: usize,
     ) -> Result<()> {
         let p = data.train.features.n_cols();
-        let fits = |one: &Parameters| {
-            (one.n_features(), one.n_outputs(), one.n_factors()) == (p, n_outputs, config.factors)
-        };
+        let fits = |one: &Parameters| one.sizes() == (p, n_outputs, config.factors);
         if self.members.len() == config.ensemble && self.members.iter().all(fits) {
             return Ok(());
         }
