@@ -84,6 +84,7 @@ enum Command {
 
 /// Runs the command line of this process.
 pub(crate) fn main() -> ExitCode {
+    survive_file_limit();
     match run(std::env::args_os().collect()) {
         Ok(code) => code,
         // Whoever read our output has seen enough: `llfm … | head` is no failure.
@@ -97,12 +98,23 @@ pub(crate) fn main() -> ExitCode {
     }
 }
 
+/// Makes a file that would grow beyond what the system allows (`ulimit -f`) an error of writing, as a
+/// full disk is, instead of the end of the process.
+fn survive_file_limit() {
+    #[cfg(unix)]
+    {
+        let noticed = std::sync::Arc::default();
+        // Where it cannot be had, things are as they were.
+        let _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, noticed);
+    }
+}
+
 fn run(argv: Vec<std::ffi::OsString>) -> Result<ExitCode> {
     let parsed = config_file::parse(Cli::command(), argv)?
         .and_then(|matches| Cli::from_arg_matches(&matches));
     match parsed {
         Ok(cli) => dispatch(cli.command),
-        Err(error) => Ok(show_clap(&error)),
+        Err(error) => show_clap(&error),
     }
 }
 
@@ -166,16 +178,16 @@ fn print_bytes(bytes: &[u8]) -> Result<()> {
 }
 
 /// Shows help, version or a usage error as clap words it, our name in front of errors.
-fn show_clap(error: &clap::Error) -> ExitCode {
+fn show_clap(error: &clap::Error) -> Result<ExitCode> {
     if !error.use_stderr() {
-        let _ = error.print();
-        return ExitCode::SUCCESS;
+        error.print().map_err(console::stdout_error)?;
+        return Ok(ExitCode::SUCCESS);
     }
     let text = error.render();
     let text =
         if console::colours(&io::stderr()) { text.ansi().to_string() } else { text.to_string() };
     let _ = write!(io::stderr(), "llfm: {text}");
-    ExitCode::from(2)
+    Ok(ExitCode::from(2))
 }
 
 fn with_causes(error: &Error) -> String {

@@ -39,7 +39,8 @@ pub(crate) struct Packed<'a> {
 pub(crate) const MOST_HEADER: usize = 100_000_000;
 
 const DIGITS: usize = 64;
-const LENGTH_BYTES: usize = 8;
+/// Bytes of the number in front that tells how long the header is.
+pub(crate) const LENGTH_BYTES: usize = 8;
 const CHECKSUM_KEY: &[u8] = b"\"checksum\":\"";
 
 /// What stands before the tensors: length, header, and in it version and checksum.
@@ -115,15 +116,19 @@ pub(crate) fn verify(format: &Format, bytes: &[u8]) -> Result<(), String> {
 
 /// Where the checksum's digits start: the first such key in the header, quotes in values being
 /// escaped.
-fn find_checksum(bytes: &[u8]) -> Option<usize> {
+pub(crate) fn find_checksum(bytes: &[u8]) -> Option<usize> {
     let header = header_of(bytes)?;
     let at = memchr::memmem::find(header, CHECKSUM_KEY)? + CHECKSUM_KEY.len();
     (at + DIGITS <= header.len()).then_some(LENGTH_BYTES + at)
 }
 
+/// How long the header claims to be.
+pub(crate) fn header_length(bytes: &[u8]) -> Option<usize> {
+    usize::try_from(u64::from_le_bytes(*bytes.first_chunk()?)).ok()
+}
+
 fn header_of(bytes: &[u8]) -> Option<&[u8]> {
-    let (length, rest) = bytes.split_first_chunk::<LENGTH_BYTES>()?;
-    rest.get(..usize::try_from(u64::from_le_bytes(*length)).ok()?)
+    bytes.get(LENGTH_BYTES..)?.get(..header_length(bytes)?)
 }
 
 fn version(bytes: &[u8]) -> Option<String> {

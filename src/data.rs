@@ -43,8 +43,7 @@ pub use fill::Missing;
 pub use format::Format;
 pub use labels::{LabelMap, Task};
 pub use notes::{Note, NoteLevel, Notes};
-pub use number::printable;
-pub(crate) use number::visible;
+pub use number::{printable, visible};
 pub use preprocess::{Preprocess, PreprocessOptions};
 pub use raw::{Cells, RawLabels, RawRows};
 pub use reader::{ReadOptions, Reader, read, read_with_schema};
@@ -104,6 +103,16 @@ pub struct Dataset {
 }
 
 impl Dataset {
+    /// Bytes of the rows.
+    pub fn bytes(&self) -> u64 {
+        let features = match &self.features {
+            Features::Dense(rows) => 4 * rows.len(),
+            Features::Sparse(rows) => 8 * (rows.values.len() + rows.offsets.len()),
+        };
+        let weights = self.weights.as_ref().map_or(0, Vec::len);
+        (features + 4 * (self.features.n_rows() + weights)) as u64
+    }
+
     /// No rows yet, but room for `rows` with `stored` entries of features.
     pub(crate) fn with_room(
         preprocess: &Preprocess,

@@ -213,6 +213,12 @@ impl Prepared {
         }
     }
 
+    /// Bytes of the rows that are held in memory.
+    pub fn bytes(&self) -> u64 {
+        let parts = [Some(&self.train), self.valid.as_ref(), self.test.as_ref()];
+        parts.into_iter().flatten().map(Dataset::bytes).sum()
+    }
+
     /// Number of training rows.
     fn n_rows(&self) -> usize {
         self.stream.as_ref().map_or_else(|| self.train.features.n_rows(), |rows| rows.n_rows())

@@ -2,7 +2,7 @@
 
 #[path = "cli/agreement.rs"]
 mod agreement;
-#[path = "cli/bench.rs"]
+#[path = "common/bench.rs"]
 mod bench;
 #[path = "cli/cache.rs"]
 mod cache;
@@ -16,8 +16,6 @@ mod config_file;
 mod cv;
 #[path = "cli/device.rs"]
 mod device;
-#[path = "cli/ending.rs"]
-mod ending;
 #[path = "cli/explain.rs"]
 mod explain;
 #[allow(dead_code, reason = "each test binary uses its own part")]
@@ -31,8 +29,6 @@ mod json;
 mod predict;
 #[path = "cli/reproduce.rs"]
 mod reproduce;
-#[path = "faults/resume.rs"]
-mod resume;
 #[path = "cli/search.rs"]
 mod search;
 #[path = "cli/space.rs"]

@@ -1,4 +1,4 @@
-//! Tests that documents name are there.
+//! Tests that documents name are there, and rows of faults have theirs.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -47,4 +47,36 @@ fn every_test_that_a_document_names_is_there() {
             assert!(all.contains(name), "{document}: there is no test {name}");
         }
     }
+}
+
+#[test]
+fn every_fault_has_a_row_and_a_test_and_every_such_test_a_row() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut all = BTreeSet::new();
+    tests(&root.join("tests"), &mut all);
+    let tests: BTreeSet<String> =
+        all.into_iter().filter(|name| name.starts_with("fault_")).collect();
+    let page = std::fs::read_to_string(root.join("docs/faults.md")).expect("the page is there");
+    let (mut rows, mut named) = (Vec::new(), BTreeSet::new());
+    for line in page.lines() {
+        let cells: Vec<&str> = line.split(" | ").collect();
+        let number = cells[0].strip_prefix("| ").and_then(|number| number.parse::<usize>().ok());
+        let Some(number) = number else { continue };
+        assert_eq!(cells.len(), 4, "number, case, what happens, tests: {line}");
+        let start = format!("fault_{number:02}_");
+        let of_row = cells[3].split('`').skip(1).step_by(2).map(|test| {
+            let (_, name) = test.split_once("::").expect("file::name");
+            assert!(name.starts_with(&start), "{name} in row {number}");
+            name.to_owned()
+        });
+        let before = named.len();
+        named.extend(of_row);
+        assert!(named.len() > before, "row {number} names no test");
+        rows.push(number);
+    }
+    assert!(rows.len() >= 48 && rows.iter().copied().eq(1..=rows.len()), "{rows:?}");
+    let lost: Vec<_> = named.difference(&tests).collect();
+    assert!(lost.is_empty(), "the table names tests that do not exist: {lost:?}");
+    let unknown: Vec<_> = tests.difference(&named).collect();
+    assert!(unknown.is_empty(), "the table lacks tests: {unknown:?}");
 }

@@ -1,7 +1,7 @@
 //! Runs on the embedded sets: losses pinned to the digit, accuracies that must be reached.
 
 #[allow(dead_code, reason = "each test binary uses its own part")]
-#[path = "cli/bench.rs"]
+#[path = "common/bench.rs"]
 mod bench;
 
 #[path = "golden/accuracy.rs"]

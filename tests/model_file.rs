@@ -1,15 +1,18 @@
 //! The model file: what is written comes back, and damage of any kind is told and never crashes.
 
+#[path = "common/forge.rs"]
+mod forge;
+
 use std::path::Path;
 use std::process::Command;
 
+use forge::{offsets, parts, seal};
 use llfm::Error;
 use llfm::config::Coding;
 use llfm::data::LabelMap;
 use llfm::model::Model;
 use ndarray::s;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
 const FILE: &str = "m.llfm";
 
@@ -40,29 +43,6 @@ fn load(bytes: &[u8]) -> Result<Model, String> {
         assert!(text.starts_with(FILE), "{text}");
         text
     })
-}
-
-/// Header and tensors of a file.
-fn parts(bytes: &[u8]) -> (String, Vec<u8>) {
-    let (length, rest) = bytes.split_first_chunk().expect("a length");
-    let (header, tensors) = rest.split_at(u64::from_le_bytes(*length) as usize);
-    (String::from_utf8(header.to_vec()).expect("a JSON header"), tensors.to_vec())
-}
-
-/// A file of a header and tensors with the checksum they should have.
-fn seal(header: &str, tensors: &[u8]) -> Vec<u8> {
-    let key = "\"checksum\":\"";
-    let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
-    bytes.extend(header.as_bytes());
-    bytes.extend(tensors);
-    let Some(at) = header.find(key).map(|at| 8 + at + key.len()) else { return bytes };
-    if at + 64 > bytes.len() {
-        return bytes;
-    }
-    bytes[at..at + 64].fill(b'0');
-    let sum: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-    bytes[at..at + 64].copy_from_slice(sum.as_bytes());
-    bytes
 }
 
 /// The file as version 1 had it: the numbers of features as lists in the metadata.
@@ -97,11 +77,6 @@ fn version_1(bytes: &[u8]) -> Vec<u8> {
         tensor["data_offsets"] = json!(offsets(tensor).map(|at| at - moved));
     }
     seal(&header.to_string(), &tensors[moved..])
-}
-
-/// Where a tensor begins and ends.
-fn offsets(tensor: &Value) -> [usize; 2] {
-    [0, 1].map(|i| tensor["data_offsets"][i].as_u64().expect("an offset") as usize)
 }
 
 /// What loading says of a model changed in a way no run leaves, under a valid checksum.

@@ -74,7 +74,7 @@ impl Console {
     }
 }
 
-fn stdout_error(error: io::Error) -> Error {
+pub(super) fn stdout_error(error: io::Error) -> Error {
     Error::io("write", Path::new("standard output"))(error)
 }
 

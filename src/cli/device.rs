@@ -73,11 +73,13 @@ impl RunArgs {
     }
 
     fn start_threads(&self) -> Result<()> {
-        let Some(threads) = self.threads else { return Ok(()) };
-        rayon::ThreadPoolBuilder::new()
-            .num_threads(usize::from(threads))
-            .build_global()
-            .map_err(|e| Error::Device(format!("cannot start {threads} threads: {e}")))
+        // 0: as many as there are cores. Started here, as threads that start when they are first needed
+        // cannot fail but by a panic.
+        let threads = usize::from(self.threads.unwrap_or(0));
+        rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().map_err(|e| {
+            let number = if threads == 0 { String::new() } else { format!("{threads} ") };
+            Error::Device(format!("cannot start {number}threads: {e}; ask for fewer by --threads"))
+        })
     }
 }
 

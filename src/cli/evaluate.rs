@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use llfm::Result;
-use llfm::data::{Notes, Reader, Targets};
+use llfm::data::{Notes, Reader, Targets, visible};
 use llfm::experiment::dataset;
 use llfm::metrics::{self, Metrics};
 use llfm::model::Model;
@@ -98,7 +98,8 @@ impl Evaluated {
         if args.json {
             return self.outcome(compute).print(&mut console);
         }
-        let title = format!("{} of {}", counted(self.rows, "row"), args.data.display());
+        let title =
+            format!("{} of {}", counted(self.rows, "row"), visible(&args.data.to_string_lossy()));
         console.line(&format!(
             "{}, {:.1} anchors active a row",
             console.bold(&title),

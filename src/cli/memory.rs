@@ -1,6 +1,7 @@
 //! Memory: sizes as users write them, what the machine has, what the process took.
 
 use std::fs;
+use std::path::{Path, PathBuf};
 
 use llfm::config::defaults::DataShape;
 use llfm::config::{Optimizer, TrainConfig};
@@ -8,13 +9,45 @@ use llfm::{Error, Result};
 
 /// The most memory data may take where the user does not say: 80 % of what this process can get.
 pub(crate) fn default_limit() -> u64 {
+    let read = |file: &Path| fs::read_to_string(file).ok();
     let machine = proc_bytes("/proc/meminfo", "MemTotal:");
-    // In a container less may be there than the machine has.
-    let container = fs::read_to_string("/sys/fs/cgroup/memory.max")
-        .ok()
-        .and_then(|text| text.trim().parse::<u64>().ok());
+    // In a container, or a job of a batch system, less may be there than the machine has.
+    let groups = read(Path::new("/proc/self/cgroup")).unwrap_or_default();
+    let group =
+        group_files(&groups).iter().filter_map(|file| read(file)?.trim().parse().ok()).min();
+    let limits = read(Path::new("/proc/self/limits")).unwrap_or_default();
+    let taken = proc_bytes("/proc/self/status", "VmSize:").unwrap_or(0);
+    // What grows takes addresses for up to twice what it holds.
+    let addresses = address_limit(&limits).map(|bytes| bytes.saturating_sub(taken) / 2);
     // Where the system does not tell, the allocator has to say no.
-    [machine, container].into_iter().flatten().min().map_or(u64::MAX / 2, |bytes| bytes / 5 * 4)
+    let least = [machine, group, addresses].into_iter().flatten().min();
+    least.map_or(u64::MAX / 2, |bytes| bytes / 5 * 4)
+}
+
+/// Where the limits of the groups that a process is in may stand, by its list of groups: its own, and
+/// of all those around it, in either version of the interface.
+fn group_files(groups: &str) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for line in groups.lines() {
+        let mut parts = line.splitn(3, ':').skip(1);
+        let (Some(controllers), Some(path)) = (parts.next(), parts.next()) else { continue };
+        let (root, name) = match controllers {
+            "" => ("/sys/fs/cgroup", "memory.max"),
+            _ if controllers.split(',').any(|controller| controller == "memory") => {
+                ("/sys/fs/cgroup/memory", "memory.limit_in_bytes")
+            }
+            _ => continue,
+        };
+        let group = Path::new(path.trim_start_matches('/'));
+        files.extend(group.ancestors().map(|group| Path::new(root).join(group).join(name)));
+    }
+    files
+}
+
+/// The most addresses a process may use (`ulimit -v`), where there is a limit.
+fn address_limit(limits: &str) -> Option<u64> {
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max address space"))?;
+    line.split_whitespace().next()?.parse().ok()
 }
 
 /// The most memory this process ever held, in bytes, where the system tells.
@@ -31,26 +64,41 @@ fn proc_bytes(file: &str, key: &str) -> Option<u64> {
 
 /// Refuses a model beyond `limit` bytes, which would end in an abort of the allocator.
 pub(crate) fn check_model(config: &TrainConfig, shape: &DataShape, limit: u64) -> Result<()> {
-    check_bytes(config, model_bytes(config, shape), limit)
+    check_training(config, shape, 0, limit)
 }
 
 /// The same for a model that is kept in checkpoints, each a copy of all that training has.
 pub(crate) fn check_kept_model(config: &TrainConfig, shape: &DataShape, limit: u64) -> Result<()> {
-    check_bytes(config, model_bytes(config, shape).and_then(|bytes| bytes.checked_mul(2)), limit)
+    let needed = model_bytes(config, shape).and_then(|bytes| bytes.checked_mul(2));
+    check_bytes(config, needed, 0, limit)
 }
 
-fn check_bytes(config: &TrainConfig, needed: Option<u64>, limit: u64) -> Result<()> {
-    let needed = needed.unwrap_or(u64::MAX);
-    if needed <= limit {
+/// Refuses a model that, beside rows of `rows` bytes, is beyond `limit` bytes.
+pub(crate) fn check_training(
+    config: &TrainConfig,
+    shape: &DataShape,
+    rows: u64,
+    limit: u64,
+) -> Result<()> {
+    check_bytes(config, model_bytes(config, shape), rows, limit)
+}
+
+fn check_bytes(config: &TrainConfig, model: Option<u64>, rows: u64, limit: u64) -> Result<()> {
+    let model = model.unwrap_or(u64::MAX);
+    if model.saturating_add(rows) <= limit {
         return Ok(());
     }
     let megabytes = |bytes: u64| bytes as f64 / 1e6;
+    let beside = match rows {
+        0 => String::new(),
+        _ => format!(", beside rows of {:.1} MB", megabytes(rows)),
+    };
     Err(Error::Usage(format!(
         "--anchors {} with --factors {} make a model whose training takes {:.1} MB of the {:.1} MB \
-         allowed: use fewer of them, or raise --max-memory",
+         allowed{beside}: use fewer of them, or raise --max-memory",
         config.anchors,
         config.factors,
-        megabytes(needed),
+        megabytes(model),
         megabytes(limit)
     )))
 }
@@ -122,6 +170,26 @@ pub(crate) fn show_size(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn limits_of_groups_and_addresses_are_found() {
+        let files = group_files("3:cpu,memory:/job\n2:cpuset:/\n0::/user.slice/a:b\nodd\n");
+        let files: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
+        assert_eq!(
+            files,
+            [
+                "/sys/fs/cgroup/memory/job/memory.limit_in_bytes",
+                "/sys/fs/cgroup/memory/memory.limit_in_bytes",
+                "/sys/fs/cgroup/user.slice/a:b/memory.max",
+                "/sys/fs/cgroup/user.slice/memory.max",
+                "/sys/fs/cgroup/memory.max",
+            ]
+        );
+        let limits = "Limit   Soft  Hard  Units\nMax address space    1024000 unlimited bytes\n";
+        assert_eq!(address_limit(limits), Some(1_024_000));
+        assert_eq!(address_limit(&limits.replace("1024000", "unlimited")), None);
+        assert!(default_limit() > 0);
+    }
 
     #[test]
     fn sizes_are_read_as_people_write_them() {

@@ -33,9 +33,14 @@ pub(crate) fn check(outputs: &[Output<'_>], inputs: &[&Path], force: bool) -> Re
     Ok(())
 }
 
-/// Refuses to replace a file unasked, or a folder at all.
+/// Refuses to replace a file unasked, or a folder or a link that leads nowhere at all.
 pub(crate) fn refuse_existing(path: &Path, flag: &str, force: bool) -> Result<()> {
     let shown = path.display();
+    if path.is_symlink() && !path.exists() {
+        return Err(Error::Usage(format!(
+            "{flag} {shown} is a link to what is not there: make it, or remove the link"
+        )));
+    }
     if path.is_dir() {
         return Err(Error::Usage(format!("{flag} {shown} is a folder: name a file in it")));
     }

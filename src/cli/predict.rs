@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use llfm::data::{Features, Notes, Reader};
+use llfm::data::{Features, Notes, Reader, visible};
 use llfm::explain::Explainer;
 use llfm::gpu::adapter::Request;
 use llfm::model::Model;
@@ -131,6 +131,8 @@ struct Printer<'a> {
     model: &'a Model,
     outcome: Outcome,
     form: Form,
+    /// What classes are called, in one line each.
+    names: Vec<String>,
 }
 
 impl<'a> Printer<'a> {
@@ -143,7 +145,9 @@ impl<'a> Printer<'a> {
                 llfm::config::name_of(model.config.loss)
             )));
         }
-        Ok(Self { model, outcome, form })
+        let labels = &model.labels;
+        let names = (0..labels.n_classes()).map(|class| visible(labels.class_name(class)));
+        Ok(Self { model, outcome, form, names: names.collect() })
     }
 
     fn row(&self, scores: &[f32], text: &mut String) {
@@ -157,7 +161,7 @@ impl<'a> Printer<'a> {
                 push_list(text, wanted.iter().map(|&p| p as f32));
             }
             (_, Form::Prediction) => {
-                text.push_str(self.model.labels.class_name(self.outcome.class(scores) as usize));
+                text.push_str(&self.names[self.outcome.class(scores) as usize]);
             }
         }
         text.push('\n');

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use indexmap::{IndexMap, IndexSet};
 
+use super::number;
 use super::raw::{self, Cells};
 use super::schema::Levels;
 use super::source::check_memory;
@@ -13,8 +14,9 @@ use crate::error::{Error, Place, Result};
 /// Codes are kept in f32 cells, which count exactly up to here.
 const MAX_LEVELS: usize = 1 << 24;
 
-/// About what a word in a list takes beside its letters.
-pub(crate) const WORD_BYTES: usize = 48;
+/// About what a word in a list takes beside its letters: its hash and place, twice that where the
+/// list grows, and a block of the allocator.
+pub(crate) const WORD_BYTES: usize = 112;
 
 /// Rows of cells as they come, within a bound on memory.
 #[derive(Debug)]
@@ -35,8 +37,10 @@ impl TableBuilder {
     #[inline]
     pub(crate) fn add_row(&mut self, other_bytes: u64, path: &Path) -> Result<()> {
         let start = self.cells.len();
-        if start + self.width > self.cells.capacity() {
-            check_memory(((start + self.width) * 4) as u64 + other_bytes, self.max_memory, path)?;
+        // A header may claim any width.
+        let end = start.saturating_add(self.width);
+        if end > self.cells.capacity() {
+            check_memory((end as u64).saturating_mul(4) + other_bytes, self.max_memory, path)?;
             self.grow(self.width);
         }
         self.cells.resize(start + self.width, 0.0);
@@ -52,6 +56,11 @@ impl TableBuilder {
         }
         self.cells.extend_from_slice(rows);
         Ok(())
+    }
+
+    /// Bytes of the rows so far.
+    pub(crate) fn bytes(&self) -> u64 {
+        (self.cells.len() * 4) as u64
     }
 
     /// The row added last.
@@ -102,17 +111,17 @@ impl Category {
     }
 
     /// The code of a word in a given list; a word that is not there gets the number of levels.
-    pub(crate) fn given_code(&self, word: &[u8]) -> f32 {
-        let word = String::from_utf8_lossy(word);
-        exact(self.words.get_index_of(word.as_ref()).unwrap_or(self.words.len()))
+    pub(crate) fn given_code(&self, word: &str) -> f32 {
+        exact(self.words.get_index_of(word).unwrap_or(self.words.len()))
     }
 
     /// The code of a word; a word the schema does not know gets the number of levels.
     pub(crate) fn code(&mut self, word: &[u8], place: impl Fn() -> Place) -> Result<f32> {
+        let word = number::word(word, &place)?;
         if self.given.is_some() {
             return Ok(self.given_code(word));
         }
-        self.learned_code(String::from_utf8_lossy(word), place)
+        self.learned_code(Cow::Borrowed(word), place)
     }
 
     /// The codes of a block's words here, by their codes there; `None` where they are the same.
@@ -166,11 +175,10 @@ pub(crate) struct WordBlock {
 
 impl WordBlock {
     /// The code of a word that stands at a line and byte column.
-    pub(crate) fn code(&mut self, word: &[u8], at: (u64, u64)) -> f32 {
-        let word = String::from_utf8_lossy(word);
-        exact(match self.words.get_index_of(word.as_ref()) {
+    pub(crate) fn code(&mut self, word: &str, at: (u64, u64)) -> f32 {
+        exact(match self.words.get_index_of(word) {
             Some(code) => code,
-            None => self.words.insert_full(word.into_owned(), at).0,
+            None => self.words.insert_full(word.to_owned(), at).0,
         })
     }
 }

@@ -193,7 +193,7 @@ impl Rows for CsvRows {
         if let Some(weights) = sink.weights.as_ref().filter(|_| ended) {
             weights.finish(&rules.path)?;
         }
-        check_memory(sink.other_bytes(), sink.max_memory, &rules.path)?;
+        check_memory(sink.table.bytes() + sink.other_bytes(), sink.max_memory, &rules.path)?;
         Ok((n > 0).then(|| sink.take(ended, rules)))
     }
 }

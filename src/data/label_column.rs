@@ -40,7 +40,7 @@ impl Label {
     fn read(field: &[u8], place: impl Fn() -> Place) -> Result<Self> {
         match number::token(field) {
             Token::Number(value) if value.is_finite() => Ok(Self::Number(value)),
-            Token::Word => Ok(Self::Word(String::from_utf8_lossy(field).into_owned())),
+            Token::Word => Ok(Self::Word(number::word(field, place)?.to_owned())),
             Token::Number(_) => {
                 let found = number::shown(field);
                 Err(Error::data(place(), format!("expected a finite label, found `{found}`")))

@@ -2,6 +2,8 @@
 //!
 //! Text is read as f64 and rounded once more to f32, as a binary file of doubles would be.
 
+use crate::error::{Error, Place, Result};
+
 /// What a field turns out to be.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Token {
@@ -122,6 +124,17 @@ pub(crate) fn canonical(word: &str) -> String {
     }
 }
 
+/// A word as text; two that are not UTF-8 could look like one.
+pub(crate) fn word(field: &[u8], place: impl FnOnce() -> Place) -> Result<&str> {
+    std::str::from_utf8(field).map_err(|_| {
+        let found = shown(field);
+        Error::data(
+            place(),
+            format!("expected UTF-8 text, found `{found}`; save the file as UTF-8"),
+        )
+    })
+}
+
 /// A token as it can be shown in a message: lossy, and cut where it is long.
 pub(crate) fn shown(token: &[u8]) -> String {
     let text = visible(&String::from_utf8_lossy(&token[..token.len().min(60)]));
@@ -137,7 +150,7 @@ pub fn printable(name: &str) -> String {
 }
 
 /// What would move the cursor, break the line or turn the direction of the text is escaped.
-pub(crate) fn visible(text: &str) -> String {
+pub fn visible(text: &str) -> String {
     let hidden = |c: char| {
         let formats = ['\u{200b}'..='\u{200f}', '\u{2028}'..='\u{202e}', '\u{2060}'..='\u{206f}'];
         c.is_control() || c == '\u{feff}' || formats.iter().any(|range| range.contains(&c))

@@ -3,7 +3,9 @@
 use std::fs::File;
 use std::io::{BufRead, BufReader, Cursor, ErrorKind, Read};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
+use liblzma::stream::Stream;
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Place, Result};
@@ -11,11 +13,18 @@ use crate::error::{Error, Place, Result};
 /// Bytes asked of the file at a time.
 const BLOCK: usize = 1 << 18;
 
+/// What unpacking may take in any case, in bytes: more than files packed with the usual flags ask for.
+const UNPACKING: u64 = 16 << 20;
+
+/// The largest power of two that a bound on zstd's window can be.
+const ZSTD_LOG: u32 = 31;
+
 /// A file or standard input, unpacked, with a buffer that can be looked at before it is consumed.
 pub(crate) struct Input {
     reader: Box<dyn Read + Send>,
     path: PathBuf,
     packing: Option<Packing>,
+    watch: Option<Watch>,
     buffer: Vec<u8>,
     /// Unconsumed bytes are `buffer[start..end]`.
     start: usize,
@@ -63,14 +72,25 @@ impl Packing {
         }
     }
 
+    /// The bytes that were packed. What the file asks to be kept of them, up to gigabytes, may take
+    /// at most `max_memory`, or a little more where that is very small.
     fn unpack(
         self,
         packed: impl BufRead + Send + 'static,
+        max_memory: u64,
     ) -> std::io::Result<Box<dyn Read + Send>> {
+        let most = max_memory.max(UNPACKING);
         Ok(match self {
             Self::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(packed)),
-            Self::Xz => Box::new(liblzma::bufread::XzDecoder::new_multi_decoder(packed)),
-            Self::Zstd => Box::new(zstd::stream::read::Decoder::with_buffer(packed)?),
+            Self::Xz => {
+                let stream = Stream::new_auto_decoder(most, liblzma::stream::CONCATENATED)?;
+                Box::new(liblzma::bufread::XzDecoder::new_stream(packed, stream))
+            }
+            Self::Zstd => {
+                let mut decoder = zstd::stream::read::Decoder::with_buffer(packed)?;
+                decoder.window_log_max(most.ilog2().min(ZSTD_LOG))?;
+                Box::new(decoder)
+            }
         })
     }
 }
@@ -88,18 +108,44 @@ pub(crate) fn unpacked_name(path: &Path) -> PathBuf {
 /// # Errors
 /// [`Error::Io`] where it cannot be read or unpacked.
 pub fn content_sha256(path: &Path) -> Result<String> {
-    let (mut bytes, _) = unpacked(path)?;
+    let (mut bytes, _, _) = unpacked(path, u64::MAX)?;
     let mut hasher = Sha256::new();
     std::io::copy(&mut bytes, &mut hasher).map_err(Error::io("read", path))?;
     Ok(format!("{:x}", hasher.finalize()))
 }
 
+/// A file on the disk as it was when it was opened: it must not change before it is read.
+struct Watch {
+    file: File,
+    length: u64,
+    changed: Option<SystemTime>,
+}
+
+impl Watch {
+    /// `None` for pipes and devices, which cannot be watched.
+    fn of(file: &File) -> Option<Self> {
+        let meta = file.metadata().ok().filter(std::fs::Metadata::is_file)?;
+        let (length, changed) = (meta.len(), meta.modified().ok());
+        Some(Self { file: file.try_clone().ok()?, length, changed })
+    }
+
+    fn is_same(&self) -> bool {
+        let now = self.file.metadata();
+        now.is_ok_and(|now| (now.len(), now.modified().ok()) == (self.length, self.changed))
+    }
+}
+
+type Unpacked = (Box<dyn Read + Send>, Option<Packing>, Option<Watch>);
+
 /// The bytes of `path` (`-`: standard input), unpacked by what they begin with, else by name.
-fn unpacked(path: &Path) -> Result<(Box<dyn Read + Send>, Option<Packing>)> {
+fn unpacked(path: &Path, max_memory: u64) -> Result<Unpacked> {
+    let mut watch = None;
     let mut file: Box<dyn Read + Send> = if is_stdin(path) {
         Box::new(std::io::stdin())
     } else {
-        Box::new(File::open(path).map_err(Error::io("read", path))?)
+        let file = File::open(path).map_err(Error::io("read", path))?;
+        watch = Watch::of(&file);
+        Box::new(file)
     };
     let mut head = Vec::with_capacity(6);
     file.by_ref().take(6).read_to_end(&mut head).map_err(Error::io("read", path))?;
@@ -107,11 +153,19 @@ fn unpacked(path: &Path) -> Result<(Box<dyn Read + Send>, Option<Packing>)> {
     let whole = Cursor::new(head).chain(file);
     let reader: Box<dyn Read + Send> = match packing {
         Some(packing) => packing
-            .unpack(BufReader::with_capacity(BLOCK, whole))
+            .unpack(BufReader::with_capacity(BLOCK, whole), max_memory)
             .map_err(Error::io("read", path))?,
         None => Box::new(whole),
     };
-    Ok((reader, packing))
+    Ok((reader, packing, watch))
+}
+
+/// Whether a stream was refused for the memory that unpacking it takes.
+fn is_too_large(error: &std::io::Error) -> bool {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<liblzma::stream::Error>());
+    // What zstd calls it is a text alone.
+    matches!(inner, Some(liblzma::stream::Error::MemLimit))
+        || error.to_string().contains("too much memory")
 }
 
 /// Whether the path means standard input.
@@ -122,11 +176,12 @@ pub(crate) fn is_stdin(path: &Path) -> bool {
 impl Input {
     /// Opens `path` (`-`: standard input); no line may be longer than a quarter of `max_memory`.
     pub(crate) fn open(path: &Path, max_memory: u64) -> Result<Self> {
-        let (reader, packing) = unpacked(path)?;
+        let (reader, packing, watch) = unpacked(path, max_memory)?;
         let mut input = Self {
             reader,
             path: path.to_owned(),
             packing,
+            watch,
             buffer: Vec::new(),
             start: 0,
             end: 0,
@@ -155,12 +210,15 @@ impl Input {
         self.max_memory
     }
 
-    /// A byte-order mark would otherwise become part of the first field.
+    /// A byte-order mark would otherwise become part of the first field. UTF-16 comes without one,
+    /// too: then every second byte of plain characters is 0.
     fn skip_mark(&mut self) -> Result<()> {
-        let head = self.peek(3)?;
+        let head = self.peek(4)?;
+        let marked = head.starts_with(b"\xff\xfe") || head.starts_with(b"\xfe\xff");
+        let halves = matches!(head, [a, 0, b, 0] | [0, a, 0, b] if a.is_ascii_graphic() && *b != 0);
         if head.starts_with(b"\xef\xbb\xbf") {
             self.start += 3;
-        } else if head.starts_with(b"\xff\xfe") || head.starts_with(b"\xfe\xff") {
+        } else if marked || halves {
             let place = Place::file(&self.path);
             return Err(Error::data(place, "expected UTF-8 text, found UTF-16; save it as UTF-8"));
         }
@@ -191,12 +249,25 @@ impl Input {
         let count = read.map_err(|e| self.broken(e))?;
         self.end += count;
         self.ended = count == 0;
+        if self.ended && self.watch.as_ref().is_some_and(|watch| !watch.is_same()) {
+            let message = "the file changed while it was read; start again when it is whole";
+            return Err(Error::data(Place::file(&self.path), message));
+        }
         Ok(count > 0)
     }
 
     /// A fault of the packed stream is the data's; a fault of the disk is the system's.
     fn broken(&self, error: std::io::Error) -> Error {
         match self.packing {
+            Some(packing) if is_too_large(&error) => Error::data(
+                Place::file(&self.path),
+                format!(
+                    "to unpack the {} stream takes more than the {:.1} MB of memory allowed; raise \
+                     --max-memory",
+                    packing.name(),
+                    megabytes(self.max_memory)
+                ),
+            ),
             Some(packing) if error.raw_os_error().is_none() => Error::data(
                 Place::file(&self.path),
                 format!("the {} stream is truncated or damaged ({error})", packing.name()),
@@ -236,7 +307,7 @@ impl Input {
             }
             searched += unread.len();
             if searched > self.line_limit {
-                return Err(self.too_long());
+                return Err(self.too_long(self.line_number + 1));
             }
             if !self.fill()? {
                 return Ok(searched > 0 && self.take_line(searched, 0));
@@ -256,9 +327,9 @@ impl Input {
         true
     }
 
-    /// The error for a line, or a quoted field over several, that passes the bound.
-    pub(crate) fn too_long(&self) -> Error {
-        let place = Place::line(&self.path, self.line_number + 1);
+    /// The error for a line, or a quoted field that begins on one, that passes the bound.
+    pub(crate) fn too_long(&self, line: u64) -> Error {
+        let place = Place::line(&self.path, line);
         Error::data(
             place,
             format!(

@@ -29,6 +29,8 @@ mod check;
 mod features;
 mod tensors;
 
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 
 use safetensors::SafeTensors;
@@ -64,7 +66,7 @@ impl Model {
     /// [`Error::Io`] when the file cannot be read, [`Error::Model`] when its content is damaged,
     /// inconsistent, or from a newer version.
     pub fn load(path: &Path) -> Result<Self> {
-        let bytes = std::fs::read(path).map_err(Error::io("read", path))?;
+        let bytes = read_whole(path).map_err(Error::io("read", path))?;
         Self::from_bytes(&bytes, path)
     }
 
@@ -126,6 +128,19 @@ impl Model {
         model.check(&shape).map_err(|e| Error::model(path, e))?;
         Ok(model)
     }
+}
+
+/// The bytes of a model file; of any other, which may be huge or without an end, only the beginning.
+fn read_whole(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut file = File::open(path)?;
+    let mut bytes = Vec::new();
+    file.by_ref().take(container::LENGTH_BYTES as u64).read_to_end(&mut bytes)?;
+    let length = container::header_length(&bytes).filter(|&n| n <= container::MOST_HEADER);
+    file.by_ref().take(length.unwrap_or(0) as u64).read_to_end(&mut bytes)?;
+    if container::find_checksum(&bytes).is_some() {
+        file.read_to_end(&mut bytes)?;
+    }
+    Ok(bytes)
 }
 
 /// Refuses, before anything is trained, what would give a file that cannot be loaded: names and

@@ -108,27 +108,6 @@ fn flags_about_data_are_refused_where_rows_are_generated() {
 }
 
 #[test]
-fn a_wrong_constant_fails_its_kernel_and_the_command() {
-    if gpu_or_skip().is_none() {
-        return;
-    }
-    let bench = Bench::new();
-    let fault = "edit:fm_score:0.5 *:0.51 *";
-    let mut command = bench.command(&["compare", "--epochs", "1", "--method", "llfm-do", "--json"]);
-    let done = Done::from(command.env("LLFM_FAULT", fault).output().expect("llfm starts"));
-    assert_eq!(done.code, 1, "{}", done.err);
-    let failed: Vec<Value> =
-        events(&done, "kernel").into_iter().filter(|row| row["pass"] == false).collect();
-    assert_eq!(failed.len(), 1, "{failed:?}");
-    assert_eq!((&failed[0]["name"], &failed[0]["output"]), (&"fm_score".into(), &"scores".into()));
-    assert_eq!(done.result()["pass"], false);
-    let mut command = bench.command(&["compare", "--epochs", "1", "--method", "llfm-do"]);
-    let done = Done::from(command.env("LLFM_FAULT", fault).output().expect("llfm starts"));
-    assert_eq!(done.code, 1, "{}", done.err);
-    assert!(done.out.contains("FAILED scores") && done.out.contains("DIFFER"), "{}", done.out);
-}
-
-#[test]
 fn settings_that_suit_one_method_leave_the_others_out() {
     if gpu_or_skip().is_none() {
         return;

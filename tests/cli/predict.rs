@@ -128,21 +128,6 @@ fn ratings_stay_within_their_scale() {
 }
 
 #[test]
-fn names_that_would_command_the_terminal_are_escaped_and_one_is_singular() {
-    let bench = Bench::new();
-    let rows = "east\u{1b}[2J,north,animal\n1,2,cat\n2,1,dog\n1,1,cat\n";
-    bench.write("t.csv", rows);
-    bench.write("one.csv", "east\u{1b}[2J,north,animal\n1,2,emu\n");
-    let done = bench.line("train t.csv --epochs 1 --model m.llfm").succeeds();
-    assert!(done.out.contains("1 epoch,"), "{}", done.out);
-    let page = bench.line("inspect m.llfm").succeeds().out;
-    assert!(page.contains("east\\u{1b}[2J") && !page.contains('\u{1b}'), "{page}");
-    let done = bench.line("evaluate m.llfm one.csv").succeeds();
-    assert!(done.out.contains("1 row of one.csv"), "{}", done.out);
-    assert!(done.err.contains("1 row of one.csv with labels"), "{}", done.err);
-}
-
-#[test]
 fn rows_beyond_single_precision_are_refused_with_their_number() {
     let bench = Bench::new();
     let rows = |i: i32| format!("{},{},{}\n", i % 7, i % 5, i % 2);

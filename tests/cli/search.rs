@@ -45,7 +45,7 @@ fn a_grid_is_tried_whole_and_the_best_settings_train_unchanged() {
 }
 
 #[test]
-fn a_trial_that_goes_wrong_is_a_bad_trial_and_not_the_end() {
+fn fault_66_a_trial_that_goes_wrong() {
     let bench = data();
     let line =
         "search data.csv --epochs 2 --optimizer sgd --grid learning-rate=0.01,1e20 --output d";
@@ -334,7 +334,7 @@ fn started(bench: &Bench, line: &str, journal: &str, trials: usize) -> std::proc
 
 #[cfg(unix)]
 #[test]
-fn a_killed_search_goes_on_to_the_same_results() {
+fn fault_66_a_search_that_is_killed() {
     let (bench, other) = (Bench::new(), Bench::new());
     let line = banana("k");
     bench.line(&line).succeeds();
@@ -355,7 +355,7 @@ fn a_killed_search_goes_on_to_the_same_results() {
 
 #[cfg(unix)]
 #[test]
-fn a_signal_ends_a_search_with_its_journal_whole() {
+fn fault_66_a_search_that_gets_a_signal() {
     for (name, code) in [("-INT", 130), ("-TERM", 143)] {
         let bench = Bench::new();
         let line = format!("{} --repeats 40", banana("i"));

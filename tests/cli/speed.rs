@@ -3,7 +3,7 @@
 use llfm::gpu::adapter::Kind;
 use serde_json::Value;
 
-use crate::bench::{Bench, Done};
+use crate::bench::Bench;
 use crate::gpu::gpu_or_skip;
 
 fn number(value: &Value) -> f64 {
@@ -146,7 +146,7 @@ fn without_timestamps_a_gpu_is_not_timed_kernel_by_kernel() {
         return;
     }
     let bench = Bench::new();
-    let run = |line: &str| faulty(&bench, "timestamps:off", line);
+    let run = |line: &str| bench.line_with(("LLFM_FAULT", "timestamps:off"), line);
     let done = run(ON_GPU).succeeds();
     assert!(done.out.contains("no timestamps") && done.out.contains("floor ms"), "{}", done.out);
     assert!(!done.out.contains("of floor"), "{}", done.out);
@@ -206,13 +206,6 @@ fn what_cannot_be_measured_is_refused_before_any_work() {
     bench.line("bench criteo --anchors 60000 --factors 4000").fails(2, &["--anchors", "MB"]);
 }
 
-/// A run on a device with a fault.
-fn faulty(bench: &Bench, fault: &str, line: &str) -> Done {
-    let args: Vec<&str> = line.split_whitespace().collect();
-    let mut command = bench.command(&args);
-    Done::from(command.env("LLFM_FAULT", fault).output().expect("llfm starts"))
-}
-
 #[test]
 fn shapes_beyond_the_device_are_left_out_unless_they_were_named() {
     if gpu_or_skip().is_none() {
@@ -220,9 +213,9 @@ fn shapes_beyond_the_device_are_left_out_unless_they_were_named() {
     }
     let bench = Bench::new();
     let named = "bench mnist --rows 100 --quick --method llfm-jo --device gpu";
-    faulty(&bench, "limit:1000000", named).fails(5, &["mnist, llfm-jo", "MB"]);
+    bench.line_with(("LLFM_FAULT", "limit:1000000"), named).fails(5, &["mnist, llfm-jo", "MB"]);
     let all = "bench --rows 20 --quick --method llfm-jo --anchors 5 --device gpu --json";
-    let lines = faulty(&bench, "limit:40000000", all).succeeds().json_lines();
+    let lines = bench.line_with(("LLFM_FAULT", "limit:40000000"), all).succeeds().json_lines();
     let of = |event: &str| lines.iter().filter(|line| line["event"] == event).count();
     assert!(of("refused") > 0 && of("bench") > 0, "{lines:?}");
     let refused = lines.iter().find(|line| line["event"] == "refused").expect("counted");

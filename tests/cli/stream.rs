@@ -180,7 +180,7 @@ fn a_gpu_and_other_commands_do_not_stream() {
 
 #[test]
 #[cfg(unix)]
-fn a_folder_that_cannot_keep_the_rows_is_named() {
+fn fault_64_a_folder_that_cannot_keep_the_rows() {
     let bench = Bench::new();
     bench.write("data.csv", &clouds(90, 1));
     let run = |folder: &Path| {
@@ -196,7 +196,7 @@ fn a_folder_that_cannot_keep_the_rows_is_named() {
 
 #[test]
 #[cfg(unix)]
-fn a_disk_that_gets_full_is_an_input_output_error() {
+fn fault_64_a_disk_that_gets_full_of_rows() {
     let bench = Bench::new();
     bench.write("data.csv", &clouds(4000, 1));
     let folder = bench.path("rows");
@@ -214,7 +214,7 @@ fn a_disk_that_gets_full_is_an_input_output_error() {
 
 #[test]
 #[cfg(unix)]
-fn a_signal_saves_the_model_and_leaves_no_rows() {
+fn fault_38_a_signal_while_streaming() {
     let bench = Bench::new();
     let folder = bench.path("rows");
     std::fs::create_dir(&folder).expect("the folder is writable");
@@ -268,7 +268,7 @@ fn harmed(bench: &Bench, harm: &dyn Fn(&std::fs::File)) -> crate::bench::Done {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn rows_that_can_no_longer_be_read_leave_the_model_so_far() {
+fn fault_64_rows_that_can_no_longer_be_read() {
     use std::os::unix::fs::FileExt;
     let cut: &dyn Fn(&std::fs::File) = &|file| file.set_len(100).expect("is cut");
     let change: &dyn Fn(&std::fs::File) = &|file| {

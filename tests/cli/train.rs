@@ -3,21 +3,7 @@
 use std::io::Write;
 use std::process::Stdio;
 
-use crate::bench::{Bench, Done, clouds, curve, rings};
-
-#[test]
-fn the_same_seed_gives_the_same_bytes_on_any_number_of_threads() {
-    let bench = Bench::new();
-    bench.write("data.svm", &rings(400, 1));
-    let train = |name: &str, flags: &str| {
-        bench.line(&format!("train data.svm --epochs 4 --model {name} {flags}")).succeeds();
-        bench.read(name)
-    };
-    let one = train("one", "--threads 1");
-    assert_eq!(one, train("two", "--threads 2"));
-    assert_eq!(one, train("again", "--threads 2 --quiet --plot c.svg"));
-    assert_ne!(one, train("other", "--seed 1"));
-}
+use crate::bench::{Bench, clouds, curve, rings};
 
 #[test]
 fn a_local_model_learns_what_no_plane_separates() {
@@ -190,23 +176,6 @@ fn a_metric_of_the_wrong_task_or_of_no_rows_is_refused() {
     bench.write("c.toml", "eval-metric = \"auc\"\nvalid-fraction = 0.3\nepochs = 1\n");
     let done = bench.line("train two.svm --config c.toml --json").succeeds();
     assert_eq!(done.json_lines()[0]["settings"]["eval_metric"], "auc");
-}
-
-#[cfg(unix)]
-#[test]
-fn a_path_that_is_not_utf8_works() {
-    use std::os::unix::ffi::OsStrExt;
-    let bench = Bench::new();
-    let name = |text: &[u8]| bench.path("").join(std::ffi::OsStr::from_bytes(text));
-    let (data, model) = (name(b"d\xff.csv"), name(b"m\xff.llfm"));
-    if std::fs::write(&data, clouds(90, 1)).is_err() {
-        return; // This file system wants UTF-8.
-    }
-    let mut command = bench.command(&["train", "--epochs", "1"]);
-    command.arg(&data).arg("--test").arg(&data).arg("--model").arg(&model);
-    Done::from(command.output().expect("llfm starts")).succeeds();
-    let mut command = bench.command(&["evaluate"]);
-    Done::from(command.arg(&model).arg(&data).output().expect("llfm starts")).succeeds();
 }
 
 /// Two classes that overlap, one row in ten of the second.

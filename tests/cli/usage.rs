@@ -105,64 +105,6 @@ fn no_command_and_unknown_flags_are_usage_errors() {
 }
 
 #[test]
-fn an_output_that_exists_is_refused_without_force_and_kept() {
-    let bench = Bench::new();
-    bench.write("data.csv", &clouds(60, 1));
-    bench.write("m.llfm", "precious");
-    bench.write("c.svg", "precious");
-    for flags in ["--model m.llfm", "--plot c.svg"] {
-        bench.line(&format!("train absent.csv {flags}")).fails(2, &["exists", "--force"]);
-    }
-    assert_eq!(bench.read("m.llfm"), b"precious");
-    bench.line("train data.csv --epochs 1 --model m.llfm --plot c.svg --force").succeeds();
-    assert_ne!(bench.read("m.llfm"), b"precious");
-    bench.write("p.txt", "precious");
-    bench.line("predict m.llfm data.csv --output p.txt").fails(2, &["exists", "--force"]);
-    bench.line("predict m.llfm data.csv --output p.txt --force").succeeds();
-    bench.line("train data.csv --model .").fails(2, &["folder"]);
-}
-
-#[test]
-fn an_output_is_never_one_of_the_inputs_even_with_force() {
-    let bench = Bench::with_model();
-    let rows = bench.read("train.csv");
-    for line in [
-        "train train.csv --model train.csv --force",
-        "train train.csv --test test.csv --model ./test.csv --force",
-        "predict m.llfm train.csv --output train.csv --force",
-        "predict m.llfm train.csv --output m.llfm --force",
-    ] {
-        bench.line(line).fails(2, &["is the input"]);
-    }
-    assert_eq!(bench.read("train.csv"), rows);
-}
-
-#[test]
-fn a_missing_folder_is_refused_before_the_data_is_read() {
-    let bench = Bench::with_model();
-    let folder = ["there is no folder nowhere"];
-    bench.line("train absent.csv --model nowhere/m.llfm").fails(6, &folder);
-    bench.line("train absent.csv --plot nowhere/c.svg").fails(6, &folder);
-    let twice = bench.line("train absent.csv --model c.svg --plot ./c.svg --force");
-    twice.fails(2, &["--plot ./c.svg", "--model writes too"]);
-    bench.line("predict m.llfm absent.csv --output nowhere/p.txt").fails(6, &folder);
-}
-
-#[test]
-fn a_plot_that_cannot_be_written_takes_no_results_with_it() {
-    let bench = Bench::new();
-    bench.write("data.csv", &clouds(60, 1));
-    // Longer than any file system allows, which shows only when it is written.
-    let plot = format!("{}.svg", "c".repeat(300));
-    let line = format!("train data.csv --epochs 1 --model m.llfm --plot {plot}");
-    let done = bench.line(&line).fails(6, &[&plot]);
-    assert!(done.out.contains("accuracy") && done.out.contains("model written"), "{}", done.out);
-    assert!(!done.out.contains("plot written") && !done.err.contains(".tmp"), "{}", done.err);
-    let done = bench.line(&format!("{line} --json --force")).fails(6, &[&plot]);
-    assert_eq!(done.result()["event"], "result");
-}
-
-#[test]
 fn each_kind_of_failure_has_its_exit_code() {
     let bench = Bench::new();
     bench.write("data.csv", &clouds(60, 1));

@@ -119,7 +119,7 @@ fn packed_text_is_known_by_its_packed_bytes() {
 }
 
 #[test]
-fn a_damaged_cache_is_written_anew() {
+fn fault_65_a_damaged_cache() {
     let mut bench = caching();
     let first = bench.read("a.csv", TEXT).expect("rows");
     let cache = cache_of(&bench.file("a.csv", TEXT));
@@ -137,7 +137,7 @@ fn a_damaged_cache_is_written_anew() {
 }
 
 #[test]
-fn a_cache_that_cannot_be_written_is_a_warning() {
+fn fault_65_a_cache_that_cannot_be_written() {
     let mut bench = caching();
     let cache = cache_of(&bench.file("a.csv", TEXT));
     std::fs::create_dir(cache).expect("a folder in its place");
@@ -147,7 +147,7 @@ fn a_cache_that_cannot_be_written_is_a_warning() {
 }
 
 #[test]
-fn what_is_no_cache_stays_where_it_is() {
+fn fault_65_what_is_no_cache() {
     let mut bench = caching();
     let cache = cache_of(&bench.file("a.csv", TEXT));
     std::fs::write(&cache, "my notes").expect("a file");
@@ -158,7 +158,7 @@ fn what_is_no_cache_stays_where_it_is() {
 
 #[cfg(unix)]
 #[test]
-fn a_cache_is_as_private_as_its_file() {
+fn fault_65_a_cache_that_others_could_read() {
     use std::os::unix::fs::{PermissionsExt, symlink};
     let mut bench = caching();
     let file = bench.file("a.csv", TEXT);

@@ -41,18 +41,6 @@ fn packed_files_unpack_by_name_or_content() {
 }
 
 #[test]
-fn truncated_packed_files_are_refused() {
-    // Row 24.
-    let text = "1.5,2.5,0\n4,5.5,1\n".repeat(3_000);
-    for (name, packed) in
-        [("a.csv.gz", gz(&text)), ("a.csv.xz", xz(&text)), ("a.csv.zst", zst(&text))]
-    {
-        let cut = &packed[..packed.len() - 5];
-        assert_data_error(read_text(name, cut), &[name, "truncated"]);
-    }
-}
-
-#[test]
 fn long_lines_and_many_rows_stay_within_the_memory_allowed() {
     // Row 12.
     let mut bench = Bench::new();
@@ -67,18 +55,6 @@ fn long_lines_and_many_rows_stay_within_the_memory_allowed() {
     assert_data_error(bench.read("u.data", words), &["--max-memory"]);
     let pairs = "1 1:1 2:1\n".repeat(40_000);
     assert_data_error(bench.read("a.svm", pairs), &["--max-memory"]);
-}
-
-#[cfg(unix)]
-#[test]
-fn names_that_are_not_utf8_work() {
-    // Row 25.
-    use std::os::unix::ffi::OsStrExt;
-    let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join(std::ffi::OsStr::from_bytes(b"caf\xe9.csv"));
-    std::fs::write(&path, TEXT).expect("written");
-    let rows = llfm::data::read(&path, &ReadOptions::default(), &mut Notes::new());
-    assert_eq!(rows.expect("rows").n_rows(), 2);
 }
 
 #[test]

@@ -98,12 +98,6 @@ fn a_class_training_never_saw_is_unknown_and_named() {
 }
 
 #[test]
-fn a_single_class_is_refused() {
-    // Row 18.
-    assert_data_error(fit(&["1", "1"], None, None), &["a.csv", "a single one", "`1`"]);
-}
-
-#[test]
 fn labels_that_are_missing_or_no_numbers_are_refused() {
     // Row 5.
     for word in ["", "nan", "?", "NA", "N/A", "n/a", "#N/A", "None", "NULL", "<NA>"] {

@@ -1,5 +1,5 @@
 //! Reading, splitting and preprocessing data, by behaviour. Row numbers in comments are those of
-//! the table of faults in the project's documentation.
+//! the table in docs/faults.md, which has its tests in `tests/faults/`.
 
 mod agreement;
 mod binary;

@@ -17,7 +17,7 @@ use super::presets::Preset;
 use super::record::{Contender, Record};
 use super::sets::{Source, Split};
 use crate::cli::console::{Console, complain, show_warnings};
-use crate::cli::memory::{check_model, default_limit};
+use crate::cli::memory::{check_training, default_limit};
 use crate::cli::progress::Progress;
 use crate::cli::signals::Signals;
 
@@ -152,7 +152,7 @@ impl Trainer<'_> {
     ) -> Result<Finished> {
         let (set, shape) = (found.set.name, rows.shape());
         let config = settings_of(self.args, preset, contender, run, &shape)?;
-        check_model(&config, &shape, default_limit())?;
+        check_training(&config, &shape, rows.bytes(), default_limit())?;
         self.device.check_model(&config, &shape)?;
         let mut progress = Progress::new(&self.args.talk, &config);
         progress.only_bar(self.args.talk.verbose);

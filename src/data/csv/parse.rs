@@ -143,8 +143,8 @@ impl Parser<'_> {
             },
             Role::Category(j) => match (number::token(field), &rules.given[j]) {
                 (Token::Missing, _) => (j, f32::NAN),
-                (_, Some(given)) => (j, given.given_code(field)),
-                (_, None) => (j, part.words[j].code(field, at)),
+                (_, Some(given)) => (j, given.given_code(number::word(field, place)?)),
+                (_, None) => (j, part.words[j].code(number::word(field, place)?, at)),
             },
         };
         if cell.is_nan() {

@@ -3,6 +3,10 @@
 use crate::data::source::Input;
 use crate::error::{Error, Place, Result};
 
+/// About what a column takes while a file is read: its name, what is known of it, and its words in
+/// every block that is parsed at once.
+const COLUMN_BYTES: u64 = 2048;
+
 /// Yields the records of a file; the first ones can be looked at before they are consumed.
 pub(super) struct Records {
     input: Input,
@@ -78,6 +82,19 @@ impl Records {
     /// How many comments between records were skipped since the last call.
     pub(super) fn take_comments(&mut self) -> u64 {
         std::mem::take(&mut self.comments.between)
+    }
+
+    /// Fails where there is no room for what so many columns take, or names of them.
+    pub(super) fn check_columns(&self, count: usize) -> Result<()> {
+        let most = self.input.max_memory() / COLUMN_BYTES;
+        if count as u64 <= most {
+            return Ok(());
+        }
+        let message = format!(
+            "{count} columns are more than the {most} that the memory allowed has room for; raise \
+             --max-memory"
+        );
+        Err(Error::data(self.next_place(), message))
     }
 
     /// Keeps up to `count` records to look at, or as many as a quarter of the memory holds.
@@ -174,7 +191,7 @@ impl Records {
             self.joined.push(b'\n');
             self.joined.extend_from_slice(self.input.line());
             if self.joined.len() > self.input.line_limit() {
-                return Err(self.input.too_long());
+                return Err(self.input.too_long(self.line));
             }
             open = ends_open(self.input.line(), true);
         }

@@ -56,6 +56,7 @@ pub(super) fn sniff(
     let mut fields = Fields::default();
     let mut ahead = records.ahead();
     if let Some(first) = ahead.next() {
+        records.check_columns(1 + memchr::memchr_iter(delimiter, first).count())?;
         fields.split(first, delimiter);
     }
     let first: Vec<Vec<u8>> = fields.iter().map(<[u8]>::to_vec).collect();
@@ -178,7 +179,10 @@ fn read_keel(records: &mut Records) -> Result<Keel> {
         };
         let (keyword, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
         match keyword.to_ascii_lowercase().as_str() {
-            "attribute" => keel.attributes.push(attribute_name(rest.trim())),
+            "attribute" => {
+                keel.attributes.push(attribute_name(rest.trim()));
+                records.check_columns(keel.attributes.len())?;
+            }
             "output" | "outputs" => keel.label = Some(rest.trim().to_owned()),
             _ => {}
         }
