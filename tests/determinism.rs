@@ -10,7 +10,7 @@ mod gpu;
 mod models;
 #[path = "determinism/parts.rs"]
 mod parts;
-#[path = "cli/bench.rs"]
+#[path = "common/bench.rs"]
 #[allow(dead_code, reason = "each test binary uses its own part")]
 mod program;
 #[path = "determinism/race.rs"]

@@ -8,7 +8,7 @@ use llfm::explain::Explainer;
 use llfm::gpu::adapter::Request;
 use llfm::model::Model;
 use llfm::outcome::Outcome;
-use llfm::output::AtomicFile;
+use llfm::output::{AtomicFile, OutputLock};
 use llfm::predict::Scorer;
 use llfm::{Error, Result};
 
@@ -33,6 +33,8 @@ pub(crate) fn run(args: &PredictArgs) -> Result<()> {
     let mut model = Model::load(&args.model)?;
     model.preprocess.set_max_memory(args.read.max_memory.unwrap_or_else(default_limit));
     let printer = Printer::new(&model, Form::of(args))?;
+    let locked = args.output.as_deref().filter(|path| !outputs::is_special(path));
+    let _lock = locked.map(OutputLock::acquire).transpose()?;
     let mut sink = match &args.output {
         Some(path) => Sink::File(AtomicFile::create(path)?, path),
         None => Sink::Stdout(Console::new(false)),

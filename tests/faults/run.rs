@@ -83,16 +83,19 @@ fn fault_39_killed_in_the_middle_of_a_write() {
     let mut input = child.stdin.take().expect("a pipe");
     // More than one chunk, but no end: some predictions are written, others are to come.
     input.write_all(clouds(30_000, 3).as_bytes()).expect("llfm reads");
-    let unfinished = || bench.names().into_iter().find(|name| name.ends_with(".tmp"));
+    let unfinished = || bench.names().into_iter().find(|name| name.ends_with(".llfm-tmp"));
     let written = |name: String| std::fs::metadata(bench.path(&name)).is_ok_and(|m| m.len() > 0);
     while !unfinished().is_some_and(written) {
         assert!(child.try_wait().expect("a child").is_none(), "it waits for more");
         std::thread::sleep(Duration::from_millis(5));
     }
+    let again = "predict m.llfm test.csv --output p.txt --force";
+    bench.line(again).fails(6, &["p.txt", "another llfm"]);
     signal(&child, "-KILL");
     child.wait().expect("llfm ends");
     assert_eq!(bench.read("p.txt"), b"precious");
-    bench.line("predict m.llfm test.csv --output p.txt --force").succeeds();
+    bench.line(again).succeeds();
+    assert_eq!(bench.names(), ["m.llfm", "p.txt", "test.csv", "train.csv"], "no litter");
     assert_eq!(String::from_utf8(bench.read("p.txt")).expect("text").lines().count(), 90);
     // The model that a run was about to replace is whole, too.
     let mut child = endless(&bench, "m.llfm --force");
@@ -360,7 +363,7 @@ fn fault_40_a_plot_that_cannot_be_written() {
     let line = format!("train data.csv --epochs 1 --model m.llfm --plot {plot}");
     let done = bench.line(&line).fails(6, &[&plot]);
     assert!(done.out.contains("accuracy") && done.out.contains("model written"), "{}", done.out);
-    assert!(!done.out.contains("plot written") && !done.err.contains(".tmp"), "{}", done.err);
+    assert!(!done.out.contains("plot written") && !done.err.contains("llfm-tmp"), "{}", done.err);
     let done = bench.line(&format!("{line} --json --force")).fails(6, &[&plot]);
     assert_eq!(done.result()["event"], "result");
 }
