@@ -66,8 +66,12 @@ pub(super) fn sniff(
     let guess = match hint {
         // A candidate above it makes a first record of words alone more likely a row.
         Hint::Nothing if hashed.is_some() => below.first_is_header(&first, &Hint::Unnamed),
-        // One that has the names is the header, though a word of the first row may be one, too.
-        Hint::Names(known) if hashed.iter().flatten().any(|name| is_known(known, name)) => false,
+        // That with more of the names: a word of the other may be one, too.
+        Hint::Names(known)
+            if count_known(known, hashed.iter().flatten()) > count_known(known, &first) =>
+        {
+            false
+        }
         _ => below.first_is_header(&first, hint),
     };
     let hashed = hashed.filter(|_| !guess && header != Some(false));
@@ -155,14 +159,14 @@ impl Below {
         match hint {
             Hint::Nothing => columns.clone().any(above_numbers) || columns.all(above_words),
             Hint::Unnamed => columns.any(above_numbers),
-            Hint::Names(names) => columns.any(|j| is_known(names, &first[j])),
+            Hint::Names(names) => count_known(names, first) > 0,
         }
     }
 }
 
-/// Whether a field is one of the names, as names are kept whatever the encoding of their file.
-fn is_known(names: &HashSet<&str>, field: &[u8]) -> bool {
-    names.contains(&*String::from_utf8_lossy(field))
+/// How many fields are among the names, which are kept as UTF-8 whatever the encoding of their file.
+fn count_known<'a>(names: &HashSet<&str>, fields: impl IntoIterator<Item = &'a Vec<u8>>) -> usize {
+    fields.into_iter().filter(|field| names.contains(&*String::from_utf8_lossy(field))).count()
 }
 
 /// Consumes the lines that begin with `@`, up to `@data`.
