@@ -5,9 +5,9 @@
 #[allow(dead_code, unreachable_pub, reason = "a library of the fuzz targets")]
 mod checks;
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::{fs, panic};
 
 use checks::{cache, checkpoint, coding, config, journal, model, predict, reader, with_file};
 use llfm::data::{ChunkWriter, Format, Notes, ReadOptions, read};
@@ -45,21 +45,27 @@ fn inputs(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// Runs a target on what it has in a folder; the number of inputs.
-fn run(parent: &str, target: &str, check: Check) -> usize {
-    let files = inputs(&folder(parent).join(target));
-    for file in &files {
-        println!("{}", file.display());
-        check(&fs::read(file).expect("it is there"));
-    }
-    files.len()
+/// Runs every target on what it has in a folder; the inputs of each that fail, and how many there are.
+fn run(parent: &str) -> (Vec<PathBuf>, [usize; TARGETS.len()]) {
+    let mut failed = Vec::new();
+    let counts = TARGETS.map(|(target, check)| {
+        let files = inputs(&folder(parent).join(target));
+        for file in &files {
+            let bytes = fs::read(file).expect("it is there");
+            if panic::catch_unwind(|| check(&bytes)).is_err() {
+                failed.push(file.clone());
+            }
+        }
+        files.len()
+    });
+    (failed, counts)
 }
 
 #[test]
 fn seeds_pass_their_checks() {
-    for (target, check) in TARGETS {
-        assert!(run("fuzz/seeds", target, check) > 0, "{target} has no seeds");
-    }
+    let (failed, counts) = run("fuzz/seeds");
+    assert!(failed.is_empty(), "{failed:#?}");
+    assert!(!counts.contains(&0), "a target has no seeds: {counts:?}");
 }
 
 #[test]
@@ -67,9 +73,9 @@ fn what_was_found_stays_mended() {
     let known = |name: &Path| TARGETS.iter().any(|(target, _)| name.ends_with(target));
     let unknown = inputs(&folder("tests/regressions")).into_iter().find(|name| !known(name));
     assert_eq!(unknown, None, "no target has this name");
-    let found: usize =
-        TARGETS.iter().map(|(target, check)| run("tests/regressions", target, *check)).sum();
-    assert!(found > 0);
+    let (failed, counts) = run("tests/regressions");
+    assert!(failed.is_empty(), "{failed:#?}");
+    assert!(counts.iter().sum::<usize>() > 0, "nothing was found there");
 }
 
 /// Data of each kind, small.
