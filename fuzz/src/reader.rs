@@ -261,7 +261,8 @@ pub fn prepared(path: &Path, rows: RawRows) {
     if let Some(labels) = &rows.labels {
         match LabelMap::fit(labels, None, None, path, &mut notes) {
             Ok((_, map)) => {
-                map.targets(labels, path, &mut notes).expect("its own labels");
+                let targets = map.targets(labels, path, &mut notes);
+                targets.map_or_else(|error| assert_fault(&error, path), drop);
             }
             Err(error) => assert_fault(&error, path),
         }

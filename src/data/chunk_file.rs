@@ -139,6 +139,9 @@ impl ChunkFile {
             serde_json::from_slice(&read(Span { at, bytes, crc })?).map_err(|_| wrong())?;
         let last = list.schemas.last().copied().ok_or_else(wrong)?;
         let schema = serde_json::from_slice(&read(last)?).map_err(|_| wrong())?;
+        if list.chunks.is_empty() {
+            return Err(wrong());
+        }
         let mut starts = vec![0_usize];
         for chunk in &list.chunks {
             let next = starts[starts.len() - 1].checked_add(chunk.rows);
