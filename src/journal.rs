@@ -12,6 +12,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::data::visible;
 use crate::error::{Error, Place, Result};
 use crate::output::{OutputLock, write_atomic};
 
@@ -208,7 +209,7 @@ fn compare(key: &str, there: Option<&Value>, now: Option<&Value>, found: &mut Ve
         return;
     }
     let show = |value: Option<&Value>| value.map_or_else(|| "nothing".into(), Value::to_string);
-    found.push(format!("{key} is {} there and {} now", show(there), show(now)));
+    found.push(visible(&format!("{key} is {} there and {} now", show(there), show(now))));
 }
 
 fn line_of(path: &Path, value: &impl Serialize) -> Result<Vec<u8>> {
