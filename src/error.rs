@@ -46,7 +46,7 @@ pub enum Error {
     /// A signal asked the run to end; what could be saved is saved.
     #[error("interrupted")]
     Interrupted {
-        /// 2 for SIGINT, 15 for SIGTERM.
+        /// 2 for SIGINT, 15 for SIGTERM, 1 for SIGHUP.
         signal: u8,
     },
 }

@@ -45,12 +45,17 @@ impl AtomicFile {
                 File::options().write(true).open(&path).map_err(Error::io("write", &named))?;
             Sink::Straight(BufWriter::new(file))
         } else {
-            // The message of the temporary file would name a path that nobody gave.
-            let file = temporary_beside(&path)
-                .map_err(|e| Error::io("create", &named)(io::Error::from(e.kind())))?;
+            let file =
+                temporary_beside(&path).map_err(plain).map_err(Error::io("create", &named))?;
             Sink::Replaced(BufWriter::new(file))
         };
-        Ok(Self { named, path, sink })
+        let file = Self { named, path, sink };
+        // What replaces a file that others may not read is as private.
+        if file.path.is_file() {
+            let path = file.path.clone();
+            return file.with_rights_of(&path);
+        }
+        Ok(file)
     }
 
     /// Lets nobody read it who may not read `source`.
@@ -95,9 +100,9 @@ impl AtomicFile {
         match self.sink {
             Sink::Straight(mut file) | Sink::Unnamed(mut file) => file.flush().map_err(fail()),
             Sink::Replaced(file) => {
-                let file = file.into_inner().map_err(|e| fail()(e.into_error()))?;
+                let file = file.into_inner().map_err(|e| fail()(plain(e.into_error())))?;
                 file.as_file().sync_all().map_err(fail())?;
-                file.persist(&self.path).map_err(|e| fail()(e.error))?;
+                file.persist(&self.path).map_err(|e| fail()(plain(e.error)))?;
                 sync_folder(&self.path);
                 Ok(())
             }
@@ -108,17 +113,22 @@ impl AtomicFile {
 impl Write for AtomicFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match &mut self.sink {
-            Sink::Replaced(file) => file.write(bytes),
+            Sink::Replaced(file) => file.write(bytes).map_err(plain),
             Sink::Straight(file) | Sink::Unnamed(file) => file.write(bytes),
         }
     }
 
     fn flush(&mut self) -> io::Result<()> {
         match &mut self.sink {
-            Sink::Replaced(file) => file.flush(),
+            Sink::Replaced(file) => file.flush().map_err(plain),
             Sink::Straight(file) | Sink::Unnamed(file) => file.flush(),
         }
     }
+}
+
+/// Without the path of a temporary file, which nobody gave.
+fn plain(error: io::Error) -> io::Error {
+    error.kind().into()
 }
 
 /// Writes `bytes` to `path`, whole or not at all.
@@ -227,7 +237,7 @@ impl OutputLock {
                 .truncate(false)
                 .write(true)
                 .open(&path)
-                .map_err(Error::io("create", &output))?;
+                .map_err(Error::io("create", &path))?;
             match file.try_lock() {
                 // The holder may have removed the file between our opening and locking it.
                 Ok(()) if still_at(&file, &path) => {
@@ -237,13 +247,20 @@ impl OutputLock {
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => return Err(busy(output)),
                 // A file system without locks: better no protection than no training.
-                Err(TryLockError::Error(e)) if e.kind() == io::ErrorKind::Unsupported => {
+                Err(TryLockError::Error(e)) if has_no_locks(&e) => {
                     return Ok(Self { path, _file: file });
                 }
                 Err(TryLockError::Error(e)) => return Err(Error::io("lock", &path)(e)),
             }
         }
     }
+}
+
+/// Whether there are no locks to be had, as on a network file system without a lock daemon.
+fn has_no_locks(error: &io::Error) -> bool {
+    const ENOLCK: i32 = if cfg!(target_os = "linux") { 37 } else { 77 };
+    error.kind() == io::ErrorKind::Unsupported
+        || (cfg!(unix) && error.raw_os_error() == Some(ENOLCK))
 }
 
 impl Drop for OutputLock {

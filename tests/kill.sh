@@ -30,7 +30,7 @@ awk 'BEGIN {
         print x "," y "," rand() "," (x * x + y * y < 2 ? "in" : "out")
     }
 }' > data.csv
-run=(train data.csv --device cpu --threads 1 --epochs 250 --batch-size 64 --valid-fraction 0.2 --json --quiet)
+run=(train data.csv --device cpu --threads 1 --epochs 600 --batch-size 64 --valid-fraction 0.2 --json --quiet)
 keep=(--model killed.llfm --checkpoint kept --checkpoint-every 0.0005min --resume)
 
 "$program" "${run[@]}" --model whole.llfm > /dev/null

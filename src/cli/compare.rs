@@ -58,7 +58,7 @@ pub(crate) fn run(args: &CompareArgs) -> Result<ExitCode> {
     let signals = Signals::install()?;
     let sets = match Source::of(args) {
         Some(source) => {
-            let reading = signals.end_at_once(Vec::new());
+            let reading = signals.end_at_once(Vec::new())?;
             let loaded = Loaded::read(source, None)?;
             drop(reading);
             vec![Set::loaded(loaded.rows)]

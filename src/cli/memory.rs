@@ -67,12 +67,6 @@ pub(crate) fn check_model(config: &TrainConfig, shape: &DataShape, limit: u64) -
     check_training(config, shape, 0, limit)
 }
 
-/// The same for a model that is kept in checkpoints, each a copy of all that training has.
-pub(crate) fn check_kept_model(config: &TrainConfig, shape: &DataShape, limit: u64) -> Result<()> {
-    let needed = model_bytes(config, shape).and_then(|bytes| bytes.checked_mul(2));
-    check_bytes(config, needed, 0, limit)
-}
-
 /// Refuses a model that, beside rows of `rows` bytes, is beyond `limit` bytes.
 pub(crate) fn check_training(
     config: &TrainConfig,
@@ -81,6 +75,17 @@ pub(crate) fn check_training(
     limit: u64,
 ) -> Result<()> {
     check_bytes(config, model_bytes(config, shape), rows, limit)
+}
+
+/// The same for a model that is kept in checkpoints, each a copy of all that training has.
+pub(crate) fn check_kept_training(
+    config: &TrainConfig,
+    shape: &DataShape,
+    rows: u64,
+    limit: u64,
+) -> Result<()> {
+    let model = model_bytes(config, shape).and_then(|bytes| bytes.checked_mul(2));
+    check_bytes(config, model, rows, limit)
 }
 
 fn check_bytes(config: &TrainConfig, model: Option<u64>, rows: u64, limit: u64) -> Result<()> {

@@ -24,7 +24,7 @@ use super::args::TrainArgs;
 use super::console::{Console, complain};
 use super::device::Compute;
 use super::load::Loaded;
-use super::memory::{check_kept_model, check_model, default_limit};
+use super::memory::{check_kept_training, check_training, default_limit};
 use super::outputs::{self, Output, is_special};
 use super::progress::Progress;
 use super::report::Facts;
@@ -52,15 +52,15 @@ pub(crate) fn run(args: &TrainArgs) -> Result<()> {
     let keeper = Keeper::open(&args.keep, args.output.force)?;
     let signals = Signals::install()?;
     let locks = lock.iter().map(OutputLock::path).chain(keeper.iter().map(Keeper::lock));
-    let reading = signals.end_at_once(locks.map(Path::to_owned).collect());
+    let reading = signals.end_at_once(locks.map(Path::to_owned).collect())?;
     let loaded = Loaded::read(args, start)?;
     drop(reading);
     check_watch(&args.settings, loaded.rows.valid.is_some())?;
     let shape = loaded.rows.shape();
     let config = plan.config(&shape)?;
     let limit = args.read.max_memory.unwrap_or_else(default_limit);
-    let check = if keeper.is_some() { check_kept_model } else { check_model };
-    check(&config, &shape, limit)?;
+    let check = if keeper.is_some() { check_kept_training } else { check_training };
+    check(&config, &shape, loaded.rows.bytes(), limit)?;
     compute.device.check_model(&config, &shape)?;
     if args.output.model.is_some() {
         check_length(&loaded.rows.preprocess, &loaded.rows.labels)?;

@@ -170,7 +170,7 @@ impl Session {
         // Taken for good once the rows are known; a second run shall not read them in vain.
         journal.map(OutputLock::acquire).transpose()?;
         let signals = Signals::install()?;
-        let reading = signals.end_at_once(Vec::new());
+        let reading = signals.end_at_once(Vec::new())?;
         let mut notes = Notes::new();
         let read = Read::new(args, division, &mut notes);
         show_notes(&mut notes, args.talk.quiet, args.talk.verbose);

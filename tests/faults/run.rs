@@ -36,7 +36,8 @@ fn signal(child: &Child, name: &str) {
 
 #[test]
 fn fault_38_a_signal_saves_the_model_so_far() {
-    for (name, code) in [("-INT", 130), ("-TERM", 143)] {
+    let hang_up = cfg!(target_os = "linux").then_some(("-HUP", 129));
+    for (name, code) in [("-INT", 130), ("-TERM", 143)].into_iter().chain(hang_up) {
         let bench = Bench::new();
         let mut child = endless(&bench, "m.llfm");
         signal(&child, name);
@@ -44,6 +45,37 @@ fn fault_38_a_signal_saves_the_model_so_far() {
         bench.line("evaluate m.llfm data.csv").succeeds();
         assert_eq!(bench.names(), ["data.csv", "m.llfm"], "no litter");
     }
+}
+
+#[test]
+fn fault_38_a_run_under_nohup_does_not_mind_the_terminal() {
+    let bench = Bench::new();
+    bench.write("data.csv", &clouds(300, 1));
+    let train = bench.command(&["train", "data.csv", "--epochs", "1000000", "--json", "--quiet"]);
+    let mut command = Command::new("sh");
+    command.args(["-c", "trap '' HUP; exec \"$0\" \"$@\""]).arg(train.get_program());
+    command.args(train.get_args()).current_dir(bench.path("."));
+    let mut child = command.stdout(Stdio::piped()).spawn().expect("sh starts");
+    let mut out = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+    let mut epochs = |n: usize| {
+        let lines = out.by_ref().map(|line| line.expect("llfm talks"));
+        assert_eq!(lines.filter(|line| line.contains("\"epoch\":")).take(n).count(), n);
+    };
+    epochs(1);
+    signal(&child, "-HUP");
+    epochs(100);
+    signal(&child, "-KILL");
+    child.wait().expect("llfm ends");
+}
+
+#[test]
+fn fault_40_a_model_that_is_replaced_stays_private() {
+    use std::os::unix::fs::PermissionsExt;
+    let bench = Bench::with_model();
+    let model = bench.path("m.llfm");
+    std::fs::set_permissions(&model, PermissionsExt::from_mode(0o600)).expect("our file");
+    bench.line("train train.csv --epochs 1 --model m.llfm --force").succeeds();
+    assert_eq!(std::fs::metadata(&model).expect("a file").permissions().mode() & 0o777, 0o600);
 }
 
 #[test]
