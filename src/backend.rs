@@ -126,8 +126,9 @@ pub trait Backend {
     /// [`Error::Usage`] for a memory of other sizes, or of another kind of device.
     fn restore(&mut self, memory: &Memory) -> Result<()>;
 
-    /// The losses that came in since the last call. A GPU is some submissions behind.
-    fn recent_losses(&mut self) -> Losses;
+    /// The losses of steps that came in since the last call, in their order. A GPU is some submissions
+    /// behind.
+    fn recent_losses(&mut self) -> Vec<StepLoss>;
 
     /// What it takes of a GPU; nothing on the CPU.
     fn device_use(&self) -> Option<DeviceUse> {
@@ -159,25 +160,14 @@ pub struct Totals {
     pub phases: PhaseSeconds,
 }
 
-/// Losses of some steps.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Losses {
-    /// Steps taken.
-    pub steps: u64,
-    /// Rows they took.
+/// The loss of a step.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct StepLoss {
+    /// Rows it took.
     pub rows: u64,
-    /// Σ loss of each row before its step, times its weight, training units; far beyond any sound loss
-    /// where scores are not finite.
+    /// Σ loss of each row before it, times its weight, training units; far beyond any sound loss where
+    /// scores are not finite.
     pub sum: f64,
-}
-
-impl Losses {
-    /// Adds those of further steps.
-    pub(crate) fn add(&mut self, more: Self) {
-        self.steps += more.steps;
-        self.rows += more.rows;
-        self.sum += more.sum;
-    }
 }
 
 /// Scores of a set of rows.

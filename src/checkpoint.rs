@@ -16,13 +16,13 @@ pub use file::{Checkpoint, FORMAT_VERSION};
 use crate::error::{Error, Result};
 use crate::event::EpochReport;
 use crate::journal::difference;
-use crate::output::{OutputLock, TEMPORARY};
+use crate::output::{OutputLock, TEMPORARY, sync_folder};
 use crate::train::Snapshot;
 
 /// Checkpoints that are kept.
 const KEPT: usize = 2;
 
-/// A name is this, the number of the step in twelve digits, and the end.
+/// A name is this, the number of the step in at least twelve digits, and the end.
 const PREFIX: &str = "checkpoint-";
 const END: &str = ".safetensors";
 
@@ -30,7 +30,9 @@ const END: &str = ".safetensors";
 #[derive(Debug)]
 pub struct Checkpoints {
     folder: PathBuf,
-    _lock: OutputLock,
+    lock: OutputLock,
+    /// Those that give way to the next that is written, as the damaged ones do.
+    gone: Vec<PathBuf>,
 }
 
 /// What there is to go on from.
@@ -51,46 +53,50 @@ impl Checkpoints {
     /// [`Error::Io`] where the folder cannot be made or written, or another process writes to it.
     pub fn open(folder: &Path) -> Result<Self> {
         fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
-        let lock = OutputLock::acquire(&folder.join("checkpoint"))?;
-        Ok(Self { folder: folder.to_owned(), _lock: lock })
+        sync_folder(folder);
+        let lock =
+            OutputLock::acquire(&folder.join("checkpoint")).map_err(|error| match error {
+                Error::Io { action, source, .. } => Error::io(action, folder)(source),
+                error => error,
+            })?;
+        Ok(Self { folder: folder.to_owned(), lock, gone: Vec::new() })
+    }
+
+    /// Whether a folder has checkpoints, whole or not; one that is missing has none.
+    pub fn are_in(folder: &Path) -> bool {
+        checkpoints(folder).is_ok_and(|files| !files.is_empty())
     }
 
     /// The lock file.
     pub fn lock(&self) -> &Path {
-        self._lock.path()
-    }
-
-    /// Whether there is a checkpoint, whole or not.
-    ///
-    /// # Errors
-    /// [`Error::Io`].
-    pub fn is_empty(&self) -> Result<bool> {
-        Ok(self.files()?.is_empty())
+        self.lock.path()
     }
 
     /// The newest checkpoint that is whole.
     ///
     /// # Errors
-    /// [`Error::Model`] where there are checkpoints and none is whole; [`Error::Io`].
-    pub fn newest(&self) -> Result<Option<Found>> {
+    /// That of the newest where none is whole: [`Error::Model`], or [`Error::Io`] where it cannot be read.
+    pub fn newest(&mut self) -> Result<Option<Found>> {
         let mut damaged = Vec::new();
-        for path in self.files()?.into_iter().rev() {
-            let bytes = fs::read(&path).map_err(Error::io("read", &path))?;
-            match Checkpoint::from_bytes(&bytes, &path) {
+        self.gone.clear();
+        for path in checkpoints(&self.folder)?.into_iter().rev() {
+            let bytes = fs::read(&path).map_err(Error::io("read", &path));
+            match bytes.and_then(|bytes| Checkpoint::from_bytes(&bytes, &path)) {
                 Ok(checkpoint) => return Ok(Some(Found { checkpoint, path, damaged })),
                 Err(error) => damaged.push(error),
             }
+            self.gone.push(path);
         }
         damaged.into_iter().next().map_or(Ok(None), Err)
     }
 
-    /// Removes every checkpoint, and what a killed run left of one.
+    /// Lets the next checkpoint replace all that are there.
     ///
     /// # Errors
     /// [`Error::Io`].
-    pub fn clear(&self) -> Result<()> {
-        self.remove_litter()?;
-        self.files()?.iter().try_for_each(|path| remove(path))
+    pub fn replace_all(&mut self) -> Result<()> {
+        self.gone = checkpoints(&self.folder)?;
+        Ok(())
     }
 
     /// Removes what a killed run left half written.
@@ -98,54 +104,67 @@ impl Checkpoints {
     /// # Errors
     /// [`Error::Io`].
     pub fn remove_litter(&self) -> Result<()> {
-        let start = format!(".{PREFIX}");
-        self.names(&start, TEMPORARY)?.iter().try_for_each(|path| remove(path))
+        let of_checkpoint = |name: &str| {
+            // A dot, the output's name, and what makes it the name of one under construction.
+            let output = name.strip_prefix('.').and_then(|name| name.strip_suffix(TEMPORARY));
+            let output = output.and_then(|name| name.rsplit_once('-'));
+            output.is_some_and(|(output, _)| number(output).is_some())
+        };
+        names(&self.folder, of_checkpoint)?.iter().try_for_each(|path| remove(path))
     }
 
     /// Writes a checkpoint, then removes all but the newest two. Returns its file.
     ///
-    /// `run` is what the run is; `number` orders the checkpoints: the steps done, of all members;
-    /// `history`: the epochs so far.
+    /// `run` is what the run is; `history`: the epochs so far.
     ///
     /// # Errors
     /// [`Error::Io`]; the checkpoints before are then untouched.
     pub fn save(
-        &self,
+        &mut self,
         run: &Value,
-        number: u64,
         snapshot: &Snapshot<'_>,
         history: &[EpochReport],
     ) -> Result<PathBuf> {
+        let number = snapshot.position.done;
         let path = self.folder.join(format!("{PREFIX}{number:012}{END}"));
         file::save(&path, run, snapshot, history)?;
-        let files = self.files()?;
-        let old = files.len().saturating_sub(KEPT);
+        let files = checkpoints(&self.folder)?;
+        let whole = files.iter().filter(|file| !self.gone.contains(file) && **file != path);
+        let old = whole.rev().skip(KEPT - 1);
+        let gone = self.gone.iter().filter(|file| **file != path);
         // What cannot be removed is in nobody's way.
-        files[..old].iter().filter(|file| **file != path).for_each(|file| drop(remove(file)));
+        old.chain(gone).for_each(|file| drop(remove(file)));
+        self.gone.clear();
         Ok(path)
     }
+}
 
-    /// The checkpoints, oldest first.
-    fn files(&self) -> Result<Vec<PathBuf>> {
-        let mut files = self.names(PREFIX, END)?;
-        // Twelve digits and more sort by length first.
-        files.sort_by_key(|path| (path.as_os_str().len(), path.clone()));
-        Ok(files)
-    }
+/// The checkpoints in a folder, oldest first.
+fn checkpoints(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut files = names(folder, |name| number(name).is_some())?;
+    files.retain(|file| file.is_file());
+    files.sort_by_key(|path| path.file_name().and_then(|name| number(name.to_str()?)));
+    Ok(files)
+}
 
-    /// Files in the folder whose names begin and end so.
-    fn names(&self, start: &str, end: &str) -> Result<Vec<PathBuf>> {
-        let fail = || Error::io("read", &self.folder);
-        let mut found = Vec::new();
-        for entry in fs::read_dir(&self.folder).map_err(fail())? {
-            let entry = entry.map_err(fail())?;
-            let name = entry.file_name();
-            if name.to_str().is_some_and(|name| name.starts_with(start) && name.ends_with(end)) {
-                found.push(entry.path());
-            }
+/// The number in the name of a checkpoint.
+fn number(name: &str) -> Option<u64> {
+    let digits = name.strip_prefix(PREFIX)?.strip_suffix(END)?;
+    let all_digits = digits.len() >= 12 && digits.bytes().all(|byte| byte.is_ascii_digit());
+    all_digits.then(|| digits.parse().ok())?
+}
+
+/// Files in a folder with such names.
+fn names(folder: &Path, such: impl Fn(&str) -> bool) -> Result<Vec<PathBuf>> {
+    let fail = || Error::io("read", folder);
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).map_err(fail())? {
+        let entry = entry.map_err(fail())?;
+        if entry.file_name().to_str().is_some_and(&such) {
+            found.push(entry.path());
         }
-        Ok(found)
     }
+    Ok(found)
 }
 
 impl Found {
@@ -158,7 +177,8 @@ impl Found {
             None => Ok(()),
             Some(differences) => Err(Error::Usage(format!(
                 "--resume: {} is of another run: {differences}. Give the same data and settings, start \
-                 afresh with --force, or go on from a finished model with --init-model",
+                 afresh with --force in place of --resume, or go on from a finished model with \
+                 --init-model",
                 self.path.display()
             ))),
         }

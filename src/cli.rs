@@ -59,7 +59,7 @@ Examples:
   llfm reproduce banana magic04 letter
 
 `llfm train --help` explains every setting. Exit codes: 0 done, 1 the GPU differs\n(compare), 2 usage, 3 data, 4 model file,
-5 device, 6 input/output, 7 training diverged, 130/143 interrupted (after saving).";
+5 device, 6 input/output, 7 training diverged, 130/143/129 interrupted (after saving).";
 
 #[derive(Debug, Subcommand)]
 enum Command {

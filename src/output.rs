@@ -127,6 +127,7 @@ impl Write for AtomicFile {
 }
 
 /// Without the path of a temporary file, which nobody gave.
+#[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
 fn plain(error: io::Error) -> io::Error {
     error.kind().into()
 }
@@ -202,7 +203,7 @@ fn folder_of(path: &Path) -> &Path {
 }
 
 /// Makes the rename survive a power cut; systems that cannot open folders do it by themselves.
-fn sync_folder(path: &Path) {
+pub(crate) fn sync_folder(path: &Path) {
     if let Ok(folder) = File::open(folder_of(path)) {
         let _ = folder.sync_all();
     }

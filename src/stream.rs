@@ -5,6 +5,8 @@ mod tests;
 
 use std::path::PathBuf;
 
+use sha2::{Digest, Sha256};
+
 use crate::data::chunks::Chunks;
 use crate::data::preprocess::Steps;
 use crate::data::weights::{ClassCounts, WeightTotal};
@@ -13,7 +15,7 @@ use crate::data::{
 };
 use crate::error::{Error, Place, Result};
 use crate::experiment::labels_of;
-use crate::model::Fingerprint;
+use crate::model::{Fingerprint, hex};
 use crate::seed::Pool;
 use crate::train::Units;
 
@@ -114,7 +116,7 @@ impl Stream {
 
     /// Refuses a chunk that is more than a window may be.
     fn check_room(&self, i: usize) -> Result<()> {
-        let (bytes, most) = (self.bytes(i), self.max_memory / WINDOWS_IN_MEMORY);
+        let (bytes, most) = (self.bytes(i), self.most_in_window());
         if bytes <= most {
             return Ok(());
         }
@@ -180,7 +182,7 @@ impl Stream {
     /// Cuts the chunks, in the order given, into windows that memory holds two of; those of a window
     /// come in file order.
     pub(crate) fn windows(&self, order: &[usize]) -> Vec<Vec<usize>> {
-        let most = self.max_memory / WINDOWS_IN_MEMORY;
+        let most = self.most_in_window();
         let total: u64 = order.iter().map(|&i| self.bytes(i)).sum();
         // All about the same size.
         let enough = total.div_ceil(total.div_ceil(most.max(1)).max(1));
@@ -219,6 +221,20 @@ impl Stream {
             window.append(self.chunk(i, &mut Notes::new())?);
         }
         Ok(window)
+    }
+
+    /// Bytes that the rows of a window may take.
+    pub(crate) fn most_in_window(&self) -> u64 {
+        self.max_memory / WINDOWS_IN_MEMORY
+    }
+
+    /// A name for how the rows are cut into chunks.
+    pub(crate) fn chunks_fingerprint(&self) -> String {
+        let mut hash = Sha256::new();
+        for i in 0..self.n_chunks() {
+            hash.update((self.rows.rows_in(i) as u64).to_le_bytes());
+        }
+        hex(&hash.finalize())
     }
 
     /// How many they are.

@@ -19,7 +19,7 @@ use crate::outcome::Outcome;
 use crate::seed::Pool;
 use crate::stream::Stream;
 use run::Run;
-pub use snapshot::{Counted, Position, Snapshot, Spent};
+pub use snapshot::{Counted, Position, Recent, Snapshot, Spent};
 pub use start::Start;
 pub(crate) use units::Units;
 
@@ -177,11 +177,12 @@ fn train_on(
     data.resume.map_or(Ok(()), |snapshot| snapshot.check(data, config, n_outputs))?;
     data.valid.map_or(Ok(()), |rows| config.eval_metric.check_rows(&outcome, n_outputs, rows))?;
     let mut trained = Trained::begin(target_scale, data.resume);
-    for member in trained.members.len()..config.ensemble {
+    let first = trained.members.len();
+    for member in first..config.ensemble {
         let run = Run { data, config, device, member, outcome, units };
         match run.fit(rows, &mut trained, on_event) {
             // A later member that cannot begin leaves those before it.
-            Err(error) if member > 0 => trained.failed = Some(error),
+            Err(error) if member > first => trained.failed = Some(error),
             done => done?,
         }
         if trained.stopped || trained.diverged.is_some() || trained.failed.is_some() {

@@ -46,8 +46,8 @@ pub fn file(data: &[u8]) {
 fn kept(checkpoint: &Checkpoint) {
     let Checkpoint { run, snapshot, history } = checkpoint;
     let folder = tempfile::tempdir().expect("a folder");
-    let checkpoints = Checkpoints::open(folder.path()).expect("the folder is ours");
-    checkpoints.save(run, 1, snapshot, history).expect("the folder is writable");
+    let mut checkpoints = Checkpoints::open(folder.path()).expect("the folder is ours");
+    checkpoints.save(run, snapshot, history).expect("the folder is writable");
     let again = checkpoints.newest().expect("what was written").expect("one").checkpoint;
     assert_eq!((&again.run, &again.history), (run, history));
     let again = again.snapshot;
@@ -88,12 +88,12 @@ fn problem() -> (Dataset, TrainConfig) {
 pub fn after(step: u64) -> Vec<u8> {
     let (rows, config) = problem();
     let folder = tempfile::tempdir().expect("a folder");
-    let checkpoints = Checkpoints::open(folder.path()).expect("the folder is ours");
+    let mut checkpoints = Checkpoints::open(folder.path()).expect("the folder is ours");
     let mut written = None;
     train(&TrainData::new(&rows, 2), &config, &Device::Cpu, &mut |event| match event {
         Event::Step { done, .. } if *done == step => Flow::Snapshot,
         Event::Snapshot(snapshot) => {
-            let path = checkpoints.save(&json!({"seed": step}), step, snapshot, &[]);
+            let path = checkpoints.save(&json!({"seed": step}), snapshot, &[]);
             written = Some(path.expect("the folder is writable"));
             Flow::Stop
         }

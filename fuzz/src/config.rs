@@ -65,7 +65,7 @@ fn resolved(settings: &Settings, shape: &DataShape) {
             assert_eq!(config, back);
         }
         Err(error) => {
-            assert!(matches!(&error, Error::Usage(text) if text.contains("--")), "{error}")
+            assert!(matches!(&error, Error::Usage(text) if text.contains("--")), "{error}");
         }
     }
 }

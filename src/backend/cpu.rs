@@ -24,7 +24,9 @@ use ndarray::Array2;
 
 use crate::anchor_dropout::AnchorDropout;
 use crate::backend::phases::{Clock, Phase, PhaseSeconds};
-use crate::backend::{Backend, Losses, Memory, Scores, StepRates, Totals, TrainRows, TrainTargets};
+use crate::backend::{
+    Backend, Memory, Scores, StepLoss, StepRates, Totals, TrainRows, TrainTargets,
+};
 use crate::config::{Coding, Distance, TrainConfig};
 use crate::data::Features;
 use crate::error::Result;
@@ -129,7 +131,7 @@ pub(crate) struct Cpu<'a, S> {
     sums: Vec<f32>,
     scores: Vec<f32>,
     totals: Totals,
-    recent: Losses,
+    recent: Vec<StepLoss>,
     clock: Clock,
     memory: TaskMemory,
     code_scratches: Scratches<CodeScratch>,
@@ -171,7 +173,7 @@ impl<'a, S: Store> Cpu<'a, S> {
             sums: Vec::new(),
             scores: Vec::new(),
             totals: Totals::default(),
-            recent: Losses::default(),
+            recent: Vec::new(),
             clock: Clock::default(),
             memory: TaskMemory::default(),
             code_scratches: Scratches::default(),
@@ -302,7 +304,7 @@ impl<'a, S: Store> Cpu<'a, S> {
 
     fn count(&mut self, rows: usize) {
         let loss = self.chunks.iter().map(|c| c.loss).sum::<f64>();
-        self.recent.add(Losses { steps: 1, rows: rows as u64, sum: loss });
+        self.recent.push(StepLoss { rows: rows as u64, sum: loss });
         self.totals.rows += rows as u64;
         self.totals.loss += loss;
         self.totals.pairs.resize(self.store.shape().anchors, 0);
@@ -329,6 +331,8 @@ impl<S: Store> Backend for Cpu<'_, S> {
 
     fn take_totals(&mut self) -> Result<Totals> {
         self.store.refresh();
+        // Whoever wants them has taken them by now.
+        self.recent.clear();
         let phases = self.clock.take();
         Ok(Totals { phases, ..std::mem::take(&mut self.totals) })
     }
@@ -378,7 +382,7 @@ impl<S: Store> Backend for Cpu<'_, S> {
         done
     }
 
-    fn recent_losses(&mut self) -> Losses {
+    fn recent_losses(&mut self) -> Vec<StepLoss> {
         std::mem::take(&mut self.recent)
     }
 }

@@ -21,7 +21,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::backend::{
-    Backend, DeviceUse, Losses, Memory, Placement, RowStorage, Scores, StepRates, Totals, TrainRows,
+    Backend, DeviceUse, Memory, Placement, RowStorage, Scores, StepLoss, StepRates, Totals,
+    TrainRows,
 };
 use crate::config::TrainConfig;
 use crate::config::defaults::DataShape;
@@ -109,8 +110,8 @@ impl Backend for Scorer {
         unreachable!("a scoring backend has no steps to come")
     }
 
-    fn recent_losses(&mut self) -> Losses {
-        Losses::default()
+    fn recent_losses(&mut self) -> Vec<StepLoss> {
+        Vec::new()
     }
 }
 
@@ -129,7 +130,7 @@ pub(crate) struct Trainer<'a> {
     waiting: Waiting,
     submitted: VecDeque<Submitted>,
     /// Losses of steps known to be done.
-    recent: Losses,
+    recent: Vec<StepLoss>,
     /// Takes the time of each dispatch, where somebody asks for it.
     timer: Option<Timer>,
     /// Steps whose losses the device can keep, and those it keeps.
@@ -206,7 +207,7 @@ impl<'a> Trainer<'a> {
             launches,
             waiting: Waiting::default(),
             submitted: VecDeque::new(),
-            recent: Losses::default(),
+            recent: Vec::new(),
             timer: None,
             loss_slots,
             losses: 0,
@@ -230,7 +231,7 @@ impl<'a> Trainer<'a> {
         if self.submitted.len() >= AHEAD
             && let Some(earliest) = self.submitted.pop_front()
         {
-            self.recent.add(earliest.finish(&self.gpu)?);
+            self.recent.extend(earliest.finish(&self.gpu)?);
         }
         self.gpu.write(self.buffers.get("step"), 0, &Step::spread(&steps))?;
         let mut encoder = self.gpu.encoder();
@@ -268,7 +269,7 @@ impl<'a> Trainer<'a> {
         encoder.clear_buffer(&totals.raw, 0, None);
         self.gpu.submit(encoder)?;
         for submitted in std::mem::take(&mut self.submitted) {
-            self.recent.add(submitted.finish(&self.gpu)?);
+            self.recent.extend(submitted.finish(&self.gpu)?);
         }
         Ok(())
     }
@@ -305,6 +306,8 @@ impl Backend for Trainer<'_> {
     }
 
     fn take_totals(&mut self) -> Result<Totals> {
+        // Whoever wants them has taken them by now.
+        self.recent.clear();
         self.fetch_totals()?;
         let empty = Totals { pairs: vec![0; self.sizes.anchors], ..Totals::default() };
         Ok(std::mem::replace(&mut self.totals, empty))
@@ -337,7 +340,7 @@ impl Backend for Trainer<'_> {
         Ok(())
     }
 
-    fn recent_losses(&mut self) -> Losses {
+    fn recent_losses(&mut self) -> Vec<StepLoss> {
         std::mem::take(&mut self.recent)
     }
 

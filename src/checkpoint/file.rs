@@ -31,11 +31,8 @@ use crate::train::{Position, Snapshot};
 /// The format this version writes, and the newest it reads.
 pub const FORMAT_VERSION: u32 = 1;
 
-const FORMAT: Format = Format {
-    name: "checkpoint",
-    version: FORMAT_VERSION,
-    remedy: "remove it to go on from the one before, or start afresh with --force",
-};
+const FORMAT: Format =
+    Format { name: "checkpoint", version: FORMAT_VERSION, remedy: "nothing can go on from it" };
 
 /// What a checkpoint file says.
 #[derive(Debug)]

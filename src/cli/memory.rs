@@ -2,13 +2,21 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use llfm::config::defaults::DataShape;
 use llfm::config::{Optimizer, TrainConfig};
 use llfm::{Error, Result};
 
 /// The most memory data may take where the user does not say: 80 % of what this process can get.
+///
+/// Asked once: what is taken changes, and windows and chunks follow from it.
 pub(crate) fn default_limit() -> u64 {
+    static LIMIT: OnceLock<u64> = OnceLock::new();
+    *LIMIT.get_or_init(limit_of_process)
+}
+
+fn limit_of_process() -> u64 {
     let read = |file: &Path| fs::read_to_string(file).ok();
     let machine = proc_bytes("/proc/meminfo", "MemTotal:");
     // In a container, or a job of a batch system, less may be there than the machine has.
@@ -84,8 +92,14 @@ pub(crate) fn check_kept_training(
     rows: u64,
     limit: u64,
 ) -> Result<()> {
-    let model = model_bytes(config, shape).and_then(|bytes| bytes.checked_mul(2));
-    check_bytes(config, model, rows, limit)
+    // What training has, what it goes on from, and what is being written.
+    let model = model_bytes(config, shape).and_then(|bytes| bytes.checked_mul(3));
+    check_bytes(config, model, rows, limit).map_err(|error| match error {
+        Error::Usage(text) => {
+            Error::Usage(format!("{text}; without --checkpoint a model takes a third of that"))
+        }
+        error => error,
+    })
 }
 
 fn check_bytes(config: &TrainConfig, model: Option<u64>, rows: u64, limit: u64) -> Result<()> {

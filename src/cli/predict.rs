@@ -35,6 +35,8 @@ pub(crate) fn run(args: &PredictArgs) -> Result<()> {
     let printer = Printer::new(&model, Form::of(args))?;
     let locked = args.output.as_deref().filter(|path| !outputs::is_special(path));
     let _lock = locked.map(OutputLock::acquire).transpose()?;
+    // Another run may have finished the file between the first look and the lock.
+    locked.map_or(Ok(()), |path| outputs::refuse_existing(path, "--output", args.force))?;
     let mut sink = match &args.output {
         Some(path) => Sink::File(AtomicFile::create(path)?, path),
         None => Sink::Stdout(Console::new(false)),

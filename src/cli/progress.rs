@@ -90,14 +90,14 @@ impl Progress {
         self.json = false;
     }
 
-    /// Takes over the epochs that were kept of the run before a break.
-    pub(crate) fn go_on(&mut self, history: &[EpochReport]) {
+    /// Takes over what was kept of the first `seen` epochs, before a break.
+    pub(crate) fn go_on(&mut self, history: &[EpochReport], seen: usize) {
         self.epochs = history.to_vec();
-        let number = |report: &EpochReport| report.member * report.epochs + report.epoch;
-        let [first, second] = [0, 1].map(|i| history.get(i).map(number));
-        self.stride =
-            second.zip(first).map_or(1, |(second, first)| second.saturating_sub(first)).max(1);
-        self.seen = history.len() * self.stride;
+        (self.seen, self.stride) = (seen, 1);
+        // It doubled whenever too many were kept.
+        while seen.div_ceil(self.stride) > history.len() && self.stride < seen {
+            self.stride *= 2;
+        }
     }
 
     /// Shows one event.

@@ -91,6 +91,7 @@ fn spawn(work: impl FnOnce() + Send + 'static) -> Result<()> {
     std::thread::Builder::new().spawn(work).map(drop).map_err(cannot_watch)
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
 fn cannot_watch(error: std::io::Error) -> Error {
     Error::Device(format!("cannot watch for signals: {error}"))
 }

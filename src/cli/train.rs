@@ -7,7 +7,7 @@ mod talk;
 use std::path::{Path, PathBuf};
 
 use llfm::backend::Device;
-use llfm::checkpoint::Found;
+use llfm::checkpoint::{Checkpoints, Found};
 use llfm::config::defaults::{self, DataShape};
 use llfm::config::resume::resume;
 use llfm::config::{Loss, TrainConfig, name_of};
@@ -19,6 +19,7 @@ use llfm::output::OutputLock;
 use llfm::settings::Settings;
 use llfm::train::Trained;
 use llfm::{Error, Result, plot};
+use sha2::{Digest, Sha256};
 
 use super::args::TrainArgs;
 use super::console::{Console, complain};
@@ -35,6 +36,7 @@ use checkpoints::Keeper;
 pub(crate) fn run(args: &TrainArgs) -> Result<()> {
     check_outputs(args)?;
     let start = args.init_model.as_deref().map(Model::load).transpose()?;
+    let start_print = args.init_model.as_deref().map(fingerprint_of).transpose()?;
     let plan = Plan::of(&args.settings, start.as_ref())?;
     let has_valid = args.parts.valid.is_some() || args.parts.valid_fraction > 0.0;
     check_watch(&args.settings, has_valid)?;
@@ -43,18 +45,19 @@ pub(crate) fn run(args: &TrainArgs) -> Result<()> {
     } else {
         args.run.start(args.gpu_rows, args.talk.quiet)?
     };
-    let lock = args.output.model.as_deref().filter(|path| !is_special(path));
-    let lock = lock.map(OutputLock::acquire).transpose()?;
-    // Another run may have finished the file between the first look and the lock.
-    if let Some(path) = &args.output.model {
-        outputs::refuse_existing(path, "--model", args.replaces())?;
+    let outputs = [("--model", &args.output.model), ("--plot", &args.output.plot)];
+    let mut locks = Vec::new();
+    for (flag, path) in outputs {
+        let Some(path) = path.as_deref().filter(|path| !is_special(path)) else { continue };
+        locks.push(OutputLock::acquire(path)?);
+        // Another run may have finished the file between the first look and the lock.
+        outputs::refuse_existing(path, flag, args.replaces())?;
     }
     let keeper = Keeper::open(&args.keep, args.output.force)?;
     let signals = Signals::install()?;
-    let locks = lock.iter().map(OutputLock::path).chain(keeper.iter().map(Keeper::lock));
-    let reading = signals.end_at_once(locks.map(Path::to_owned).collect())?;
+    let files = locks.iter().map(OutputLock::path).chain(keeper.iter().map(Keeper::lock));
+    let reading = signals.end_at_once(files.map(Path::to_owned).collect())?;
     let loaded = Loaded::read(args, start)?;
-    drop(reading);
     check_watch(&args.settings, loaded.rows.valid.is_some())?;
     let shape = loaded.rows.shape();
     let config = plan.config(&shape)?;
@@ -66,11 +69,18 @@ pub(crate) fn run(args: &TrainArgs) -> Result<()> {
         check_length(&loaded.rows.preprocess, &loaded.rows.labels)?;
     }
     let mut job = Job::new(args, config, compute, loaded, signals);
-    job.keeper = keeper;
+    (job.keeper, job.start) = (keeper, start_print);
     job.take_up()?;
+    drop(reading);
     job.introduce()?;
     let trained = job.train()?;
     job.conclude(trained)
+}
+
+/// SHA-256 of a file, in hexadecimal.
+fn fingerprint_of(path: &Path) -> Result<String> {
+    let bytes = std::fs::read(path).map_err(Error::io("read", path))?;
+    Ok(format!("{:x}", Sha256::digest(bytes)))
 }
 
 /// Refuses outputs that cannot be meant, before any work is done.
@@ -101,13 +111,21 @@ fn check_outputs(args: &TrainArgs) -> Result<()> {
         .into_iter()
         .filter_map(|(flag, path)| path.as_deref().map(|path| (flag, path)))
         .collect();
+    if let Some(folder) = &args.keep.checkpoint
+        && let Some((flag, path)) = outputs.iter().find(|(_, path)| *path == folder.as_path())
+    {
+        let path = path.display();
+        let message = format!("{flag} {path} is the folder of --checkpoint: choose another name");
+        return Err(Error::Usage(message));
+    }
     outputs::check(&outputs, &inputs, args.replaces())
 }
 
 impl TrainArgs {
-    /// Whether outputs that exist are replaced.
+    /// Whether outputs that exist are replaced: unasked only by the run that wrote them.
     fn replaces(&self) -> bool {
-        self.output.force || self.keep.resume
+        let kept = || self.keep.checkpoint.as_deref().is_some_and(Checkpoints::are_in);
+        self.output.force || (self.keep.resume && kept())
     }
 }
 
@@ -191,6 +209,8 @@ struct Job<'a> {
     keeper: Option<Keeper>,
     /// The checkpoint to go on from.
     found: Option<Found>,
+    /// What tells the model of `--init-model` from others.
+    start: Option<String>,
     /// Whether the run was left for its last checkpoint.
     left: bool,
     /// What was written, and where.
@@ -220,6 +240,7 @@ impl<'a> Job<'a> {
             facts,
             keeper: None,
             found: None,
+            start: None,
             left: false,
             written: Vec::new(),
         }
@@ -227,8 +248,10 @@ impl<'a> Job<'a> {
 
     /// Measures, saves and reports; then fails where training did not end well.
     fn conclude(mut self, (mut trained, progress): (Trained, Progress)) -> Result<()> {
-        if self.left || trained.members.is_empty() {
+        if self.left {
             self.say_how_to_resume();
+        }
+        if self.left || trained.members.is_empty() {
             self.signals.check()?;
         }
         let facts = Facts { anchors: progress.anchors.max(1), ..self.facts.clone() };
@@ -240,6 +263,9 @@ impl<'a> Job<'a> {
         } else if self.talks() {
             self.print_summary(&progress, &trained, &measured)?;
         }
+        if written.is_err() {
+            self.say_how_to_resume();
+        }
         written?;
         let ended_early = trained.diverged.is_some()
             || trained.failed.is_some()
@@ -247,7 +273,15 @@ impl<'a> Job<'a> {
         if let (true, false, Some(path)) =
             (ended_early, self.args.talk.quiet, &self.args.output.model)
         {
-            complain("note", &format!("the best model so far is in {}", path.display()));
+            let best = if self.loaded.rows.valid.is_some() { "best model" } else { "model" };
+            complain("note", &format!("the {best} so far is in {}", path.display()));
+        }
+        if let (Some(keeper), Some(_), false) =
+            (&self.keeper, &trained.diverged, self.args.talk.quiet)
+        {
+            let folder = keeper.folder().display();
+            let text = format!("{folder} holds the run that diverged: --force replaces it");
+            complain("note", &text);
         }
         match (trained.failed, trained.diverged, self.signals.received()) {
             (Some(error), _, _) => Err(error),

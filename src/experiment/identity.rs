@@ -17,17 +17,22 @@ impl Prepared {
             Some(rows) => json!({
                 "rows": rows.n_rows(),
                 "fingerprint": rows.fingerprint(),
-                // The order of the rows depends on them, and they on the memory allowed.
-                "chunks": rows.n_chunks(),
-                "windows": rows.n_windows(),
+                // The order of the rows depends on them, and they on --max-memory.
+                "windows": (rows.n_windows() > 1).then(|| json!({
+                    "bytes": rows.most_in_window(),
+                    "chunks": rows.chunks_fingerprint(),
+                })),
             }),
         };
+        // What differs is told in the order of the keys: rows before the settings that follow from them.
         json!({
+            "data": {
+                "training": training,
+                "validation": self.valid.as_ref().map(rows),
+                "features": shape.features,
+            },
             "llfm": env!("CARGO_PKG_VERSION"),
             "settings": config,
-            "features": shape.features,
-            "training": training,
-            "validation": self.valid.as_ref().map(rows),
         })
     }
 }

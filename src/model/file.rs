@@ -188,7 +188,12 @@ fn json<T: Serialize>(value: &T, path: &Path) -> Result<String> {
 
 fn parse<T: DeserializeOwned>(metadata: &Metadata, key: &str, path: &Path) -> Result<T> {
     let text = metadata.get(key).ok_or_else(|| {
-        Error::model(path, format!("the metadata lack `{key}`: not written by llfm"))
+        let what = if metadata.contains_key("position") {
+            "a checkpoint of a run, and no model: end the run by llfm train --resume".to_owned()
+        } else {
+            format!("the metadata lack `{key}`: not written by llfm")
+        };
+        Error::model(path, what)
     })?;
     serde_json::from_str(text)
         .map_err(|e| Error::model(path, format!("the metadata entry `{key}` is invalid: {e}")))

@@ -8,7 +8,7 @@ use super::units::Units;
 use super::watch::Watch;
 use super::windows::{Order, Windows, train_rows};
 use super::{TrainData, Trained, Trainers};
-use crate::backend::{Backend, Totals, TrainRows};
+use crate::backend::{Backend, Memory, Totals, TrainRows};
 use crate::config::TrainConfig;
 use crate::data::Dataset;
 use crate::error::{Error, Result};
@@ -169,7 +169,8 @@ impl<'a> Run<'a> {
             if course.watch.best_epoch == course.watch.epoch {
                 on_event(&self.kept(course));
             }
-            if flow == Flow::Stop || self.heed(wish, course, backend, on_event)? == Flow::Stop {
+            let wish = self.heed(wish, course, backend, on_event)?;
+            if course.watch.diverged.is_none() && (flow == Flow::Stop || wish == Flow::Stop) {
                 return Ok(Flow::Stop);
             }
         }
@@ -187,12 +188,19 @@ impl<'a> Run<'a> {
         if wish != Flow::Snapshot {
             return Ok(wish);
         }
-        let snapshot = self.snapshot(course, backend)?;
-        if !snapshot.current.is_finite() || !snapshot.position.counted.loss.is_finite() {
-            let (loss, rate) = (snapshot.position.counted.loss, course.scheduler.last_rate());
-            course.watch.diverge(loss, rate);
+        // A device has now done all steps before.
+        let memory = backend.memory()?;
+        course.watch.see(&backend.recent_losses(), course.scheduler.last_rate());
+        let current = backend.parameters()?;
+        let counted = Counted::from(&memory.totals);
+        if course.watch.diverged.is_none() && !(current.is_finite() && counted.loss.is_finite()) {
+            let mean = counted.loss / counted.rows.max(1) as f64 * self.loss_unit();
+            course.watch.diverge(mean, course.scheduler.last_rate());
+        }
+        if course.watch.diverged.is_some() {
             return Ok(Flow::Stop);
         }
+        let snapshot = self.snapshot(course, current, memory);
         let wish = on_event(&Event::Snapshot(&snapshot));
         course.left = wish == Flow::Stop;
         Ok(if course.left { wish } else { Flow::Continue })
@@ -201,22 +209,24 @@ impl<'a> Run<'a> {
     fn snapshot<'s>(
         &self,
         course: &'s Course<'_>,
-        backend: &mut dyn Backend,
-    ) -> Result<Snapshot<'s>> {
-        let Course { watch, trained, .. } = course;
-        let memory = backend.memory()?;
+        current: Parameters,
+        memory: Memory,
+    ) -> Snapshot<'s> {
+        let Course { watch, trained, scheduler, .. } = course;
         let running = course.began.map_or(Duration::ZERO, |began| began.elapsed());
-        Ok(Snapshot {
+        Snapshot {
             members: Cow::Borrowed(&trained.members),
             best: Cow::Borrowed(&watch.best),
-            current: backend.parameters()?,
+            current,
             position: Position {
                 best_epochs: trained.best_epochs.clone(),
-                steps: course.scheduler.step(),
+                done: self.done(scheduler),
+                steps: scheduler.step(),
                 epoch: watch.epoch,
                 best_epoch: watch.best_epoch,
                 best_cost: watch.best_cost(),
                 least_loss: watch.least_loss(),
+                recent: watch.recent(),
                 counted: Counted::from(&memory.totals),
                 lipschitz: course.lipschitz,
                 seconds: (course.clock + running).as_secs_f64(),
@@ -227,7 +237,12 @@ impl<'a> Run<'a> {
                 },
             },
             memory,
-        })
+        }
+    }
+
+    /// Steps done, of all members.
+    fn done(&self, scheduler: &Scheduler) -> u64 {
+        scheduler.total_steps() * self.member as u64 + scheduler.step()
     }
 
     fn kept<'c>(&self, course: &'c Course<'_>) -> Event<'c> {
@@ -295,13 +310,12 @@ impl<'a> Run<'a> {
         backend: &mut dyn Backend,
         on_event: &mut OnEvent<'_>,
     ) -> Result<Flow> {
-        course.watch.see(backend.recent_losses(), course.scheduler.last_rate());
+        course.watch.see(&backend.recent_losses(), course.scheduler.last_rate());
         if course.watch.diverged.is_some() {
             return Ok(Flow::Stop);
         }
-        let steps = course.scheduler.total_steps();
-        let done = steps * self.member as u64 + course.scheduler.step();
-        let total = steps * self.config.ensemble as u64;
+        let total = course.scheduler.total_steps() * self.config.ensemble as u64;
+        let done = self.done(&course.scheduler);
         let wish = on_event(&Event::Step { done, total });
         self.heed(wish, course, backend, on_event)
     }

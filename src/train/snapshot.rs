@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 
 use super::TrainData;
+pub use super::watch::Recent;
 use crate::backend::{Memory, Totals};
 use crate::config::TrainConfig;
 use crate::error::{Error, Result};
@@ -35,7 +36,9 @@ pub struct Snapshot<'a> {
 pub struct Position {
     /// Epochs the done members were taken from.
     pub best_epochs: Vec<usize>,
-    /// Steps of the member at work, and whole epochs among them.
+    /// Steps done, of all members: those that ended early count as whole.
+    pub done: u64,
+    /// Steps of the member at work.
     pub steps: u64,
     /// Epochs it has done.
     pub epoch: usize,
@@ -45,6 +48,8 @@ pub struct Position {
     pub best_cost: Option<f64>,
     /// The lowest training loss of an epoch.
     pub least_loss: Option<f64>,
+    /// Losses that are looked at within an epoch.
+    pub recent: Recent,
     /// Rows, loss and pairs of the epoch at work.
     pub counted: Counted,
     /// L that calibration chose.

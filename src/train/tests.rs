@@ -3,7 +3,7 @@
 use std::cell::Cell;
 
 use super::*;
-use crate::backend::{Losses, Memory, Scores, StepRates, Totals};
+use crate::backend::{Memory, Scores, StepLoss, StepRates, Totals};
 use crate::config::defaults::{self, DataShape};
 use crate::data::{Features, Task};
 use crate::settings::Settings;
@@ -42,7 +42,7 @@ impl Backend for Failing<'_> {
         self.inner.restore(memory)
     }
 
-    fn recent_losses(&mut self) -> Losses {
+    fn recent_losses(&mut self) -> Vec<StepLoss> {
         self.inner.recent_losses()
     }
 }

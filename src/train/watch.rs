@@ -1,7 +1,9 @@
 //! Which epoch was the best, and whether to go on.
 
+use serde::{Deserialize, Serialize};
+
 use super::Snapshot;
-use crate::backend::Losses;
+use crate::backend::StepLoss;
 use crate::config::{Loss, TrainConfig};
 use crate::error::Result;
 use crate::event::EpochReport;
@@ -14,12 +16,25 @@ const DIVERGED: f64 = 1e3;
 /// Nor is an epoch's that is this many times the lowest so far, and that of knowing nothing.
 const GROWN: f64 = 10.0;
 
-/// Rows and steps whose mean loss is looked at within an epoch: a row of its own may be far off.
+/// Rows and steps whose mean loss is looked at within an epoch, and how many such means in a row have to be
+/// too large: a row that is far off, or weighs much, is in one of them.
 const ENOUGH_ROWS: u64 = 1024;
 const ENOUGH_STEPS: u64 = 8;
+const ENOUGH_MEANS: u64 = 3;
 
 /// A sum of losses that no mean makes sound.
 const HOPELESS: f64 = 1e30;
+
+/// Losses of the last steps, until there are enough of them for a mean.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recent {
+    steps: u64,
+    rows: u64,
+    sum: f64,
+    /// How many means before were too large, one after the other.
+    too_large: u64,
+}
 
 /// The state of a member's run between epochs.
 pub(super) struct Watch {
@@ -39,8 +54,7 @@ pub(super) struct Watch {
     /// The reported loss of 1 in training units.
     unit: f64,
     least_loss: f64,
-    /// Losses since they were last looked at.
-    recent: Losses,
+    recent: Recent,
 }
 
 impl Watch {
@@ -66,7 +80,7 @@ impl Watch {
             unknowing: unknowing * unit,
             unit,
             least_loss: f64::INFINITY,
-            recent: Losses::default(),
+            recent: Recent::default(),
         }
     }
 
@@ -95,6 +109,7 @@ impl Watch {
         (self.epoch, self.best_epoch) = (at.epoch, at.best_epoch);
         self.best_cost = at.best_cost.unwrap_or(f64::INFINITY);
         self.least_loss = at.least_loss.unwrap_or(f64::INFINITY);
+        self.recent = at.recent;
     }
 
     /// What the best parameters cost, where it is known.
@@ -107,16 +122,27 @@ impl Watch {
         Some(self.least_loss).filter(|loss| loss.is_finite())
     }
 
+    /// Losses that wait for a mean.
+    pub(super) fn recent(&self) -> Recent {
+        self.recent
+    }
+
     /// Looks at the losses of some steps within an epoch.
-    pub(super) fn see(&mut self, losses: Losses, rate: f64) {
-        self.recent.add(losses);
-        let Losses { steps, rows, sum } = self.recent;
-        let hopeless = sum.is_nan() || sum.abs() >= HOPELESS;
-        if hopeless || (rows >= ENOUGH_ROWS && steps >= ENOUGH_STEPS) {
-            self.recent = Losses::default();
-            let mean = sum / rows.max(1) as f64 * self.unit;
-            if hopeless || mean > DIVERGED * self.unknowing {
-                self.diverge(mean, rate);
+    pub(super) fn see(&mut self, losses: &[StepLoss], rate: f64) {
+        for loss in losses {
+            let recent = &mut self.recent;
+            recent.steps = recent.steps.saturating_add(1);
+            recent.rows = recent.rows.saturating_add(loss.rows);
+            recent.sum += loss.sum;
+            let hopeless = loss.sum.is_nan() || loss.sum.abs() >= HOPELESS;
+            if hopeless || (recent.rows >= ENOUGH_ROWS && recent.steps >= ENOUGH_STEPS) {
+                let mean = recent.sum / recent.rows.max(1) as f64 * self.unit;
+                let too_large = mean > DIVERGED * self.unknowing;
+                let count = if too_large { recent.too_large.saturating_add(1) } else { 0 };
+                *recent = Recent { too_large: count, ..Recent::default() };
+                if hopeless || count >= ENOUGH_MEANS {
+                    return self.diverge(mean, rate);
+                }
             }
         }
     }
@@ -161,5 +187,46 @@ impl Watch {
              {rate:.3e} there), or clip the features with --clip",
             self.epoch + 1
         ));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::{Array1, Array2, Array3, Array4};
+
+    use super::*;
+    use crate::bench::{RowShape, config_of};
+    use crate::settings::Settings;
+
+    /// Looks at steps of 256 rows with these mean losses.
+    fn seen(losses: &[f64]) -> Watch {
+        let shape = RowShape::named("ijcnn1").expect("a shape");
+        let config = config_of(shape, &Settings::default()).expect("sound settings");
+        let start = Parameters {
+            anchors: Array2::zeros((1, 1)),
+            log_lipschitz: Array1::zeros(1),
+            log_metric: Array1::zeros(1),
+            anchor_scale: None,
+            bias: Array2::zeros((1, 1)),
+            linear: Array3::zeros((1, 1, 1)),
+            factors: Array4::zeros((1, 1, 1, 1)),
+        };
+        let mut watch = Watch::new(&config, 2, 1.0, start);
+        losses.iter().for_each(|loss| watch.see(&[StepLoss { rows: 256, sum: 256.0 * loss }], 0.1));
+        watch
+    }
+
+    #[test]
+    fn a_row_that_weighs_much_is_no_divergence_and_losses_that_stay_large_are() {
+        // Eight steps a mean, of which the limit is 1000.
+        let outlier = [&[0.5; 20][..], &[1e6], &[0.5; 40], &[1e6], &[0.5; 40]].concat();
+        assert_eq!(seen(&outlier).diverged, None);
+        assert_eq!(seen(&[[0.5; 8], [2e3; 8], [2e3; 8]].concat()).diverged, None);
+        let grown = seen(&[[0.5; 8], [2e3; 8], [2e3; 8], [2e3; 8]].concat());
+        let advice = grown.diverged.expect("three means in a row");
+        assert!(advice.contains("2.000e3") && advice.contains("--learning-rate"), "{advice}");
+        for hopeless in [f64::NAN, f64::INFINITY, 3e38] {
+            assert!(seen(&[0.5, hopeless]).diverged.is_some(), "{hopeless}");
+        }
     }
 }

@@ -1,20 +1,20 @@
 //! Checkpoints: what a run leaves behind, and what goes on from it.
 
 use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 use serde_json::Value;
 
 use crate::bench::{Bench, clouds, curve, rings};
 use crate::gpu::gpu_or_skip;
 
-/// Settings of a run that takes a while.
-const RUN: &str = "train data.csv --epochs 40 --anchors 8 --valid-fraction 0.2 --json --quiet";
+/// Settings of a run that says more than a pipe holds: it cannot end before all was read.
+const RUN: &str = "train data.csv --epochs 400 --anchors 4 --valid-fraction 0.2 --json --quiet";
 
 /// A folder with `data.csv`.
 fn bench() -> Bench {
     let bench = Bench::new();
-    bench.write("data.csv", &clouds(900, 1));
+    bench.write("data.csv", &clouds(300, 1));
     bench
 }
 
@@ -24,8 +24,11 @@ fn events(out: &str, name: &str) -> Vec<Value> {
     all.filter(|event| event["event"] == name).collect()
 }
 
-/// Starts a command and waits until it has told `n` events of a name.
-fn until(bench: &Bench, line: &str, name: &str, n: usize) -> Child {
+/// What a command has yet to say.
+type Output = BufReader<ChildStdout>;
+
+/// Starts a command and reads until it has told `n` events of a name.
+fn until(bench: &Bench, line: &str, name: &str, n: usize) -> (Child, Output) {
     let args: Vec<&str> = line.split_whitespace().collect();
     let mut command = bench.command(&args);
     let mut child = command.stdout(Stdio::piped()).spawn().expect("llfm starts");
@@ -36,8 +39,15 @@ fn until(bench: &Bench, line: &str, name: &str, n: usize) -> Child {
         assert!(out.read_line(&mut text).expect("llfm talks") > 0, "no {name} in {line}");
         told += events(&text, name).len();
     }
-    std::thread::spawn(move || std::io::copy(&mut out, &mut std::io::sink()));
-    child
+    (child, out)
+}
+
+/// Sends a signal, then lets the command say the rest; its exit code.
+#[cfg(unix)]
+fn end((mut child, mut out): (Child, Output), name: &str) -> Option<i32> {
+    signal(&child, name);
+    std::io::copy(&mut out, &mut std::io::sink()).expect("llfm talks");
+    child.wait().expect("llfm ends").code()
 }
 
 #[cfg(unix)]
@@ -49,9 +59,7 @@ fn signal(child: &Child, name: &str) {
 /// Leaves a run by a signal behind its second checkpoint.
 #[cfg(unix)]
 fn leave(bench: &Bench, run: &str, name: &str) -> Option<i32> {
-    let mut child = until(bench, run, "checkpoint", 2);
-    signal(&child, name);
-    child.wait().expect("llfm ends").code()
+    end(until(bench, run, "checkpoint", 2), name)
 }
 
 fn checkpoints(bench: &Bench, folder: &str) -> Vec<std::path::PathBuf> {
@@ -65,20 +73,20 @@ fn checkpoints(bench: &Bench, folder: &str) -> Vec<std::path::PathBuf> {
 #[test]
 fn fault_44_a_resumed_run_has_the_bytes_of_one_without_a_break() {
     let bench = bench();
-    bench.write("rings.svm", &rings(900, 1));
-    bench.write("curve.csv", &curve(900, 1));
-    bench.line("train data.csv --epochs 2 --anchors 8 --model init.llfm").succeeds();
+    bench.write("rings.svm", &rings(300, 1));
+    bench.write("curve.csv", &curve(300, 1));
+    bench.line("train data.csv --epochs 2 --anchors 4 --model init.llfm").succeeds();
     let runs = [
         RUN.to_owned(),
-        RUN.replace("data.csv", "rings.svm --ensemble 2 --epochs 20"),
+        RUN.replace("data.csv", "rings.svm --ensemble 2 --epochs 200"),
         RUN.replace("data.csv", "curve.csv --anchor-dropout 0.2"),
-        RUN.replace("--anchors 8", "--init-model init.llfm"),
+        RUN.replace("--anchors 4", "--init-model init.llfm"),
         // Some windows an epoch.
-        RUN.replace("--anchors 8", "--anchors 4 --stream --max-memory 100kB"),
+        RUN.replace("--json", "--stream --max-memory 40kB --json"),
     ];
     for run in runs {
         let run =
-            run.replacen("--epochs 40 ", "", usize::from(run.matches("--epochs").count() > 1));
+            run.replacen("--epochs 400 ", "", usize::from(run.matches("--epochs").count() > 1));
         bench.line(&format!("{run} --model whole.llfm")).succeeds();
         let run = format!("{run} --model parts.llfm --checkpoint kept --checkpoint-every 3");
         for name in ["-INT", "-TERM"] {
@@ -108,9 +116,7 @@ fn fault_38_a_signal_keeps_the_run_in_a_checkpoint() {
     let bench = bench();
     // A time that never comes: the signal alone writes it.
     let run = "train data.csv --epochs 1000000 --json --checkpoint kept --checkpoint-every 1000min";
-    let mut child = until(&bench, run, "epoch", 1);
-    signal(&child, "-TERM");
-    assert_eq!(child.wait().expect("llfm ends").code(), Some(143));
+    assert_eq!(end(until(&bench, run, "epoch", 1), "-TERM"), Some(143));
     assert_eq!(checkpoints(&bench, "kept").len(), 1, "and no lock");
     let shorter = run.replace("1000000", "7");
     bench.line(&format!("{shorter} --resume")).fails(2, &["--resume", "1000000 there and 7 now"]);
@@ -173,7 +179,7 @@ fn fault_43_other_data_or_settings_are_refused() {
         ("--learning-rate 0.5", "learning_rate"),
         ("--seed 4", "seed is 0 there and 4 now"),
         ("--clip 1", "training.fingerprint"),
-        ("--valid-fraction 0.1", "validation.rows is 180 there and 90 now"),
+        ("--valid-fraction 0.1", "validation.rows is 60 there and 30 now"),
     ];
     for (flag, word) in others {
         let mut run = run.replace("--epochs 2", "").replace("--valid-fraction 0.2", "");
@@ -187,9 +193,30 @@ fn fault_43_other_data_or_settings_are_refused() {
         let line = format!("{run} {flag} --model m.llfm");
         bench.line(&line).fails(2, &["--resume", "another run", word]);
     }
-    bench.write("data.csv", &clouds(900, 2));
+    bench.write("data.csv", &clouds(300, 2));
     bench.line(run).fails(2, &["--resume", "another run", "fingerprint"]);
+    // A folder that holds no run is no leave to replace a model.
+    bench.line(&format!("{} --model m.llfm", run.replace("kept", "kpet"))).fails(2, &["exists"]);
     assert_eq!(bench.read("m.llfm"), before);
+}
+
+#[test]
+fn fault_42_files_that_only_look_like_checkpoints_stay() {
+    let bench = bench();
+    let run = "train data.csv --epochs 4 --anchors 4 --checkpoint kept --checkpoint-every 1";
+    std::fs::create_dir(bench.path("kept")).expect("a folder");
+    let others =
+        ["checkpoint-best.safetensors", "checkpoint-1.safetensors", ".checkpoint-a-b.llfm-tmp"];
+    for other in others {
+        bench.write(&format!("kept/{other}"), "precious");
+    }
+    bench.line(run).succeeds();
+    bench.line(&format!("{run} --force")).succeeds();
+    bench.line(&format!("{run} --resume")).succeeds();
+    for other in others {
+        assert_eq!(bench.read(&format!("kept/{other}")), b"precious");
+    }
+    assert_eq!(checkpoints(&bench, "kept").len(), 2 + others.len());
 }
 
 #[cfg(unix)]
@@ -197,10 +224,9 @@ fn fault_43_other_data_or_settings_are_refused() {
 fn fault_41_a_second_run_with_the_same_checkpoints() {
     let bench = bench();
     let run = "train data.csv --epochs 1000000 --checkpoint kept --checkpoint-every 1 --json";
-    let mut child = until(&bench, run, "checkpoint", 1);
+    let first = until(&bench, run, "checkpoint", 1);
     bench.line(&format!("{run} --resume")).fails(6, &["another llfm"]);
-    signal(&child, "-KILL");
-    child.wait().expect("llfm ends");
+    end(first, "-KILL");
     assert_eq!(leave(&bench, &format!("{run} --resume"), "-INT"), Some(130));
 }
 
@@ -210,10 +236,9 @@ fn fault_40_a_checkpoint_that_cannot_be_written_ends_no_run() {
     let bench = bench();
     let run = "train data.csv --epochs 1000000 --checkpoint kept --checkpoint-every 1 --json \
                --model m.llfm";
-    let mut child = until(&bench, run, "checkpoint", 1);
+    let run = until(&bench, run, "checkpoint", 1);
     std::fs::rename(bench.path("kept"), bench.path("gone")).expect("renamed");
-    signal(&child, "-INT");
-    assert_eq!(child.wait().expect("llfm ends").code(), Some(130));
+    assert_eq!(end(run, "-INT"), Some(130));
     bench.line("evaluate m.llfm data.csv").succeeds();
 }
 

@@ -1,7 +1,7 @@
 //! A run on a GPU that is left between two steps ends with the bits of one without a break.
 
 use llfm::backend::Placement;
-use llfm::config::{Method, TrainConfig};
+use llfm::config::{Method, Optimizer, TrainConfig};
 
 use crate::bench::{METHODS, compressed, config, only, regression, rings, surface};
 use crate::gpu::device;
@@ -16,6 +16,10 @@ fn every_method_resumes_to_the_same_bits() {
             for method in METHODS {
                 let config = TrainConfig { epochs: 2, ..config(method) };
                 assert_resumes(&device, &only(&data), &config, &[3, 10, 17]);
+            }
+            for optimizer in [Optimizer::Sgd, Optimizer::AdaGrad] {
+                let config = TrainConfig { optimizer, epochs: 2, ..config(Method::LlfmJo) };
+                assert_resumes(&device, &only(&data), &config, &[3, 17]);
             }
         }
     }

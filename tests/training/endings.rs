@@ -194,8 +194,8 @@ fn divergence_is_seen_within_a_few_steps() {
             let run = run(&only(&train), &wild);
             assert!(run.trained.diverged.is_some(), "{method:?} at {rate}");
             assert!(run.trained.members[0].is_finite());
-            // Of 250 an epoch: a row may be far off, so the mean of 1024 is looked at.
-            assert!(run.steps < 3 * 1024 / 16, "{method:?} at {rate}: {} steps", run.steps);
+            // Of 250 an epoch: a row may be far off, so three means of 1024 are looked at.
+            assert!(run.steps <= 3 * 1024 / 16, "{method:?} at {rate}: {} steps", run.steps);
             assert_eq!(run.epochs.len(), 0, "an epoch that fell is not reported");
         }
     }

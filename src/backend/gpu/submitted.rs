@@ -1,7 +1,7 @@
 //! Steps on their way: what the host hears of them while it is ahead of the device.
 
 use super::step::Step;
-use crate::backend::Losses;
+use crate::backend::StepLoss;
 use crate::error::Result;
 use crate::gpu::Gpu;
 use crate::gpu::buffer::{Buffer, Reading};
@@ -11,8 +11,8 @@ use crate::gpu::buffer::{Buffer, Reading};
 pub(super) struct Submitted {
     index: wgpu::SubmissionIndex,
     losses: Reading,
-    steps: u64,
-    rows: u64,
+    /// Rows of each step.
+    rows: Vec<u32>,
 }
 
 impl Submitted {
@@ -29,16 +29,15 @@ impl Submitted {
         let mut losses = Reading::record(gpu, &mut encoder, losses, first * bytes, n * bytes)?;
         let index = gpu.submit(encoder)?;
         losses.begin();
-        let rows = steps.iter().map(|step| u64::from(step.rows)).sum();
-        Ok(Self { index, losses, steps: n, rows })
+        Ok(Self { index, losses, rows: steps.iter().map(|step| step.rows).collect() })
     }
 
     /// Waits for it.
-    pub(super) fn finish(self, gpu: &Gpu) -> Result<Losses> {
+    pub(super) fn finish(self, gpu: &Gpu) -> Result<Vec<StepLoss>> {
         gpu.wait(Some(self.index))?;
         let mut losses: Vec<f32> = Vec::new();
         self.losses.take(gpu, &mut losses)?;
-        let sum = losses.iter().map(|&loss| f64::from(loss)).sum();
-        Ok(Losses { steps: self.steps, rows: self.rows, sum })
+        let steps = self.rows.iter().zip(losses);
+        Ok(steps.map(|(&rows, loss)| StepLoss { rows: rows.into(), sum: loss.into() }).collect())
     }
 }

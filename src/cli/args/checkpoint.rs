@@ -10,16 +10,16 @@ use clap::{Args, ValueHint};
 #[command(next_help_heading = "Run")]
 pub(crate) struct CheckpointArgs {
     /// Folder to keep the run in while it lasts, as checkpoints: the two newest are there, each whole.
-    /// SIGINT and SIGTERM write one more and end the run
+    /// SIGINT, SIGTERM and SIGHUP write one more in place of the model so far, and end the run. Training
+    /// takes up to three times the memory of the model without them
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(crate) checkpoint: Option<PathBuf>,
-    /// How often: every N epochs, or every N minutes as Nmin
-    #[arg(long, value_name = "N|Nmin", default_value = "10min", value_parser = every,
-        requires = "checkpoint")]
-    pub(crate) checkpoint_every: Every,
-    /// Go on from the newest checkpoint in DIR, to the same model as without a break; start afresh where
-    /// there is none. Output files that exist are replaced
-    #[arg(long, requires = "checkpoint")]
+    /// How often: every N epochs, or every N minutes as Nmin, such as 0.5min [default: 10min]
+    #[arg(long, value_name = "N|Nmin", value_parser = every)]
+    pub(crate) checkpoint_every: Option<Every>,
+    /// Go on from the newest checkpoint in the folder of --checkpoint, to the same model as without a break,
+    /// and replace what the run had written; start afresh where the folder holds no run
+    #[arg(long, conflicts_with = "force")]
     pub(crate) resume: bool,
 }
 

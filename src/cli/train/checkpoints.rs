@@ -1,7 +1,7 @@
 //! `--checkpoint`: when a run is kept, and where it goes on.
 
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use llfm::checkpoint::{Checkpoints, Found};
 use llfm::event::{EpochReport, Event, Flow};
@@ -11,6 +11,9 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::cli::args::checkpoint::{CheckpointArgs, Every};
+
+/// Where nothing is said.
+const DEFAULT: Every = Every::Time(Duration::from_secs(600));
 
 /// Keeps a run.
 pub(super) struct Keeper {
@@ -22,10 +25,10 @@ pub(super) struct Keeper {
     /// The newest checkpoint.
     newest: Option<PathBuf>,
     last: Instant,
-    /// Steps of all members that are done.
-    steps: u64,
     /// Why the last one could not be written.
     failed: Option<Error>,
+    /// The GPU before and the one now, where they differ.
+    pub(super) other_adapter: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -48,13 +51,25 @@ impl<'a> CheckpointEvent<'a> {
 impl Keeper {
     /// Takes hold of the folder, before any work is done.
     pub(super) fn open(args: &CheckpointArgs, force: bool) -> Result<Option<Self>> {
-        let Some(folder) = &args.checkpoint else { return Ok(None) };
+        let Some(folder) = &args.checkpoint else {
+            let given = [
+                ("--resume", args.resume),
+                ("--checkpoint-every", args.checkpoint_every.is_some()),
+            ];
+            return match given.iter().find(|(_, given)| *given) {
+                Some((flag, _)) => {
+                    let message = format!("{flag} needs the folder of the run: --checkpoint DIR");
+                    Err(Error::Usage(message))
+                }
+                None => Ok(None),
+            };
+        };
         let shown = folder.display();
         if folder.exists() && !folder.is_dir() {
             return Err(Error::Usage(format!("--checkpoint {shown} is no folder: name another")));
         }
         let checkpoints = Checkpoints::open(folder)?;
-        if !(args.resume || force || checkpoints.is_empty()?) {
+        if !(args.resume || force) && Checkpoints::are_in(folder) {
             return Err(Error::Usage(format!(
                 "--checkpoint {shown} holds a run: go on with it by --resume, replace it by --force, or \
                  name another folder"
@@ -63,12 +78,12 @@ impl Keeper {
         Ok(Some(Self {
             checkpoints,
             folder: folder.clone(),
-            every: args.checkpoint_every,
+            every: args.checkpoint_every.unwrap_or(DEFAULT),
             run: Value::Null,
             newest: None,
             last: Instant::now(),
-            steps: 0,
             failed: None,
+            other_adapter: None,
         }))
     }
 
@@ -86,22 +101,36 @@ impl Keeper {
         self.newest.as_deref()
     }
 
-    /// Makes ready for a run: finds its newest checkpoint, or clears the folder for a new one.
+    /// Makes ready for a run: finds its newest checkpoint, or lets the first one replace all that are there.
     pub(super) fn begin(&mut self, run: Value, resume: bool) -> Result<Option<Found>> {
         self.run = run;
         self.last = Instant::now();
+        self.checkpoints.remove_litter()?;
         if !resume {
-            self.checkpoints.clear()?;
+            self.checkpoints.replace_all()?;
             return Ok(None);
         }
-        self.checkpoints.remove_litter()?;
         self.reload()
     }
 
     /// The newest checkpoint, if it is of this run.
     pub(super) fn reload(&mut self) -> Result<Option<Found>> {
-        let found = self.checkpoints.newest()?;
-        if let Some(found) = &found {
+        let mut found = self.checkpoints.newest().map_err(|error| match error {
+            Error::Model { path, message } => {
+                let way_out =
+                    "no checkpoint here is whole: start afresh with --force in place of --resume";
+                Error::Model { path, message: format!("{message}; {way_out}") }
+            }
+            error => error,
+        })?;
+        if let Some(found) = &mut found {
+            // Another GPU goes on, but not to the same bits.
+            let there = found.checkpoint.run["adapter"].take();
+            let now = &self.run["adapter"];
+            if there != *now && !there.is_null() && !now.is_null() {
+                self.other_adapter = Some(format!("{there} before, {now} now"));
+            }
+            found.checkpoint.run["adapter"].clone_from(now);
             found.check(&self.run)?;
             self.newest = Some(found.path.clone());
         }
@@ -110,9 +139,6 @@ impl Keeper {
 
     /// Whether the run is to be kept now; `ending` where it is about to end unfinished.
     pub(super) fn wish(&mut self, event: &Event<'_>, ending: bool) -> Flow {
-        if let Event::Step { done, .. } = event {
-            self.steps = *done;
-        }
         let due = match (event, self.every) {
             (Event::Step { .. } | Event::Epoch(_), _) if ending => self.failed.is_none(),
             (Event::Epoch(report), _) if report.epoch == report.epochs => true,
@@ -130,7 +156,7 @@ impl Keeper {
         history: &[EpochReport],
     ) -> std::result::Result<&Path, &Error> {
         self.last = Instant::now();
-        match self.checkpoints.save(&self.run, self.steps, snapshot, history) {
+        match self.checkpoints.save(&self.run, snapshot, history) {
             Ok(path) => {
                 self.failed = None;
                 Ok(self.newest.insert(path))

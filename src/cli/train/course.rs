@@ -6,7 +6,6 @@ use llfm::event::{Event, Flow};
 use llfm::train::{Snapshot, Trained};
 use llfm::{Error, Result};
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
 use super::Job;
 use super::checkpoints::{CheckpointEvent, Keeper};
@@ -17,7 +16,7 @@ use crate::cli::signals::Signals;
 impl Job<'_> {
     /// Finds what to go on from, or makes ready for checkpoints of a new run.
     pub(super) fn take_up(&mut self) -> Result<()> {
-        let run = self.keeper.is_some().then(|| self.identity()).transpose()?;
+        let run = self.keeper.is_some().then(|| self.identity());
         let (Some(run), Some(keeper)) = (run, &mut self.keeper) else { return Ok(()) };
         self.found = keeper.begin(run, self.args.keep.resume)?;
         if self.args.talk.quiet {
@@ -25,6 +24,10 @@ impl Job<'_> {
         }
         for error in self.found.iter().flat_map(|found| &found.damaged) {
             complain("warning", &format!("{error}: going on from the one before"));
+        }
+        if let Some(adapters) = &keeper.other_adapter {
+            let text = format!("another GPU, {adapters}: the model will not have the same bits");
+            complain("warning", &text);
         }
         if self.args.keep.resume && self.found.is_none() {
             let folder = keeper.folder().display();
@@ -34,17 +37,15 @@ impl Job<'_> {
     }
 
     /// What the run is: another one does not go on from its checkpoints.
-    fn identity(&self) -> Result<Value> {
+    fn identity(&self) -> Value {
         let mut run = self.loaded.rows.identity(&self.config);
         run["device"] = self.compute.kind().into();
+        run["adapter"] = json!(self.compute.adapter());
         if self.compute.adapter().is_some() {
             run["row_storage"] = json!(self.args.gpu_rows.row_storage);
         }
-        if let Some(path) = &self.args.init_model {
-            let model = std::fs::read(path).map_err(Error::io("read", path))?;
-            run["init_model"] = format!("{:x}", Sha256::digest(model)).into();
-        }
-        Ok(run)
+        run["init_model"] = json!(self.start);
+        run
     }
 
     /// Trains with the progress shown; a signal ends it after the step.
@@ -62,7 +63,8 @@ impl Job<'_> {
 
     fn fit(&mut self, found: Option<&Found>, progress: &mut Progress) -> Result<Trained> {
         if let Some(Found { checkpoint, path, .. }) = found {
-            progress.go_on(&checkpoint.history);
+            let at = &checkpoint.snapshot.position;
+            progress.go_on(&checkpoint.history, at.before.epochs as usize + at.epoch);
             if self.args.talk.json {
                 let resume = CheckpointEvent::new("resume", path, &checkpoint.snapshot);
                 self.console.event(&resume)?;
@@ -139,7 +141,8 @@ impl Follower<'_> {
                 if ending { Flow::Stop } else { Flow::Continue }
             }
             Err(error) => {
-                self.progress.warn(&format!("no checkpoint: {error}; training goes on"));
+                let then = if ending { "the model so far is saved" } else { "training goes on" };
+                self.progress.warn(&format!("no checkpoint: {error}; {then}"));
                 // Not to be asked to stop in return: that would leave the run with nothing kept.
                 Flow::Snapshot
             }

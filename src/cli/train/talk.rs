@@ -74,7 +74,8 @@ impl Job<'_> {
         });
         let resume = self.found.as_ref().map(|found| {
             let at = &found.checkpoint.snapshot.position;
-            ("resume", format!("behind step {}, from {}", count(at.steps), found.path.display()))
+            let epochs = format!("{} of {}", at.epoch, counted(config.epochs, "epoch"));
+            ("resume", format!("after {epochs}, from {}", found.path.display()))
         });
         let data = [("data", data)].into_iter().chain(stream).chain(resume);
         let lines = [("training", learning), ("device", device)];
@@ -91,8 +92,8 @@ impl Job<'_> {
 
     /// Says where an interrupted run is kept.
     pub(super) fn say_how_to_resume(&self) {
-        if let (true, false, Some(path)) =
-            (self.left, self.args.talk.quiet, self.keeper.as_ref().and_then(Keeper::newest))
+        if let (false, Some(path)) =
+            (self.args.talk.quiet, self.keeper.as_ref().and_then(Keeper::newest))
         {
             let path = path.display();
             let text = format!("the run is kept in {path}: the same command with --resume goes on");
@@ -177,7 +178,8 @@ impl Job<'_> {
             Some("patience") => " (ended by --patience)".into(),
             Some("device") => " (ended by the device)".into(),
             Some("unreadable-rows") => " (ended by rows that cannot be read)".into(),
-            Some(why) => format!(" (ended by {why})"),
+            Some("diverged") => " (ended by divergence)".into(),
+            Some(_) => " (ended by an interrupt)".into(),
             None => String::new(),
         };
         let time =
