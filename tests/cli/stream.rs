@@ -276,8 +276,7 @@ fn fault_64_rows_that_can_no_longer_be_read() {
     };
     for (harm, code) in [(cut, 6), (change, 3)] {
         let bench = Bench::new();
-        let done =
-            harmed(&bench, harm).fails(code, &["rows", "model so far is in m.llfm"]);
+        let done = harmed(&bench, harm).fails(code, &["rows", "model so far is in m.llfm"]);
         assert!(done.out.contains("ended by rows that cannot be read"), "{}", done.out);
         bench.line("evaluate m.llfm data.csv").succeeds();
         bench.line("inspect m.llfm").succeeds();
