@@ -155,7 +155,10 @@ impl ChunkFile {
             starts.push(next.ok_or_else(wrong)?);
         }
         let names = list.words.iter().flat_map(|(names, _)| names).cloned();
-        let codes = names.zip(0..).collect();
+        let codes: HashMap<String, u32> = names.zip(0..).collect();
+        if list.words.as_ref().is_some_and(|(names, _)| names.len() != codes.len()) {
+            return Err(wrong());
+        }
         Ok(Self { file, path: path.to_owned(), list, schema, starts, codes })
     }
 
