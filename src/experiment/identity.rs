@@ -16,11 +16,11 @@ impl Prepared {
             None => rows(&self.train),
             Some(rows) => json!({
                 "rows": rows.n_rows(),
-                "fingerprint": rows.fingerprint(),
+                "fingerprint": short(rows.fingerprint()),
                 // The order of the rows depends on them, and they on --max-memory.
                 "windows": (rows.n_windows() > 1).then(|| json!({
                     "bytes": rows.most_in_window(),
-                    "chunks": rows.chunks_fingerprint(),
+                    "chunks": short(&rows.chunks_fingerprint()),
                 })),
             }),
         };
@@ -38,5 +38,10 @@ impl Prepared {
 }
 
 fn rows(rows: &Dataset) -> Value {
-    json!({"rows": rows.features.n_rows(), "fingerprint": fingerprint(rows)})
+    json!({"rows": rows.features.n_rows(), "fingerprint": short(&fingerprint(rows))})
+}
+
+/// As much of a fingerprint as people like to read: 64 bits.
+fn short(fingerprint: &str) -> &str {
+    &fingerprint[..16]
 }
