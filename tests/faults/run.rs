@@ -14,8 +14,7 @@ use crate::gpu::gpu_or_skip;
 fn endless(bench: &Bench, model: &str) -> Child {
     bench.write("data.csv", &clouds(300, 1));
     let line = format!("train data.csv --epochs 1000000 --model {model}");
-    let args: Vec<&str> = line.split(' ').collect();
-    let mut command = bench.command(&args);
+    let mut command = bench.command(&line.split(' ').collect::<Vec<_>>());
     let mut child =
         command.stderr(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("llfm starts");
     // The first epoch's line shows that training is on.
