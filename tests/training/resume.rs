@@ -1,9 +1,12 @@
 //! A run that is left between two steps and taken up again ends with the bits of one without a break.
 
+use std::borrow::Cow;
+
 use llfm::backend::Device;
-use llfm::config::{Distance, Method, Optimizer, TrainConfig};
+use llfm::config::{Coding, Distance, Method, Optimizer, TrainConfig};
 use llfm::data::{Dataset, Features, Targets};
-use llfm::train::TrainData;
+use llfm::event::{Event, Flow};
+use llfm::train::{Snapshot, TrainData, train};
 use ndarray::Array2;
 
 use crate::bench::{METHODS, compressed, config, only, pairs, regression, rings, surface};
@@ -77,11 +80,7 @@ fn backgrounds_and_searched_anchors_resume_to_the_same_bits() {
     for anchors in [8, 128] {
         let config = TrainConfig { anchors, factors: 15, epochs: 2, ..config(Method::LlfmApl) };
         on_the_cpu(&only(&data), &config);
-        let config = TrainConfig {
-            method: Method::LlfmJo,
-            coding: llfm::config::Coding::Adaptive,
-            ..config
-        };
+        let config = TrainConfig { method: Method::LlfmJo, coding: Coding::Adaptive, ..config };
         on_the_cpu(&only(&data), &config);
     }
 }
@@ -91,25 +90,24 @@ fn a_snapshot_of_another_run_is_refused() {
     let data = rings(310, 5, 1);
     let config = config(Method::LlfmJo);
     let mut snapshots = Vec::new();
-    let keep = &mut |event: &llfm::event::Event<'_>| match event {
-        llfm::event::Event::Step { done: 3, .. } => llfm::event::Flow::Snapshot,
-        llfm::event::Event::Snapshot(snapshot) => {
-            snapshots.push(llfm::train::Snapshot {
+    let keep = &mut |event: &Event<'_>| match event {
+        Event::Step { done: 3, .. } => Flow::Snapshot,
+        Event::Snapshot(snapshot) => {
+            snapshots.push(Snapshot {
                 members: snapshot.members.to_vec().into(),
-                best: std::borrow::Cow::Owned(snapshot.best.clone().into_owned()),
+                best: Cow::Owned(snapshot.best.clone().into_owned()),
                 ..(*snapshot).clone()
             });
-            llfm::event::Flow::Stop
+            Flow::Stop
         }
-        _ => llfm::event::Flow::Continue,
+        _ => Flow::Continue,
     };
-    llfm::train::train(&only(&data), &config, &Device::Cpu, keep).expect("it trains");
+    train(&only(&data), &config, &Device::Cpu, keep).expect("it trains");
     let snapshot = snapshots.pop().expect("a snapshot");
-    let refused = |data: &Dataset, config: &TrainConfig, snapshot: &llfm::train::Snapshot<'_>| {
+    let refused = |data: &Dataset, config: &TrainConfig, snapshot: &Snapshot<'_>| {
         let data = TrainData { resume: Some(snapshot), ..only(data) };
         let error =
-            llfm::train::train(&data, config, &Device::Cpu, &mut |_| llfm::event::Flow::Continue)
-                .expect_err("another run");
+            train(&data, config, &Device::Cpu, &mut |_| Flow::Continue).expect_err("another run");
         assert_eq!(error.exit_code(), 2, "{error}");
     };
     refused(&rings(310, 6, 1), &config, &snapshot);
