@@ -115,7 +115,7 @@ impl Checkpoints {
 
     /// Writes a checkpoint, then removes all but the newest two. Returns its file.
     ///
-    /// `run` is what the run is; `history`: the epochs so far.
+    /// `run` is what the run is, a JSON object; `history`: the epochs so far.
     ///
     /// # Errors
     /// [`Error::Io`]; the checkpoints before are then untouched.

@@ -37,7 +37,7 @@ const FORMAT: Format =
 /// What a checkpoint file says.
 #[derive(Debug)]
 pub struct Checkpoint {
-    /// What the run is.
+    /// What the run is: a JSON object.
     pub run: Value,
     /// Where it is.
     pub snapshot: Snapshot<'static>,
@@ -108,7 +108,7 @@ fn read(bytes: &[u8]) -> std::result::Result<Checkpoint, String> {
     memory.tensors.sort_unstable();
     let history = file.tensor("history").map_err(|_| "the tensor `history` is missing")?;
     Ok(Checkpoint {
-        run: parse("run", entry("run")?.as_bytes())?,
+        run: Value::Object(parse("run", entry("run")?.as_bytes())?),
         history: parse("history", history.data())?,
         snapshot: Snapshot {
             members: Cow::Owned(members),

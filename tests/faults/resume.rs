@@ -6,6 +6,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use serde_json::Value;
 
 use crate::bench::{Bench, clouds, curve, rings};
+use crate::forge::{parts, seal};
 use crate::gpu::gpu_or_skip;
 
 /// Settings of a run that says more than a pipe holds: it cannot end before all was read.
@@ -146,6 +147,32 @@ fn fault_39_a_damaged_checkpoint_gives_way_to_the_one_before() {
     }
     bench.line(&loud).fails(4, &["checkpoint", "checksum"]);
     bench.line(&format!("{run} --force")).succeeds();
+}
+
+#[test]
+fn fault_28_a_forged_checkpoint() {
+    let bench = bench();
+    let run = "train data.csv --epochs 2 --anchors 4 --checkpoint kept";
+    bench.line(run).succeeds();
+    let kept = checkpoints(&bench, "kept").pop().expect("a checkpoint");
+    let (header, tensors) = parts(&std::fs::read(&kept).expect("readable"));
+    let whole: Value = serde_json::from_str(&header).expect("a JSON header");
+    let forge = |key: &str, text: &str| {
+        let mut forged = whole.clone();
+        let entry = forged["__metadata__"].get_mut(key).expect("an entry");
+        *entry = text.into();
+        std::fs::write(&kept, seal(&forged.to_string(), &tensors)).expect("writable");
+    };
+    let resume = format!("{run} --resume");
+    for (key, text) in [("run", "[1]"), ("run", "7"), ("run", "{"), ("position", "{}")] {
+        forge(key, text);
+        let invalid = format!("`{key}` is invalid");
+        bench.line(&resume).fails(4, &["kept", &invalid, "--force in place of --resume"]);
+    }
+    forge("run", "{}");
+    bench.line(&resume).fails(2, &["another run"]);
+    std::fs::write(&kept, seal(&header, &tensors)).expect("writable");
+    bench.line(&resume).succeeds();
 }
 
 #[test]

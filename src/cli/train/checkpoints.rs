@@ -125,16 +125,12 @@ impl Keeper {
         })?;
         if let Some(found) = &mut found {
             // Another GPU goes on, but not to the same bits.
-            let run = &mut found.checkpoint.run;
-            let there = run.get_mut("adapter").map(Value::take).unwrap_or_default();
+            let there = found.checkpoint.run["adapter"].take();
             let now = &self.run["adapter"];
             if there != *now && !there.is_null() && !now.is_null() {
                 self.other_adapter = Some(format!("{there} before, {now} now"));
             }
-            // A forged file may have no object there.
-            if let Some(run) = run.as_object_mut() {
-                run.insert("adapter".into(), now.clone());
-            }
+            found.checkpoint.run["adapter"].clone_from(now);
             found.check(&self.run)?;
             self.newest = Some(found.path.clone());
         }
