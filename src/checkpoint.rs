@@ -13,6 +13,7 @@ use serde_json::Value;
 
 pub use file::{Checkpoint, FORMAT_VERSION};
 
+use crate::container;
 use crate::error::{Error, Result};
 use crate::event::EpochReport;
 use crate::journal::difference;
@@ -72,17 +73,20 @@ impl Checkpoints {
         self.lock.path()
     }
 
-    /// The newest checkpoint that is whole.
+    /// The newest checkpoint that is whole, read in at most `max_memory` bytes, or a little more where that
+    /// is very small.
     ///
     /// # Errors
-    /// That of the newest where none is whole: [`Error::Model`], or [`Error::Io`] where it cannot be read.
-    pub fn newest(&mut self) -> Result<Option<Found>> {
+    /// That of the newest where none is whole: [`Error::Model`], or [`Error::Io`] where it cannot be read;
+    /// [`Error::Usage`] where one is too long for the limit.
+    pub fn newest(&mut self, max_memory: u64) -> Result<Option<Found>> {
         let mut damaged = Vec::new();
         self.gone.clear();
         for path in checkpoints(&self.folder)?.into_iter().rev() {
-            let bytes = fs::read(&path).map_err(Error::io("read", &path));
+            let bytes = container::read(&path, max_memory);
             match bytes.and_then(|bytes| Checkpoint::from_bytes(&bytes, &path)) {
                 Ok(checkpoint) => return Ok(Some(Found { checkpoint, path, damaged })),
+                Err(error @ Error::Usage(_)) => return Err(error),
                 Err(error) => damaged.push(error),
             }
             self.gone.push(path);

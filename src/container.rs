@@ -7,9 +7,15 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
 
+use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
+use crate::data::source::megabytes;
+use crate::error::Error;
 use crate::model::hex;
 
 /// Strings by name.
@@ -37,6 +43,9 @@ pub(crate) struct Packed<'a> {
 
 /// The longest header that the safetensors crate reads, in bytes.
 pub(crate) const MOST_HEADER: usize = 100_000_000;
+
+/// Files that this much memory is enough for are read whatever is allowed.
+const LEAST_MEMORY: u64 = 64 << 20;
 
 const DIGITS: usize = 64;
 /// Bytes of the number in front that tells how long the header is.
@@ -86,6 +95,43 @@ pub(crate) fn header(
     Ok(bytes)
 }
 
+/// The bytes of a file of ours; of any other, which may be huge or without an end, only the beginning.
+///
+/// # Errors
+/// [`Error::Io`] when it cannot be read, [`Error::Usage`] when its bytes and as many that are made of them
+/// are beyond `max_memory`.
+pub(crate) fn read(path: &Path, max_memory: u64) -> Result<Vec<u8>, Error> {
+    let most = max_memory.max(LEAST_MEMORY) / 2;
+    let (bytes, length) = read_up_to(path, most).map_err(Error::io("read", path))?;
+    if length <= most {
+        return Ok(bytes);
+    }
+    let [found, most] = [length, most].map(megabytes);
+    Err(Error::Usage(format!(
+        "{} has {found:.1} MB, expected at most {most:.1} MB, half of the memory allowed; raise --max-memory",
+        path.display()
+    )))
+}
+
+/// As much of a file as there is a use for, and how long it is.
+fn read_up_to(path: &Path, most: u64) -> io::Result<(Vec<u8>, u64)> {
+    let mut file = File::open(path)?;
+    let mut bytes = Vec::new();
+    file.by_ref().take(LENGTH_BYTES as u64).read_to_end(&mut bytes)?;
+    let header = header_length(&bytes).filter(|&n| n <= MOST_HEADER).unwrap_or(0);
+    file.by_ref().take(header as u64).read_to_end(&mut bytes)?;
+    if find_checksum(&bytes).is_some() {
+        let length = file.metadata()?.len();
+        if length > most {
+            return Ok((bytes, length));
+        }
+        // A pipe does not tell how long it is.
+        file.take(most + 1).read_to_end(&mut bytes)?;
+    }
+    let length = bytes.len() as u64;
+    Ok((bytes, length))
+}
+
 /// Checks that the bytes are whole and of a version this program knows.
 pub(crate) fn verify(format: &Format, bytes: &[u8]) -> Result<(), String> {
     let Format { name, version: known, remedy } = *format;
@@ -116,14 +162,14 @@ pub(crate) fn verify(format: &Format, bytes: &[u8]) -> Result<(), String> {
 
 /// Where the checksum's digits start: the first such key in the header, quotes in values being
 /// escaped.
-pub(crate) fn find_checksum(bytes: &[u8]) -> Option<usize> {
+fn find_checksum(bytes: &[u8]) -> Option<usize> {
     let header = header_of(bytes)?;
     let at = memchr::memmem::find(header, CHECKSUM_KEY)? + CHECKSUM_KEY.len();
     (at + DIGITS <= header.len()).then_some(LENGTH_BYTES + at)
 }
 
 /// How long the header claims to be.
-pub(crate) fn header_length(bytes: &[u8]) -> Option<usize> {
+fn header_length(bytes: &[u8]) -> Option<usize> {
     usize::try_from(u64::from_le_bytes(*bytes.first_chunk()?)).ok()
 }
 
@@ -132,6 +178,16 @@ fn header_of(bytes: &[u8]) -> Option<&[u8]> {
 }
 
 fn version(bytes: &[u8]) -> Option<String> {
-    let header: serde_json::Value = serde_json::from_slice(header_of(bytes)?).ok()?;
-    Some(header.get("__metadata__")?.get("format_version")?.as_str()?.to_owned())
+    // What else the header holds is passed over.
+    #[derive(Deserialize)]
+    struct Header {
+        #[serde(rename = "__metadata__")]
+        metadata: Entries,
+    }
+    #[derive(Deserialize)]
+    struct Entries {
+        format_version: String,
+    }
+    let header: Header = serde_json::from_slice(header_of(bytes)?).ok()?;
+    Some(header.metadata.format_version)
 }

@@ -11,7 +11,7 @@ use llfm::data::{ClassWeight, Format, Missing, Scale};
 use llfm::gpu::adapter::Request;
 use llfm::settings::Settings;
 
-use super::memory::parse_size;
+use super::memory::{default_limit, parse_size};
 use checkpoint::CheckpointArgs;
 
 /// Train a model.
@@ -146,6 +146,13 @@ pub(crate) struct ReadArgs {
     /// [default: 80 % of RAM]
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     pub(crate) max_memory: Option<u64>,
+}
+
+impl ReadArgs {
+    /// Most bytes that rows and model may take.
+    pub(crate) fn limit(&self) -> u64 {
+        self.max_memory.unwrap_or_else(default_limit)
+    }
 }
 
 /// How raw rows become features and targets; all of it but the weights is kept in the model.

@@ -22,7 +22,7 @@ use super::args::{GpuRowArgs, RunArgs, TalkArgs};
 use super::console::Console;
 use super::device::Compute;
 use super::load::{Loaded, Source};
-use super::memory::{check_model, default_limit};
+use super::memory::check_model;
 use super::progress::Progress;
 use super::report::Facts;
 use super::signals::Signals;
@@ -71,7 +71,7 @@ pub(crate) fn run(args: &CompareArgs) -> Result<ExitCode> {
     for set in &sets {
         check_watch(&args.settings, set.valid.is_some())?;
         let config = defaults::resolve(&args.settings, &set.shape)?;
-        let limit = args.read.max_memory.unwrap_or_else(default_limit);
+        let limit = args.read.limit();
         check_model(&config, &set.shape, limit)?;
         compute.device.check_model(&config, &set.shape)?;
         let sizes = (set.shape.rows, set.shape.features, set.shape.nonzeros);

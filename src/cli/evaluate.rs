@@ -14,7 +14,6 @@ use ndarray::Array2;
 use super::args::{EvaluateArgs, GpuRowArgs};
 use super::console::{Console, show_notes};
 use super::device::Compute;
-use super::memory::default_limit;
 use super::predict::CHUNK;
 use super::report::{self, Facts, Seconds, counted};
 
@@ -40,8 +39,7 @@ struct Evaluated {
 /// Only scores and targets are kept of the rows, which are read in chunks.
 fn evaluate(args: &EvaluateArgs, compute: &Compute, notes: &mut Notes) -> Result<Evaluated> {
     let start = Instant::now();
-    let mut model = Model::load(&args.model)?;
-    model.preprocess.set_max_memory(args.read.max_memory.unwrap_or_else(default_limit));
+    let model = Model::load_within(&args.model, args.read.limit())?;
     let preprocess = &model.preprocess;
     let options = args.read.options(args.read.labels.as_deref());
     let mut reader = Reader::open(&args.data, &options, Some(preprocess.schema()), true)?;

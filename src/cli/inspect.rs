@@ -11,11 +11,12 @@ use serde_json::{Value, json};
 
 use super::args::InspectArgs;
 use super::console::Console;
+use super::memory::default_limit;
 use super::report::{self, count, counted};
 
 /// Runs the command.
 pub(crate) fn run(args: &InspectArgs) -> Result<()> {
-    let model = Model::load(&args.model)?;
+    let model = Model::load_within(&args.model, default_limit())?;
     let mut console = Console::new(false);
     if args.json {
         console.event(&as_json(&model))?;

@@ -90,7 +90,7 @@ impl<'a> Source<'a> {
             clip: self.prepare.clip,
             missing: self.prepare.missing,
             class_weight: self.prepare.class_weight,
-            max_memory: self.read.max_memory.unwrap_or_else(default_limit),
+            max_memory: self.read.limit(),
         }
     }
 }
@@ -130,19 +130,13 @@ impl Loaded {
             let parts = streamed_parts(args, schema, notes)?;
             return match model {
                 None => Prepared::streamed(parts, &how, notes),
-                Some(mut model) => {
-                    model.preprocess.set_max_memory(how.max_memory);
-                    Prepared::streamed_from_model(parts, model, how.class_weight, notes)
-                }
+                Some(model) => Prepared::streamed_from_model(parts, model, how.class_weight, notes),
             };
         }
         let parts = read_parts(args, schema, notes)?;
         match model {
             None => Prepared::new(parts, &how, notes),
-            Some(mut model) => {
-                model.preprocess.set_max_memory(how.max_memory);
-                Prepared::from_model(parts, model, how.class_weight, notes)
-            }
+            Some(model) => Prepared::from_model(parts, model, how.class_weight, notes),
         }
     }
 }

@@ -15,7 +15,6 @@ use llfm::{Error, Result};
 use super::args::{GpuRowArgs, PredictArgs, RunArgs};
 use super::console::{Console, show_notes};
 use super::explain;
-use super::memory::default_limit;
 use super::outputs;
 use super::signals::Signals;
 
@@ -30,8 +29,7 @@ pub(crate) fn run(args: &PredictArgs) -> Result<()> {
         outputs::check(&[("--output", path)], &inputs, args.force)?;
     }
     let compute = computing(args)?.start(GpuRowArgs::default(), args.quiet)?;
-    let mut model = Model::load(&args.model)?;
-    model.preprocess.set_max_memory(args.read.max_memory.unwrap_or_else(default_limit));
+    let model = Model::load_within(&args.model, args.read.limit())?;
     let printer = Printer::new(&model, Form::of(args))?;
     let locked = args.output.as_deref().filter(|path| !outputs::is_special(path));
     let _lock = locked.map(OutputLock::acquire).transpose()?;

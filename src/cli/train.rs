@@ -4,6 +4,8 @@ mod checkpoints;
 mod course;
 mod talk;
 
+use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use llfm::backend::Device;
@@ -25,7 +27,7 @@ use super::args::TrainArgs;
 use super::console::{Console, complain};
 use super::device::Compute;
 use super::load::Loaded;
-use super::memory::{check_kept_training, check_training, default_limit};
+use super::memory::{check_kept_training, check_training};
 use super::outputs::{self, Output, is_special};
 use super::progress::Progress;
 use super::report::Facts;
@@ -35,7 +37,9 @@ use checkpoints::Keeper;
 /// Runs the command.
 pub(crate) fn run(args: &TrainArgs) -> Result<()> {
     check_outputs(args)?;
-    let start = args.init_model.as_deref().map(Model::load).transpose()?;
+    let limit = args.read.limit();
+    let load = |path: &Path| Model::load_within(path, limit);
+    let start = args.init_model.as_deref().map(load).transpose()?;
     let start_print = args.init_model.as_deref().map(fingerprint_of).transpose()?;
     let plan = Plan::of(&args.settings, start.as_ref())?;
     let has_valid = args.parts.valid.is_some() || args.parts.valid_fraction > 0.0;
@@ -53,7 +57,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<()> {
         // Another run may have finished the file between the first look and the lock.
         outputs::refuse_existing(path, flag, args.replaces())?;
     }
-    let keeper = Keeper::open(&args.keep, args.output.force)?;
+    let keeper = Keeper::open(&args.keep, args.output.force, limit)?;
     let signals = Signals::install()?;
     let files = locks.iter().map(OutputLock::path).chain(keeper.iter().map(Keeper::lock));
     let reading = signals.end_at_once(files.map(Path::to_owned).collect())?;
@@ -61,7 +65,6 @@ pub(crate) fn run(args: &TrainArgs) -> Result<()> {
     check_watch(&args.settings, loaded.rows.valid.is_some())?;
     let shape = loaded.rows.shape();
     let config = plan.config(&shape)?;
-    let limit = args.read.max_memory.unwrap_or_else(default_limit);
     let check = if keeper.is_some() { check_kept_training } else { check_training };
     check(&config, &shape, loaded.rows.bytes(), limit)?;
     compute.device.check_model(&config, &shape)?;
@@ -79,8 +82,11 @@ pub(crate) fn run(args: &TrainArgs) -> Result<()> {
 
 /// SHA-256 of a file, in hexadecimal.
 fn fingerprint_of(path: &Path) -> Result<String> {
-    let bytes = std::fs::read(path).map_err(Error::io("read", path))?;
-    Ok(format!("{:x}", Sha256::digest(bytes)))
+    let unreadable = || Error::io("read", path);
+    let mut hash = Sha256::new();
+    let mut file = File::open(path).map_err(unreadable())?;
+    io::copy(&mut file, &mut hash).map_err(unreadable())?;
+    Ok(format!("{:x}", hash.finalize()))
 }
 
 /// Refuses outputs that cannot be meant, before any work is done.

@@ -28,7 +28,7 @@ use serde_json::{Map, Value};
 use super::args::{GpuRowArgs, PartArgs, PrepareArgs, ReadArgs, RunArgs, TalkArgs};
 use super::console::{Console, complain, show_notes};
 use super::device::Compute;
-use super::memory::{check_model, default_limit, model_bytes};
+use super::memory::{check_model, model_bytes};
 use super::outputs::{self, Output};
 use super::report::{Facts, counted};
 use super::signals::Signals;
@@ -122,7 +122,7 @@ impl TuningArgs {
     }
 
     pub(crate) fn limit(&self) -> u64 {
-        self.read.max_memory.unwrap_or_else(default_limit)
+        self.read.limit()
     }
 }
 

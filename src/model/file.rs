@@ -29,8 +29,6 @@ mod check;
 mod features;
 mod tensors;
 
-use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 
 use safetensors::SafeTensors;
@@ -66,8 +64,18 @@ impl Model {
     /// [`Error::Io`] when the file cannot be read, [`Error::Model`] when its content is damaged,
     /// inconsistent, or from a newer version.
     pub fn load(path: &Path) -> Result<Self> {
-        let bytes = read_whole(path).map_err(Error::io("read", path))?;
-        Self::from_bytes(&bytes, path)
+        Self::load_within(path, u64::MAX)
+    }
+
+    /// Reads a model as [`load`](Self::load) does, in at most `max_memory` bytes, or a little more where
+    /// that is very small. What it prepares has the same limit.
+    ///
+    /// # Errors
+    /// Those of [`load`](Self::load), and [`Error::Usage`] when the file is too long for the limit.
+    pub fn load_within(path: &Path, max_memory: u64) -> Result<Self> {
+        let mut model = Self::from_bytes(&container::read(path, max_memory)?, path)?;
+        model.preprocess.set_max_memory(max_memory);
+        Ok(model)
     }
 
     /// The bytes of the model file. `path` is only named in errors.
@@ -128,19 +136,6 @@ impl Model {
         model.check(&shape).map_err(|e| Error::model(path, e))?;
         Ok(model)
     }
-}
-
-/// The bytes of a model file; of any other, which may be huge or without an end, only the beginning.
-fn read_whole(path: &Path) -> std::io::Result<Vec<u8>> {
-    let mut file = File::open(path)?;
-    let mut bytes = Vec::new();
-    file.by_ref().take(container::LENGTH_BYTES as u64).read_to_end(&mut bytes)?;
-    let length = container::header_length(&bytes).filter(|&n| n <= container::MOST_HEADER);
-    file.by_ref().take(length.unwrap_or(0) as u64).read_to_end(&mut bytes)?;
-    if container::find_checksum(&bytes).is_some() {
-        file.read_to_end(&mut bytes)?;
-    }
-    Ok(bytes)
 }
 
 /// Refuses, before anything is trained, what would give a file that cannot be loaded: names and

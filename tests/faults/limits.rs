@@ -6,7 +6,7 @@
 
 use std::fmt::Write as _;
 use std::io::Write as _;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use crate::bench::{Bench, Done, clouds};
 
@@ -102,6 +102,47 @@ fn fault_12_what_unpacking_itself_takes() {
         let done = bench.line(&format!("{line} 500MB")).succeeds();
         assert_eq!(done.out.lines().count(), 90_000);
     }
+}
+
+#[test]
+fn fault_12_a_model_or_checkpoint_without_an_end() {
+    let bench = Bench::with_model();
+    let run = "train clouds.csv --epochs 1 --anchors 4 --checkpoint kept --max-memory";
+    bench.write("clouds.csv", &clouds(50, 1));
+    bench.line(&format!("{run} {LIMIT}")).succeeds();
+    let kept = std::fs::read_dir(bench.path("kept")).expect("a folder").next();
+    let kept = kept.expect("a checkpoint").expect("an entry").path();
+    // A hole as long as a disk takes no disk.
+    for path in [&bench.path("m.llfm"), &kept] {
+        let file = std::fs::File::options().write(true).open(path).expect("writable");
+        file.set_len(1 << 40).expect("a file with a hole");
+    }
+    for line in [
+        "predict m.llfm clouds.csv --max-memory",
+        "evaluate m.llfm clouds.csv --max-memory",
+        "train clouds.csv --init-model m.llfm --max-memory",
+        &run.replacen("--epochs", "--resume --epochs", 1),
+    ] {
+        let words = ["has 1099511.6 MB", "at most 33.6 MB", "raise --max-memory"];
+        within(&bench, 64 + BESIDE, &format!("{line} {LIMIT} --threads 2")).fails(2, &words);
+    }
+    within(&bench, 64 + BESIDE, "inspect m.llfm").fails(2, &["has 1099511.6 MB"]);
+}
+
+#[test]
+fn fault_12_a_model_by_a_pipe_without_an_end() {
+    let bench = Bench::with_model();
+    let mut command = bench.command(&["predict", "/dev/stdin", "test.csv", "--max-memory", LIMIT]);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut llfm = command.spawn().expect("llfm starts");
+    let mut pipe = llfm.stdin.take().expect("a pipe");
+    pipe.write_all(&bench.read("m.llfm")).expect("llfm reads");
+    let zeros = vec![0; 1 << 20];
+    let written = (0..200).take_while(|_| pipe.write_all(&zeros).is_ok()).count();
+    drop(pipe);
+    assert!((30..60).contains(&written), "llfm read {written} MiB");
+    let done = Done::from(llfm.wait_with_output().expect("llfm ends"));
+    done.fails(2, &["/dev/stdin", "at most 33.6 MB", "raise --max-memory"]);
 }
 
 #[test]

@@ -20,6 +20,8 @@ pub(super) struct Keeper {
     checkpoints: Checkpoints,
     folder: PathBuf,
     every: Every,
+    /// Most bytes that going on from a checkpoint may take.
+    max_memory: u64,
     /// What the run is.
     run: Value,
     /// The newest checkpoint.
@@ -49,8 +51,12 @@ impl<'a> CheckpointEvent<'a> {
 }
 
 impl Keeper {
-    /// Takes hold of the folder, before any work is done.
-    pub(super) fn open(args: &CheckpointArgs, force: bool) -> Result<Option<Self>> {
+    /// Takes hold of the folder, before any work is done. Going on takes at most `max_memory` bytes.
+    pub(super) fn open(
+        args: &CheckpointArgs,
+        force: bool,
+        max_memory: u64,
+    ) -> Result<Option<Self>> {
         let Some(folder) = &args.checkpoint else {
             let given = [
                 ("--resume", args.resume),
@@ -79,6 +85,7 @@ impl Keeper {
             checkpoints,
             folder: folder.clone(),
             every: args.checkpoint_every.unwrap_or(DEFAULT),
+            max_memory,
             run: Value::Null,
             newest: None,
             last: Instant::now(),
@@ -115,7 +122,7 @@ impl Keeper {
 
     /// The newest checkpoint, if it is of this run.
     pub(super) fn reload(&mut self) -> Result<Option<Found>> {
-        let mut found = self.checkpoints.newest().map_err(|error| match error {
+        let mut found = self.checkpoints.newest(self.max_memory).map_err(|error| match error {
             Error::Model { path, message } => {
                 let way_out =
                     "no checkpoint here is whole: start afresh with --force in place of --resume";
