@@ -16,7 +16,6 @@ use sha2::{Digest, Sha256};
 
 use crate::data::source::megabytes;
 use crate::error::Error;
-use crate::model::hex;
 
 /// Strings by name.
 pub(crate) type Metadata = BTreeMap<String, String>;
@@ -90,7 +89,7 @@ pub(crate) fn header(
     if let Some(at) = find_checksum(&bytes) {
         let mut hash = Sha256::new_with_prefix(&bytes);
         tensors.iter().for_each(|tensor| hash.update(&tensor.bytes));
-        bytes[at..at + DIGITS].copy_from_slice(hex(&hash.finalize()).as_bytes());
+        bytes[at..at + DIGITS].copy_from_slice(format!("{:x}", hash.finalize()).as_bytes());
     }
     Ok(bytes)
 }
@@ -144,7 +143,7 @@ pub(crate) fn verify(format: &Format, bytes: &[u8]) -> Result<(), String> {
     hash.update(&bytes[..at]);
     hash.update([b'0'; DIGITS]);
     hash.update(&bytes[at + DIGITS..]);
-    let intact = hex(&hash.finalize()).as_bytes() == &bytes[at..at + DIGITS];
+    let intact = format!("{:x}", hash.finalize()).as_bytes() == &bytes[at..at + DIGITS];
     let newer = version(bytes).filter(|v| v.parse().map_or(true, |v: u32| v > known));
     match (intact, newer) {
         (true, None) => Ok(()),

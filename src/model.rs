@@ -5,7 +5,7 @@ mod fingerprint;
 pub mod parameters;
 
 pub use file::{FORMAT_VERSION, check_length};
-pub(crate) use fingerprint::{Fingerprint, hex};
+pub(crate) use fingerprint::Fingerprint;
 pub use fingerprint::{fingerprint, fingerprint_raw};
 pub use parameters::Parameters;
 

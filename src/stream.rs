@@ -15,7 +15,7 @@ use crate::data::{
 };
 use crate::error::{Error, Place, Result};
 use crate::experiment::labels_of;
-use crate::model::{Fingerprint, hex};
+use crate::model::Fingerprint;
 use crate::seed::Pool;
 use crate::train::Units;
 
@@ -234,7 +234,7 @@ impl Stream {
         for i in 0..self.n_chunks() {
             hash.update((self.rows.rows_in(i) as u64).to_le_bytes());
         }
-        hex(&hash.finalize())
+        format!("{:x}", hash.finalize())
     }
 
     /// How many they are.

@@ -54,7 +54,7 @@ impl Fingerprint {
         let mut hash = Sha256::new();
         self.sizes.iter().for_each(|size| hash.update(size.to_le_bytes()));
         self.lists.into_iter().for_each(|list| hash.update(list.finalize()));
-        hex(&hash.finalize())
+        format!("{:x}", hash.finalize())
     }
 }
 
@@ -95,7 +95,7 @@ pub fn fingerprint_raw(rows: &RawRows) -> String {
     if let Some(weights) = &rows.weights {
         update(&mut hash, weights.iter().map(|w| w.to_le_bytes()));
     }
-    hex(&hash.finalize())
+    format!("{:x}", hash.finalize())
 }
 
 fn update_words(hash: &mut Sha256, words: &[String]) {
@@ -110,11 +110,6 @@ fn update_sparse(hash: &mut Sha256, rows: &Csr) {
     update(hash, rows.offsets.iter().map(|&o| (o as u64).to_le_bytes()));
     update(hash, rows.indices.iter().map(|j| j.to_le_bytes()));
     update(hash, rows.values.iter().map(|x| x.to_le_bytes()));
-}
-
-/// Bytes as lower-case hexadecimal digits.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
 /// Feeds the hash in blocks: one call a number would cost more than the hashing.
