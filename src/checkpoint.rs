@@ -7,6 +7,7 @@
 mod file;
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -53,7 +54,11 @@ impl Checkpoints {
     /// # Errors
     /// [`Error::Io`] where the folder cannot be made or written, or another process writes to it.
     pub fn open(folder: &Path) -> Result<Self> {
-        fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
+        match fs::create_dir(folder) {
+            // What is there and is no folder cannot be locked in.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            made => made.map_err(Error::io("create", folder))?,
+        }
         sync_folder(folder);
         let lock =
             OutputLock::acquire(&folder.join("checkpoint")).map_err(|error| match error {
@@ -131,14 +136,16 @@ impl Checkpoints {
     ) -> Result<PathBuf> {
         let number = snapshot.position.done;
         let path = self.folder.join(format!("{PREFIX}{number:012}{END}"));
+        // First: one of a run before may have a higher number. What cannot be removed is told by the next
+        // that looks for the newest.
+        for file in std::mem::take(&mut self.gone) {
+            drop(remove(&file));
+            sync_folder(&file);
+        }
         file::save(&path, run, snapshot, history)?;
-        let files = checkpoints(&self.folder)?;
-        let whole = files.iter().filter(|file| !self.gone.contains(file) && **file != path);
-        let old = whole.rev().skip(KEPT - 1);
-        let gone = self.gone.iter().filter(|file| **file != path);
-        // What cannot be removed is in nobody's way.
-        old.chain(gone).for_each(|file| drop(remove(file)));
-        self.gone.clear();
+        for file in checkpoints(&self.folder)?.iter().rev().skip(KEPT) {
+            drop(remove(file));
+        }
         Ok(path)
     }
 }

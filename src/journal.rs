@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::data::visible;
+use crate::data::{printable, visible};
 use crate::error::{Error, Place, Result};
 use crate::output::{OutputLock, write_atomic};
 
@@ -208,8 +208,10 @@ fn compare(key: &str, there: Option<&Value>, now: Option<&Value>, found: &mut Ve
         }
         return;
     }
-    let show = |value: Option<&Value>| value.map_or_else(|| "nothing".into(), Value::to_string);
-    found.push(visible(&format!("{key} is {} there and {} now", show(there), show(now))));
+    let show = |value: Option<&Value>| {
+        value.map_or("nothing".into(), |value| printable(&value.to_string()))
+    };
+    found.push(format!("{} is {} there and {} now", visible(key), show(there), show(now)));
 }
 
 fn line_of(path: &Path, value: &impl Serialize) -> Result<Vec<u8>> {

@@ -223,8 +223,13 @@ impl Stream {
         Ok(window)
     }
 
+    /// Bytes that reading and windows may take.
+    pub(crate) fn max_memory(&self) -> u64 {
+        self.max_memory
+    }
+
     /// Bytes that the rows of a window may take.
-    pub(crate) fn most_in_window(&self) -> u64 {
+    fn most_in_window(&self) -> u64 {
         self.max_memory / WINDOWS_IN_MEMORY
     }
 

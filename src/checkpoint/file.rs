@@ -34,6 +34,9 @@ pub const FORMAT_VERSION: u32 = 1;
 const FORMAT: Format =
     Format { name: "checkpoint", version: FORMAT_VERSION, remedy: "nothing can go on from it" };
 
+/// Bytes that tell of a run what it is: settings, sizes, the words of a command.
+const MOST_OF_RUN: usize = 1 << 20;
+
 /// What a checkpoint file says.
 #[derive(Debug)]
 pub struct Checkpoint {
@@ -106,9 +109,13 @@ fn read(bytes: &[u8]) -> std::result::Result<Checkpoint, String> {
     }
     // The reader has no order of its own.
     memory.tensors.sort_unstable();
+    let run = entry("run")?;
+    if run.len() > MOST_OF_RUN {
+        return Err(format!("`run` is invalid: expected at most {MOST_OF_RUN} bytes"));
+    }
     let history = file.tensor("history").map_err(|_| "the tensor `history` is missing")?;
     Ok(Checkpoint {
-        run: Value::Object(parse("run", entry("run")?.as_bytes())?),
+        run: Value::Object(parse("run", run.as_bytes())?),
         history: parse("history", history.data())?,
         snapshot: Snapshot {
             members: Cow::Owned(members),

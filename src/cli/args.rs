@@ -81,7 +81,7 @@ pub(crate) struct TrainOutput {
     /// File to draw the learning curve to; its name ends in .svg
     #[arg(long, value_name = "FILE.svg", value_hint = ValueHint::FilePath)]
     pub(crate) plot: Option<PathBuf>,
-    /// Replace output files that exist
+    /// Replace output files that exist, and the run that --checkpoint holds
     #[arg(long)]
     pub(crate) force: bool,
     /// TOML file with flags as keys (`batch-size = 64`); the command line wins

@@ -53,7 +53,7 @@ pub(crate) fn refuse_existing(path: &Path, flag: &str, force: bool) -> Result<()
 }
 
 /// Refuses a folder that is missing: minutes of training would end in nothing.
-fn require_folder(path: &Path) -> Result<()> {
+pub(crate) fn require_folder(path: &Path) -> Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     match folder {
         Some(folder) if !folder.is_dir() => {
@@ -70,7 +70,7 @@ pub(crate) fn is_special(path: &Path) -> bool {
 }
 
 /// The path by which a file is known, also of one that is not there yet.
-fn resolved(path: &Path) -> PathBuf {
+pub(crate) fn resolved(path: &Path) -> PathBuf {
     fs::canonicalize(path).unwrap_or_else(|_| {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
         let folder = folder.unwrap_or(Path::new("."));

@@ -96,7 +96,7 @@ impl Progress {
         (self.seen, self.stride) = (seen, 1);
         // It doubled whenever too many were kept.
         while seen.div_ceil(self.stride) > history.len() && self.stride < seen {
-            self.stride *= 2;
+            self.stride = self.stride.saturating_mul(2);
         }
     }
 
@@ -221,7 +221,7 @@ impl Progress {
     }
 
     /// Prints past the bar.
-    fn aside(&self, print: impl FnOnce()) {
+    pub(crate) fn aside(&self, print: impl FnOnce()) {
         match &self.bar {
             Some(bar) => bar.suspend(print),
             None => print(),

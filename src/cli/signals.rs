@@ -16,10 +16,10 @@ use signal_hook::flag;
 const POLL: Duration = Duration::from_millis(20);
 const GRACE: Duration = Duration::from_millis(200);
 
-/// Remembers the first signal.
+/// Remembers that a signal came.
 #[derive(Debug, Clone)]
 pub(crate) struct Signals {
-    /// Number of the last signal; 0: none yet.
+    /// Number of the last one; 0: none yet.
     received: Arc<AtomicUsize>,
 }
 
@@ -76,7 +76,7 @@ impl Signals {
                 if let Some(signal) = signals.received() {
                     litter.iter().for_each(|path| drop(std::fs::remove_file(path)));
                     llfm::output::remove_unfinished();
-                    super::console::complain("error", "interrupted; nothing was trained yet");
+                    super::console::complain("error", "interrupted before any training");
                     std::process::exit(128 + i32::from(signal));
                 }
                 std::thread::sleep(POLL);

@@ -1,11 +1,10 @@
 //! `llfm train`: read, decide, train, measure, save.
 
 mod checkpoints;
+mod circumstances;
 mod course;
 mod talk;
 
-use std::fs::File;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use llfm::backend::Device;
@@ -28,7 +27,7 @@ use super::console::{Console, complain};
 use super::device::Compute;
 use super::load::Loaded;
 use super::memory::{check_kept_training, check_training};
-use super::outputs::{self, Output, is_special};
+use super::outputs::{self, Output, is_special, require_folder, resolved};
 use super::progress::Progress;
 use super::report::Facts;
 use super::signals::Signals;
@@ -40,7 +39,8 @@ pub(crate) fn run(args: &TrainArgs) -> Result<()> {
     let limit = args.read.limit();
     let load = |path: &Path| Model::load_within(path, limit);
     let start = args.init_model.as_deref().map(load).transpose()?;
-    let start_print = args.init_model.as_deref().map(fingerprint_of).transpose()?;
+    let start_print =
+        start.as_ref().zip(args.init_model.as_deref()).map(fingerprint).transpose()?;
     let plan = Plan::of(&args.settings, start.as_ref())?;
     let has_valid = args.parts.valid.is_some() || args.parts.valid_fraction > 0.0;
     check_watch(&args.settings, has_valid)?;
@@ -49,10 +49,11 @@ pub(crate) fn run(args: &TrainArgs) -> Result<()> {
     } else {
         args.run.start(args.gpu_rows, args.talk.quiet)?
     };
-    let outputs = [("--model", &args.output.model), ("--plot", &args.output.plot)];
     let mut locks = Vec::new();
-    for (flag, path) in outputs {
-        let Some(path) = path.as_deref().filter(|path| !is_special(path)) else { continue };
+    for (flag, path) in args.outputs() {
+        if is_special(path) {
+            continue;
+        }
         locks.push(OutputLock::acquire(path)?);
         // Another run may have finished the file between the first look and the lock.
         outputs::refuse_existing(path, flag, args.replaces())?;
@@ -80,13 +81,9 @@ pub(crate) fn run(args: &TrainArgs) -> Result<()> {
     job.conclude(trained)
 }
 
-/// SHA-256 of a file, in hexadecimal.
-fn fingerprint_of(path: &Path) -> Result<String> {
-    let unreadable = || Error::io("read", path);
-    let mut hash = Sha256::new();
-    let mut file = File::open(path).map_err(unreadable())?;
-    io::copy(&mut file, &mut hash).map_err(unreadable())?;
-    Ok(format!("{:x}", hash.finalize()))
+/// SHA-256 of a model's file as it is written now, in hexadecimal: a pipe is read but once.
+fn fingerprint((model, path): (&Model, &Path)) -> Result<String> {
+    Ok(format!("{:x}", Sha256::digest(model.to_bytes(path)?)))
 }
 
 /// Refuses outputs that cannot be meant, before any work is done.
@@ -112,13 +109,10 @@ fn check_outputs(args: &TrainArgs) -> Result<()> {
         args.output.config.as_ref(),
     ];
     let inputs: Vec<&Path> = inputs.into_iter().flatten().map(PathBuf::as_path).collect();
-    let outputs = [("--model", &args.output.model), ("--plot", &args.output.plot)];
-    let outputs: Vec<Output<'_>> = outputs
-        .into_iter()
-        .filter_map(|(flag, path)| path.as_deref().map(|path| (flag, path)))
-        .collect();
-    if let Some(folder) = &args.keep.checkpoint
-        && let Some((flag, path)) = outputs.iter().find(|(_, path)| *path == folder.as_path())
+    let outputs = args.outputs();
+    args.keep.checkpoint.as_deref().map_or(Ok(()), require_folder)?;
+    if let Some(folder) = args.keep.checkpoint.as_deref().map(resolved)
+        && let Some((flag, path)) = outputs.iter().find(|(_, path)| resolved(path) == folder)
     {
         let path = path.display();
         let message = format!("{flag} {path} is the folder of --checkpoint: choose another name");
@@ -128,7 +122,14 @@ fn check_outputs(args: &TrainArgs) -> Result<()> {
 }
 
 impl TrainArgs {
-    /// Whether outputs that exist are replaced: unasked only by the run that wrote them.
+    /// The files to write, with their flags.
+    fn outputs(&self) -> Vec<Output<'_>> {
+        let all = [("--model", &self.output.model), ("--plot", &self.output.plot)];
+        all.into_iter().filter_map(|(flag, path)| Some((flag, path.as_deref()?))).collect()
+    }
+
+    /// Whether outputs that exist are replaced: unasked only by the run that writes them, which its
+    /// checkpoint tells once it is read.
     fn replaces(&self) -> bool {
         let kept = || self.keep.checkpoint.as_deref().is_some_and(Checkpoints::are_in);
         self.output.force || (self.keep.resume && kept())
@@ -269,7 +270,7 @@ impl<'a> Job<'a> {
         } else if self.talks() {
             self.print_summary(&progress, &trained, &measured)?;
         }
-        if written.is_err() {
+        if written.is_err() || matches!(trained.failed, Some(Error::Device(_))) {
             self.say_how_to_resume();
         }
         written?;
@@ -282,17 +283,18 @@ impl<'a> Job<'a> {
             let best = if self.loaded.rows.valid.is_some() { "best model" } else { "model" };
             complain("note", &format!("the {best} so far is in {}", path.display()));
         }
-        if let (Some(keeper), Some(_), false) =
-            (&self.keeper, &trained.diverged, self.args.talk.quiet)
-        {
-            let folder = keeper.folder().display();
-            let text = format!("{folder} holds the run that diverged: --force replaces it");
-            complain("note", &text);
+        if trained.diverged.is_some() && !self.args.talk.quiet {
+            let kept = self.keeper.iter().filter(|keeper| keeper.newest().is_some());
+            for folder in kept.map(|keeper| keeper.folder().display()) {
+                let text = format!("{folder} holds the run that diverged: --force replaces it");
+                complain("note", &text);
+            }
         }
+        let unkept = self.keeper.and_then(|keeper| keeper.unkept);
         match (trained.failed, trained.diverged, self.signals.received()) {
             (Some(error), _, _) => Err(error),
             (None, Some(advice), _) => Err(Error::Diverged(advice)),
-            (None, None, Some(signal)) => Err(Error::Interrupted { signal }),
+            (None, None, Some(signal)) => Err(unkept.unwrap_or(Error::Interrupted { signal })),
             (None, None, None) => Ok(()),
         }
     }

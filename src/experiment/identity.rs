@@ -19,7 +19,7 @@ impl Prepared {
                 "fingerprint": short(rows.fingerprint()),
                 // The order of the rows depends on them, and they on --max-memory.
                 "windows": (rows.n_windows() > 1).then(|| json!({
-                    "bytes": rows.most_in_window(),
+                    "max_memory": rows.max_memory(),
                     "chunks": short(&rows.chunks_fingerprint()),
                 })),
             }),

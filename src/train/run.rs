@@ -116,8 +116,7 @@ impl<'a> Run<'a> {
             scheduler: Scheduler::new(self.config, self.data.n_rows(), self.member),
             taken: position.map_or(0, |at| at.steps),
             lipschitz: position.map_or(seeded, |at| at.lipschitz),
-            // A forged file may have any number.
-            clock: Duration::from_secs_f64(seconds.clamp(0.0, 1e12)),
+            clock: Duration::from_secs_f64(seconds),
             began: None,
             left: false,
             trained,
@@ -154,6 +153,7 @@ impl<'a> Run<'a> {
             course.began = None;
             course.clock += began.elapsed();
             let (flow, totals) = done?;
+            course.watch.see(&backend.recent_losses(), course.scheduler.last_rate());
             if course.watch.diverged.is_some() {
                 return Ok(Flow::Continue);
             }

@@ -118,6 +118,9 @@ impl Snapshot<'_> {
         let at = &self.position;
         let steps =
             |epochs: usize| epochs as u64 * data.n_rows().div_ceil(config.batch_size) as u64;
+        let before = &at.before;
+        let times = [before.seed_seconds, before.train_seconds, at.seconds];
+        let epochs = config.epochs * self.member();
         let sound = self.members.iter().chain([&*self.best, &self.current]).all(fits)
             && self.member() < config.ensemble
             && at.best_epochs.len() == self.member()
@@ -127,7 +130,9 @@ impl Snapshot<'_> {
             && at.steps <= steps(config.epochs)
             && at.counted.rows <= data.n_rows() as u64
             && at.counted.pairs.iter().all(|&pairs| pairs <= at.counted.rows)
-            && at.best_epochs.iter().all(|&epoch| epoch <= config.epochs);
+            && at.best_epochs.iter().all(|&epoch| epoch <= config.epochs)
+            && times.iter().all(|seconds| (0.0..1e12).contains(seconds))
+            && (0.0..=epochs as f64).contains(&before.epochs);
         if sound {
             return Ok(());
         }

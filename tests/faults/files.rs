@@ -100,6 +100,9 @@ fn fault_25_a_path_that_is_not_utf8() {
     let mut command = bench.command(&["train", "--epochs", "1"]);
     command.arg(&data).arg("--test").arg(&data).arg("--model").arg(&model);
     Done::from(command.output().expect("llfm starts")).succeeds();
+    let mut command = bench.command(&["train", "--epochs", "1", "--json", "--checkpoint"]);
+    let done = Done::from(command.arg(name(b"k\xff")).arg(&data).output().expect("llfm starts"));
+    assert!(done.succeeds().out.contains("k\u{fffd}/checkpoint-"), "the path of the event");
     let mut command = bench.command(&["evaluate"]);
     Done::from(command.arg(&model).arg(&data).output().expect("llfm starts")).succeeds();
     std::fs::write(&data, "1,2\nx").expect("as before");
@@ -138,7 +141,16 @@ fn fault_50_a_pipe_as_data() {
         assert!(done.out == expected || line.starts_with("train"), "{}", done.out);
     }
     bench.line("evaluate n.llfm test.csv").succeeds();
+    let (mut from, bytes) = (bench.command(&FROM_A_PIPE), bench.read("m.llfm"));
+    from.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+    let child = from.spawn().expect("llfm starts");
+    std::fs::write(bench.path("pipe"), bytes).expect("llfm reads");
+    Done::from(child.wait_with_output().expect("llfm ends")).succeeds();
 }
+
+/// Read once: nobody fills it again.
+#[cfg(unix)]
+const FROM_A_PIPE: [&str; 6] = ["train", "train.csv", "--init-model", "pipe", "--checkpoint", "k"];
 
 #[cfg(unix)]
 #[test]

@@ -3,6 +3,7 @@
 #[allow(dead_code, reason = "each test binary uses its own part")]
 #[path = "../common/bench.rs"]
 mod bench;
+mod checkpoints;
 mod device;
 mod files;
 #[path = "../common/forge.rs"]

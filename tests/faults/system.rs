@@ -113,6 +113,7 @@ fn fault_59_a_folder_that_is_not_there() {
     let folder = ["there is no folder nowhere"];
     bench.line("train absent.csv --model nowhere/m.llfm").fails(6, &folder);
     bench.line("train absent.csv --plot nowhere/c.svg").fails(6, &folder);
+    bench.line("train absent.csv --checkpoint nowhere/kept/").fails(6, &folder);
     let twice = bench.line("train absent.csv --model c.svg --plot ./c.svg --force");
     twice.fails(2, &["--plot ./c.svg", "--model writes too"]);
     bench.line("predict m.llfm absent.csv --output nowhere/p.txt").fails(6, &folder);

@@ -9,16 +9,18 @@ use clap::{Args, ValueHint};
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Run")]
 pub(crate) struct CheckpointArgs {
-    /// Folder to keep the run in while it lasts, as checkpoints: the two newest are there, each whole.
-    /// SIGINT, SIGTERM and SIGHUP write one more in place of the model so far, and end the run. Training
-    /// takes up to three times the memory of the model without them
+    /// Folder to keep the run in while it lasts, as checkpoints: the two newest are there, each whole and
+    /// about four times as large as the model; the disk needs room for a third. SIGINT, SIGTERM and SIGHUP
+    /// write one more in place of the model so far, and end the run. Model and optimizer take up to three
+    /// times the memory of a run without
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(crate) checkpoint: Option<PathBuf>,
     /// How often: every N epochs, or every N minutes as Nmin, such as 0.5min [default: 10min]
     #[arg(long, value_name = "N|Nmin", value_parser = every)]
     pub(crate) checkpoint_every: Option<Every>,
-    /// Go on from the newest checkpoint in the folder of --checkpoint, to the same model as without a break,
-    /// and replace what the run had written; start afresh where the folder holds no run
+    /// Go on from the newest checkpoint in the folder of --checkpoint, to the same model as without a break.
+    /// Rows and settings have to be those of the run, whose outputs are replaced; without a checkpoint the run
+    /// starts afresh, and replaces nothing. Excludes --force
     #[arg(long, conflicts_with = "force")]
     pub(crate) resume: bool,
 }

@@ -10,6 +10,7 @@ use llfm::{Error, Result};
 use serde::Serialize;
 use serde_json::Value;
 
+use super::circumstances::Circumstances;
 use crate::cli::args::checkpoint::{CheckpointArgs, Every};
 
 /// Where nothing is said.
@@ -24,29 +25,34 @@ pub(super) struct Keeper {
     max_memory: u64,
     /// What the run is.
     run: Value,
+    now: Circumstances,
     /// The newest checkpoint.
     newest: Option<PathBuf>,
     last: Instant,
-    /// Why the last one could not be written.
-    failed: Option<Error>,
-    /// The GPU before and the one now, where they differ.
-    pub(super) other_adapter: Option<String>,
+    /// Why the one that was to end the run could not be written.
+    pub(super) unkept: Option<Error>,
+    /// How the part of the run that wrote the checkpoint was begun.
+    pub(super) before: Option<Circumstances>,
 }
 
 #[derive(Serialize)]
-pub(super) struct CheckpointEvent<'a> {
+pub(super) struct CheckpointEvent {
     /// `checkpoint` where it was written, `resume` where the run goes on from it.
     pub(super) event: &'static str,
-    pub(super) path: &'a Path,
+    pub(super) path: String,
     pub(super) member: usize,
     pub(super) epoch: usize,
     pub(super) steps: u64,
+    /// Why the run ends with it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) stopped: Option<&'static str>,
 }
 
-impl<'a> CheckpointEvent<'a> {
-    pub(super) fn new(event: &'static str, path: &'a Path, snapshot: &Snapshot<'_>) -> Self {
+impl CheckpointEvent {
+    pub(super) fn new(event: &'static str, path: &Path, snapshot: &Snapshot<'_>) -> Self {
         let (epoch, steps) = (snapshot.position.epoch, snapshot.position.steps);
-        Self { event, path, member: snapshot.member(), epoch, steps }
+        let path = path.display().to_string();
+        Self { event, path, member: snapshot.member(), epoch, steps, stopped: None }
     }
 }
 
@@ -87,10 +93,11 @@ impl Keeper {
             every: args.checkpoint_every.unwrap_or(DEFAULT),
             max_memory,
             run: Value::Null,
+            now: Circumstances::default(),
             newest: None,
             last: Instant::now(),
-            failed: None,
-            other_adapter: None,
+            unkept: None,
+            before: None,
         }))
     }
 
@@ -109,19 +116,25 @@ impl Keeper {
     }
 
     /// Makes ready for a run: finds its newest checkpoint, or lets the first one replace all that are there.
-    pub(super) fn begin(&mut self, run: Value, resume: bool) -> Result<Option<Found>> {
-        self.run = run;
+    pub(super) fn begin(
+        &mut self,
+        run: Value,
+        now: Circumstances,
+        resume: bool,
+    ) -> Result<Option<Found>> {
+        (self.run, self.now) = (run, now);
+        self.now.replace_in(&mut self.run);
         self.last = Instant::now();
         self.checkpoints.remove_litter()?;
         if !resume {
             self.checkpoints.replace_all()?;
             return Ok(None);
         }
-        self.reload()
+        self.find()
     }
 
     /// The newest checkpoint, if it is of this run.
-    pub(super) fn reload(&mut self) -> Result<Option<Found>> {
+    fn find(&mut self) -> Result<Option<Found>> {
         let mut found = self.checkpoints.newest(self.max_memory).map_err(|error| match error {
             Error::Model { path, message } => {
                 let way_out =
@@ -131,14 +144,9 @@ impl Keeper {
             error => error,
         })?;
         if let Some(found) = &mut found {
-            // Another GPU goes on, but not to the same bits.
-            let there = found.checkpoint.run["adapter"].take();
-            let now = &self.run["adapter"];
-            if there != *now && !there.is_null() && !now.is_null() {
-                self.other_adapter = Some(format!("{there} before, {now} now"));
-            }
-            found.checkpoint.run["adapter"].clone_from(now);
-            found.check(&self.run)?;
+            let before = self.now.replace_in(&mut found.checkpoint.run);
+            found.check(&self.run).map_err(|error| before.explain(error))?;
+            self.before = Some(before);
             self.newest = Some(found.path.clone());
         }
         Ok(found)
@@ -147,7 +155,7 @@ impl Keeper {
     /// Whether the run is to be kept now; `ending` where it is about to end unfinished.
     pub(super) fn wish(&mut self, event: &Event<'_>, ending: bool) -> Flow {
         let due = match (event, self.every) {
-            (Event::Step { .. } | Event::Epoch(_), _) if ending => self.failed.is_none(),
+            (Event::Step { .. } | Event::Epoch(_), _) if ending => self.unkept.is_none(),
             (Event::Epoch(report), _) if report.epoch == report.epochs => true,
             (Event::Epoch(report), Every::Epochs(n)) => report.epoch % n == 0,
             (Event::Step { .. }, Every::Time(time)) => self.last.elapsed() >= time,
@@ -156,19 +164,19 @@ impl Keeper {
         if due { Flow::Snapshot } else { Flow::Continue }
     }
 
-    /// Writes a checkpoint; returns its file, or why it could not be written: the run goes on then.
+    /// Writes a checkpoint; returns its file.
     pub(super) fn save(
         &mut self,
         snapshot: &Snapshot<'_>,
         history: &[EpochReport],
-    ) -> std::result::Result<&Path, &Error> {
+    ) -> Result<&Path> {
         self.last = Instant::now();
-        match self.checkpoints.save(&self.run, snapshot, history) {
-            Ok(path) => {
-                self.failed = None;
-                Ok(self.newest.insert(path))
-            }
-            Err(error) => Err(self.failed.insert(error)),
-        }
+        let path = self.checkpoints.save(&self.run, snapshot, history)?;
+        Ok(self.newest.insert(path))
+    }
+
+    /// Why the model may not have the bits of a run without a break.
+    pub(super) fn differ(&self) -> Option<String> {
+        self.before.as_ref()?.differ(&self.now)
     }
 }

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::Job;
 use super::checkpoints::{CheckpointEvent, Keeper};
+use super::circumstances::Circumstances;
 use crate::cli::console::{Console, complain};
 use crate::cli::progress::Progress;
 use crate::cli::signals::Signals;
@@ -16,31 +17,39 @@ use crate::cli::signals::Signals;
 impl Job<'_> {
     /// Finds what to go on from, or makes ready for checkpoints of a new run.
     pub(super) fn take_up(&mut self) -> Result<()> {
-        let run = self.keeper.is_some().then(|| self.identity());
-        let (Some(run), Some(keeper)) = (run, &mut self.keeper) else { return Ok(()) };
-        self.found = keeper.begin(run, self.args.keep.resume)?;
-        if self.args.talk.quiet {
-            return Ok(());
+        self.found = self.find(self.args.keep.resume)?;
+        let Some(keeper) = &self.keeper else { return Ok(()) };
+        let folder = keeper.folder();
+        if let Some(before) = &keeper.before {
+            before.refuse_other_outputs(&self.args.outputs(), folder)?;
         }
-        for error in self.found.iter().flat_map(|found| &found.damaged) {
-            complain("warning", &format!("{error}: going on from the one before"));
-        }
-        if let Some(adapters) = &keeper.other_adapter {
-            let text = format!("another GPU, {adapters}: the model will not have the same bits");
-            complain("warning", &text);
-        }
-        if self.args.keep.resume && self.found.is_none() {
-            let folder = keeper.folder().display();
-            complain("note", &format!("nothing to resume in {folder}: starting afresh"));
+        if self.args.keep.resume && self.found.is_none() && !self.args.talk.quiet {
+            let text = format!("nothing to resume in {}: starting afresh", folder.display());
+            complain("note", &text);
         }
         Ok(())
+    }
+
+    /// The checkpoint to go on from on the device there is now. What is lost by it is said even by those who
+    /// are quiet.
+    fn find(&mut self, resume: bool) -> Result<Option<Found>> {
+        let parts = |job: &Self| (job.identity(), Circumstances::new(job.args, &job.compute));
+        let parts = self.keeper.is_some().then(|| parts(self));
+        let (Some((run, now)), Some(keeper)) = (parts, &mut self.keeper) else { return Ok(None) };
+        let found = keeper.begin(run, now, resume)?;
+        for error in found.iter().flat_map(|found| &found.damaged) {
+            complain("warning", &format!("{error}: going on from the one before"));
+        }
+        if let Some(difference) = keeper.differ() {
+            complain("warning", &format!("{difference}: the model may not have the same bits"));
+        }
+        Ok(found)
     }
 
     /// What the run is: another one does not go on from its checkpoints.
     fn identity(&self) -> Value {
         let mut run = self.loaded.rows.identity(&self.config);
         run["device"] = self.compute.kind().into();
-        run["adapter"] = json!(self.compute.adapter());
         if self.compute.adapter().is_some() {
             run["row_storage"] = json!(self.args.gpu_rows.row_storage);
         }
@@ -55,7 +64,11 @@ impl Job<'_> {
         let mut trained = self.fit(found.as_ref(), &mut progress)?;
         drop(found);
         if let Some(found) = self.open_again(&trained) {
-            trained = self.fit(Some(&found), &mut progress)?;
+            match self.fit(Some(&found), &mut progress) {
+                // The best model is that of before.
+                Err(error @ Error::Device(_)) => trained.failed = Some(error),
+                ended => trained = ended?,
+            }
         }
         progress.finish();
         Ok((trained, progress))
@@ -64,7 +77,8 @@ impl Job<'_> {
     fn fit(&mut self, found: Option<&Found>, progress: &mut Progress) -> Result<Trained> {
         if let Some(Found { checkpoint, path, .. }) = found {
             let at = &checkpoint.snapshot.position;
-            progress.go_on(&checkpoint.history, at.before.epochs as usize + at.epoch);
+            let seen = (at.before.epochs as usize).saturating_add(at.epoch);
+            progress.go_on(&checkpoint.history, seen);
             if self.args.talk.json {
                 let resume = CheckpointEvent::new("resume", path, &checkpoint.snapshot);
                 self.console.event(&resume)?;
@@ -85,12 +99,10 @@ impl Job<'_> {
     /// Opens a device that failed in the middle of a run once more; returns what to go on from, where both
     /// are there.
     fn open_again(&mut self, trained: &Trained) -> Option<Found> {
-        let (Some(Error::Device(why)), Some(keeper)) = (&trained.failed, &mut self.keeper) else {
-            return None;
-        };
-        keeper.newest()?;
-        let found = keeper.reload().ok().flatten()?;
+        let Some(Error::Device(why)) = &trained.failed else { return None };
+        self.keeper.as_ref()?.newest()?;
         self.compute = self.args.run.reopen(self.args.gpu_rows).ok()?;
+        let found = self.find(true).ok().flatten()?;
         if !self.args.talk.quiet {
             let path = found.path.display();
             complain("warning", &format!("{why}; opened it again, going on from {path}"));
@@ -135,14 +147,18 @@ impl Follower<'_> {
         match keeper.save(snapshot, &self.progress.epochs) {
             Ok(path) => {
                 self.left = ending;
-                let written = CheckpointEvent::new("checkpoint", path, snapshot);
+                let mut written = CheckpointEvent::new("checkpoint", path, snapshot);
+                written.stopped = ending.then_some("interrupted");
                 let told = if self.json { self.console.event(&written) } else { Ok(()) };
                 self.remember(told);
                 if ending { Flow::Stop } else { Flow::Continue }
             }
             Err(error) => {
-                let then = if ending { "the model so far is saved" } else { "training goes on" };
-                self.progress.warn(&format!("no checkpoint: {error}; {then}"));
+                let then =
+                    if ending { "the run ends with the model so far" } else { "training goes on" };
+                self.progress
+                    .aside(|| complain("warning", &format!("no checkpoint: {error}; {then}")));
+                keeper.unkept = ending.then_some(error);
                 // Not to be asked to stop in return: that would leave the run with nothing kept.
                 Flow::Snapshot
             }
