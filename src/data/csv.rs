@@ -25,10 +25,9 @@ use super::source::{Input, check_memory};
 use super::weight_column::WeightColumn;
 use crate::error::{Error, Place, Result};
 
-/// Records looked at before the kinds of the columns are fixed.
+/// Records looked at before it is decided which is the header, and what the columns are. No fewer where a
+/// schema says what they are: a file that trained has to be read alike afterwards.
 const WINDOW: usize = 10_000;
-/// Records looked at where a schema fixes the kinds and only a header has to be recognised.
-const SHORT_WINDOW: usize = 100;
 
 /// The rows of a csv.
 pub(crate) struct CsvRows {
@@ -61,9 +60,8 @@ impl CsvRows {
     ) -> Result<Self> {
         let mut records = Records::new(input);
         let hint = request.schema.map_or(Hint::Nothing, known_names);
-        let window = if request.schema.is_some() { SHORT_WINDOW } else { WINDOW };
         let header = request.options.header;
-        let layout = sniff::sniff(&mut records, window, delimiter, header, &hint)?;
+        let layout = sniff::sniff(&mut records, WINDOW, delimiter, header, &hint)?;
         let empty = records.ahead().next().is_none();
         let Plan { roles, schema } = match request.schema {
             // Without rows there is nothing to plan for; the reader then reports just that.
