@@ -185,13 +185,9 @@ impl ArrayRows {
     fn by_rows(&mut self, n_rows: usize) -> Result<Cells> {
         let Self { input, path, header, table, block, done, .. } = self;
         for row in *done..*done + n_rows {
-            table.add_row(0, path)?;
-            let cells = table.last_row();
-            let mut column = 0;
+            let mut column = 0..header.n_columns;
             header.numbers(header.n_columns, input, block, |value| {
-                cells[column] = cell(value, row, column, path)?;
-                column += 1;
-                Ok(())
+                table.push(cell(value, row, column.next().expect("as many numbers"), path)?, path)
             })?;
         }
         Ok(table.take())

@@ -18,6 +18,9 @@ const MAX_LEVELS: usize = 1 << 24;
 /// list grows, and a block of the allocator.
 pub(crate) const WORD_BYTES: usize = 112;
 
+/// Cells that there is room for at the start, or 256 rows where those are fewer.
+const FIRST_CELLS: usize = 1 << 20;
+
 /// Rows of cells as they come, within a bound on memory.
 #[derive(Debug)]
 pub(crate) struct TableBuilder {
@@ -37,13 +40,23 @@ impl TableBuilder {
     #[inline]
     pub(crate) fn add_row(&mut self, other_bytes: u64, path: &Path) -> Result<()> {
         let start = self.cells.len();
-        // A header may claim any width.
-        let end = start.saturating_add(self.width);
+        let end = start + self.width;
         if end > self.cells.capacity() {
-            check_memory((end as u64).saturating_mul(4) + other_bytes, self.max_memory, path)?;
+            check_memory((end * 4) as u64 + other_bytes, self.max_memory, path)?;
             self.grow(self.width);
         }
         self.cells.resize(start + self.width, 0.0);
+        Ok(())
+    }
+
+    /// Appends a cell of a row whose width a header claims: room is made as the cells come.
+    #[inline]
+    pub(crate) fn push(&mut self, cell: f32, path: &Path) -> Result<()> {
+        if self.cells.len() == self.cells.capacity() {
+            check_memory((self.cells.len() as u64 + 1) * 4, self.max_memory, path)?;
+            self.grow(1);
+        }
+        self.cells.push(cell);
         Ok(())
     }
 
@@ -74,7 +87,8 @@ impl TableBuilder {
     fn grow(&mut self, more: usize) {
         let most = usize::try_from(self.max_memory / 4).unwrap_or(usize::MAX);
         let needed = self.cells.len() + more;
-        let wanted = (2 * self.cells.len()).max(256 * self.width).min(most).max(needed);
+        let some_rows = self.width.saturating_mul(256).min(FIRST_CELLS);
+        let wanted = (2 * self.cells.len()).max(some_rows).min(most).max(needed);
         self.cells.reserve_exact(wanted - self.cells.len());
     }
 

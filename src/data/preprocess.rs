@@ -175,12 +175,7 @@ impl Preprocess {
     /// Whether the parts fit each other: what is read from a model file may have been forged.
     pub fn is_consistent(&self) -> bool {
         let p = self.n_features();
-        let counts_from = match self.schema() {
-            Schema::Sparse { index_base, .. } => *index_base,
-            Schema::Table(_) => 0,
-        };
         self.encoder.is_consistent()
-            && counts_from <= 1
             && self.scaling.fits(p)
             && self.never_seen.is_sorted_by(|a, b| a < b)
             && self.never_seen.last().is_none_or(|&j| (j as usize) < p)

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use crate::data::number::printable;
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// The meaning of a file's columns.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -16,6 +17,7 @@ pub enum Schema {
         /// Number of features.
         n_features: usize,
         /// What the first feature is called in the file: 0 or 1.
+        #[serde(deserialize_with = "index_base")]
         index_base: u8,
         /// N, where the features are hashed into 2^N.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -124,6 +126,13 @@ impl TableSchema {
     pub(crate) fn set_aside(&self) -> impl Iterator<Item = &ColumnPlace> {
         self.ignored.iter().chain(&self.weights)
     }
+}
+
+/// A forged file may say any number.
+fn index_base<'de, D: Deserializer<'de>>(from: D) -> Result<u8, D::Error> {
+    let base = u8::deserialize(from)?;
+    let wrong = || D::Error::custom(format!("features count from 0 or 1, found {base}"));
+    (base <= 1).then_some(base).ok_or_else(wrong)
 }
 
 impl Schema {
