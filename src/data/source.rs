@@ -362,19 +362,32 @@ pub(crate) fn megabytes(bytes: u64) -> f64 {
     bytes as f64 / 1e6
 }
 
+/// What may need more memory than allowed, and could do without where rows stay on the disk.
+const ROWS: &str = "the rows";
+
 /// Fails when `bytes` of rows are more than `max_memory` allows.
 #[inline]
 pub(crate) fn check_memory(bytes: u64, max_memory: u64, path: &Path) -> Result<()> {
-    if bytes <= max_memory { Ok(()) } else { Err(over_memory(max_memory, path)) }
+    check_memory_of(ROWS, bytes, max_memory, path)
+}
+
+/// The same for something else of a file.
+#[inline]
+pub(crate) fn check_memory_of(what: &str, bytes: u64, max_memory: u64, path: &Path) -> Result<()> {
+    if bytes <= max_memory { Ok(()) } else { Err(over_memory(what, max_memory, path)) }
 }
 
 #[cold]
-fn over_memory(max_memory: u64, path: &Path) -> Error {
-    Error::data(
-        Place::file(path),
-        format!(
-            "the rows need more than the {:.1} MB of memory allowed; raise --max-memory",
-            megabytes(max_memory)
-        ),
-    )
+fn over_memory(what: &str, max_memory: u64, path: &Path) -> Error {
+    let most = megabytes(max_memory);
+    let message =
+        format!("{what} need more than the {most:.1} MB of memory allowed; raise --max-memory");
+    Error::data(Place::file(path), message)
+}
+
+/// Whether the rows of `path` need more memory than they may take.
+pub fn rows_exceed_memory(error: &Error, path: &Path) -> bool {
+    let about_rows =
+        |text: &str| text.strip_prefix(ROWS).is_some_and(|text| text.starts_with(" need more"));
+    matches!(error, Error::Data { place, message } if place.file == path && about_rows(message))
 }
