@@ -169,7 +169,6 @@ fn fault_12_rows_that_could_stay_on_the_disk() {
         "train words.csv",
         "cv curve.csv",
         "search curve.csv --grid anchors=2,3",
-        "compare curve.csv --device cpu",
     ] {
         let done = bench.line(&format!("{line} --max-memory 50kB")).fails(3, &["--max-memory"]);
         assert!(!done.err.contains("--stream"), "{line}: {}", done.err);

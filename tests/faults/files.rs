@@ -246,7 +246,7 @@ fn fault_53_files_that_are_known_to_be_no_text() {
             for format in ["", "--format csv", "--format libffm", "--format ratings"] {
                 let done = bench.line(&format!("{command} {name} {format}")).fails(3, words);
                 // Nothing is said of columns, or of how it was read.
-                assert_eq!(done.err.matches("llfm: ").count(), 1, "{}", done.err);
+                assert_eq!(done.err.lines().count(), 1, "{}", done.err);
             }
         }
         bench.line(&format!("train train.csv --valid {name}")).fails(3, words);
