@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::chunk_file::MARK;
 use super::notes::Notes;
 use super::number::{self, Token};
 use super::source::{Input, unpacked_name};
@@ -145,7 +146,7 @@ fn known_binary(head: &[u8]) -> Option<&'static str> {
     if head.starts_with(b"PK\x03\x04") {
         return Some("a zip archive: unpack it; save a spreadsheet as csv");
     }
-    if head.starts_with(b"LLFMROW") {
+    if head.starts_with(&MARK[..MARK.len() - 1]) {
         return Some("a cache of llfm: name the file it was made from");
     }
     // As `crate::container` begins files: a length, and the metadata in the order of their names.

@@ -387,7 +387,6 @@ fn over_memory(what: &str, max_memory: u64, path: &Path) -> Error {
 
 /// Whether the rows of `path` need more memory than they may take.
 pub fn rows_exceed_memory(error: &Error, path: &Path) -> bool {
-    let about_rows =
-        |text: &str| text.strip_prefix(ROWS).is_some_and(|text| text.starts_with(" need more"));
-    matches!(error, Error::Data { place, message } if place.file == path && about_rows(message))
+    let Error::Data { place, message } = error else { return false };
+    place.file == path && message.starts_with(&format!("{ROWS} need more"))
 }
