@@ -6,7 +6,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use tempfile::NamedTempFile;
+use tempfile::TempPath;
 
 use crate::error::{Error, Result};
 
@@ -24,10 +24,20 @@ pub struct AtomicFile {
 
 #[derive(Debug)]
 enum Sink {
-    Replaced(BufWriter<NamedTempFile>),
+    /// Written under another name until it is finished. Not a `NamedTempFile`, whose errors name that,
+    /// and keep the system's words to themselves.
+    Replaced(BufWriter<File>, TempPath),
     Straight(BufWriter<File>),
     /// Nothing is to appear.
     Unnamed(BufWriter<File>),
+}
+
+impl Sink {
+    fn file(&mut self) -> &mut BufWriter<File> {
+        match self {
+            Self::Replaced(file, _) | Self::Straight(file) | Self::Unnamed(file) => file,
+        }
+    }
 }
 
 impl AtomicFile {
@@ -45,9 +55,8 @@ impl AtomicFile {
                 File::options().write(true).open(&path).map_err(Error::io("write", &named))?;
             Sink::Straight(BufWriter::new(file))
         } else {
-            let file =
-                temporary_beside(&path).map_err(plain).map_err(Error::io("create", &named))?;
-            Sink::Replaced(BufWriter::new(file))
+            let (file, temporary) = temporary_beside(&path).map_err(Error::io("create", &named))?;
+            Sink::Replaced(BufWriter::new(file), temporary)
         };
         let file = Self { named, path, sink };
         // What replaces a file that others may not read is as private.
@@ -61,8 +70,8 @@ impl AtomicFile {
     /// Lets nobody read it who may not read `source`.
     pub(crate) fn with_rights_of(self, source: &Path) -> Result<Self> {
         #[cfg(unix)]
-        if let (Sink::Replaced(file), Ok(meta)) = (&self.sink, fs::metadata(source)) {
-            let rights = file.get_ref().as_file().set_permissions(meta.permissions());
+        if let (Sink::Replaced(file, _), Ok(meta)) = (&self.sink, fs::metadata(source)) {
+            let rights = file.get_ref().set_permissions(meta.permissions());
             rights.map_err(Error::io("write", &self.named))?;
         }
         #[cfg(not(unix))]
@@ -81,11 +90,7 @@ impl AtomicFile {
     pub(crate) fn into_file(self) -> Result<File> {
         let fail = Error::io("write", &self.named);
         match self.sink {
-            Sink::Replaced(file) => match file.into_inner() {
-                Ok(file) => Ok(file.into_file()),
-                Err(e) => Err(fail(e.into_error())),
-            },
-            Sink::Straight(file) | Sink::Unnamed(file) => {
+            Sink::Replaced(file, _) | Sink::Straight(file) | Sink::Unnamed(file) => {
                 file.into_inner().map_err(|e| fail(e.into_error()))
             }
         }
@@ -99,10 +104,10 @@ impl AtomicFile {
         let fail = || Error::io("write", &self.named);
         match self.sink {
             Sink::Straight(mut file) | Sink::Unnamed(mut file) => file.flush().map_err(fail()),
-            Sink::Replaced(file) => {
-                let file = file.into_inner().map_err(|e| fail()(plain(e.into_error())))?;
-                file.as_file().sync_all().map_err(fail())?;
-                file.persist(&self.path).map_err(|e| fail()(plain(e.error)))?;
+            Sink::Replaced(file, temporary) => {
+                let file = file.into_inner().map_err(|e| fail()(e.into_error()))?;
+                file.sync_all().map_err(fail())?;
+                temporary.persist(&self.path).map_err(|e| fail()(e.error))?;
                 sync_folder(&self.path);
                 Ok(())
             }
@@ -112,24 +117,12 @@ impl AtomicFile {
 
 impl Write for AtomicFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match &mut self.sink {
-            Sink::Replaced(file) => file.write(bytes).map_err(plain),
-            Sink::Straight(file) | Sink::Unnamed(file) => file.write(bytes),
-        }
+        self.sink.file().write(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        match &mut self.sink {
-            Sink::Replaced(file) => file.flush().map_err(plain),
-            Sink::Straight(file) | Sink::Unnamed(file) => file.flush(),
-        }
+        self.sink.file().flush()
     }
-}
-
-/// Without the path of a temporary file, which nobody gave.
-#[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
-fn plain(error: io::Error) -> io::Error {
-    error.kind().into()
 }
 
 /// Writes `bytes` to `path`, whole or not at all.
@@ -171,18 +164,17 @@ fn remove_litter(output: &Path) {
     }
 }
 
-fn temporary_beside(path: &Path) -> io::Result<NamedTempFile> {
+fn temporary_beside(path: &Path) -> io::Result<(File, TempPath)> {
     let mut builder = tempfile::Builder::new();
     let start = hidden(path, "-");
     builder.prefix(&start).suffix(TEMPORARY).rand_bytes(RANDOM);
-    // The rights of an ordinary new file, not the private ones of a temporary.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let file = builder.tempfile_in(folder_of(path))?;
+    // Opened here for the rights of an ordinary new file, not the private ones of a temporary.
+    let open = |path: &Path| File::options().read(true).write(true).create_new(true).open(path);
+    let (file, temporary) = builder.make_in(folder_of(path), open)?.into_parts();
     let mut unfinished = UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner);
     unfinished.retain(|path| path.exists());
-    unfinished.push(file.path().to_owned());
-    Ok(file)
+    unfinished.push(temporary.to_path_buf());
+    Ok((file, temporary))
 }
 
 /// Temporary files that may still be there; finished ones have another name.
@@ -310,6 +302,19 @@ mod tests {
         assert_eq!(there(), 1, "that of another output stays");
         drop(OutputLock::acquire(&a).expect("a lock"));
         assert_eq!(there(), 0);
+    }
+
+    #[test]
+    fn what_the_system_says_is_told_without_the_name_of_a_temporary_file() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("a");
+        let file = AtomicFile::create(&path).expect("a file");
+        fs::create_dir(&path).expect("a folder where the file is to be");
+        let missing = folder.path().join("none").join("a");
+        let failed = [file.finish(), AtomicFile::create(&missing).map(drop)];
+        for error in failed.map(|done| done.expect_err("there is no room for a file").to_string()) {
+            assert!(error.contains("(os error ") && !error.contains(TEMPORARY), "{error}");
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ use llfm::data::{
     self, Chunks, Notes, RawRows, ReadOptions, Reader, Schema, SplitOptions, StoredRows, Task,
 };
 use llfm::experiment::{Apart, Part, Preparation, Prepared, RawParts, StreamedParts};
+use llfm::gpu::adapter::Request;
 use llfm::model::Model;
 use llfm::{Error, Result};
 
@@ -32,6 +33,8 @@ pub(crate) struct Source<'a> {
     pub(crate) task: Option<Task>,
     /// Whether the training rows stay on the disk.
     pub(crate) stream: bool,
+    /// Whether they could.
+    pub(crate) may_stream: bool,
     pub(crate) talk: &'a TalkArgs,
 }
 
@@ -44,6 +47,7 @@ impl<'a> From<&'a TrainArgs> for Source<'a> {
             prepare: &args.prepare,
             task: args.settings.task.flatten(),
             stream: args.stream,
+            may_stream: matches!(args.run.device, Request::Auto | Request::Cpu),
             talk: &args.talk,
         }
     }
@@ -59,8 +63,21 @@ impl<'a> Source<'a> {
             prepare: &args.prepare,
             task: args.settings.task.flatten(),
             stream: false,
+            may_stream: false,
             talk: &args.talk,
         })
+    }
+
+    /// The error, with what else helps where the rows need too much memory.
+    fn with_way_out(self, error: Error) -> Error {
+        let exceeds = self.may_stream && data::rows_exceed_memory(&error, self.data);
+        match error {
+            Error::Data { place, message } if exceeds => {
+                let way_out = "or leave the rows on the disk by --stream, on the CPU";
+                Error::Data { place, message: format!("{message}, {way_out}") }
+            }
+            error => error,
+        }
     }
 
     /// How DATA is read, in the columns of `schema` where it is given.
@@ -133,12 +150,25 @@ impl Loaded {
                 Some(model) => Prepared::streamed_from_model(parts, model, how.class_weight, notes),
             };
         }
-        let parts = read_parts(args, schema, notes)?;
-        match model {
+        let prepared = read_parts(args, schema, notes).and_then(|parts| match model {
             None => Prepared::new(parts, &how, notes),
             Some(model) => Prepared::from_model(parts, model, how.class_weight, notes),
-        }
+        });
+        prepared.map_err(|error| args.with_way_out(error))
     }
+}
+
+/// Reads the model that predicts the rows of DATA; where the two are in the wrong order says so.
+pub(crate) fn predicting_model(path: &Path, data: &Path, max_memory: u64) -> Result<Model> {
+    Model::load_within(path, max_memory).map_err(|error| match error {
+        Error::Model { path, message }
+            if data.is_file() && Model::load_within(data, max_memory).is_ok() =>
+        {
+            let data = data.display();
+            Error::Model { path, message: format!("{message}; {data} is one: MODEL comes first") }
+        }
+        error => error,
+    })
 }
 
 /// Reads the files, and cuts off the rows that validate and test.

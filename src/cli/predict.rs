@@ -15,6 +15,7 @@ use llfm::{Error, Result};
 use super::args::{GpuRowArgs, PredictArgs, RunArgs};
 use super::console::{Console, show_notes};
 use super::explain;
+use super::load::predicting_model;
 use super::outputs;
 use super::signals::Signals;
 
@@ -29,7 +30,7 @@ pub(crate) fn run(args: &PredictArgs) -> Result<()> {
         outputs::check(&[("--output", path)], &inputs, args.force)?;
     }
     let compute = computing(args)?.start(GpuRowArgs::default(), args.quiet)?;
-    let model = Model::load_within(&args.model, args.read.limit())?;
+    let model = predicting_model(&args.model, &args.data, args.read.limit())?;
     let printer = Printer::new(&model, Form::of(args))?;
     let locked = args.output.as_deref().filter(|path| !outputs::is_special(path));
     let _lock = locked.map(OutputLock::acquire).transpose()?;

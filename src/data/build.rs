@@ -8,7 +8,7 @@ use indexmap::{IndexMap, IndexSet};
 use super::number;
 use super::raw::{self, Cells};
 use super::schema::Levels;
-use super::source::check_memory;
+use super::source::{check_memory, check_memory_of};
 use crate::error::{Error, Place, Result};
 
 /// Codes are kept in f32 cells, which count exactly up to here.
@@ -158,7 +158,12 @@ impl Category {
             }
             None => {
                 self.bytes += (word.len() + WORD_BYTES) as u64;
-                check_memory(self.bytes, self.max_memory, &place().file)?;
+                check_memory_of(
+                    "the words of a column",
+                    self.bytes,
+                    self.max_memory,
+                    &place().file,
+                )?;
                 self.words.insert_full(word.into_owned()).0
             }
         };

@@ -29,7 +29,7 @@ use super::{Csr, Notes};
 use crate::error::{Error, Place, Result};
 
 /// What the file begins and ends with; the last byte is the version of its layout.
-const MARK: [u8; 8] = *b"LLFMROW\x01";
+pub(super) const MARK: [u8; 8] = *b"LLFMROW\x01";
 /// Bytes at the end: place, length and CRC-32 of the list, and the mark.
 const TAIL: usize = 8 + 8 + 4 + MARK.len();
 

@@ -4,10 +4,12 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::chunk_file::MARK;
 use super::notes::Notes;
 use super::number::{self, Token};
 use super::source::{Input, unpacked_name};
-use crate::error::Result;
+use crate::container::LENGTH_BYTES;
+use crate::error::{Error, Place, Result};
 
 /// The file formats that can be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, clap::ValueEnum)]
@@ -29,7 +31,10 @@ pub enum Format {
     Npy,
 }
 
-/// How much of the file is looked at to guess its format, in bytes.
+/// Digits of a checksum.
+const DIGITS: usize = 64;
+
+/// How much of the file is looked at to guess its format, and whether it is text, in bytes.
 const GLANCE: usize = 1 << 16;
 
 impl Format {
@@ -68,15 +73,25 @@ impl Format {
     }
 
     /// The format asked for, else by name, else by content, which is noted.
+    ///
+    /// # Errors
+    /// Those of [`check_text`] where the format is one of text.
     pub(crate) fn decide(
         asked: Option<Self>,
         input: &mut Input,
         notes: &mut Notes,
     ) -> Result<Self> {
-        if let Some(format) = asked.or_else(|| Self::from_name(input.path())) {
+        let known = asked.or_else(|| Self::from_name(input.path()));
+        let format = match known {
+            Some(format) => format,
+            None => Self::from_content(input.peek(GLANCE)?),
+        };
+        if !matches!(format, Self::Idx | Self::Npy) {
+            check_text(input)?;
+        }
+        if known.is_some() {
             return Ok(format);
         }
-        let format = Self::from_content(input.peek(GLANCE)?);
         notes.info(format!(
             "{}: read as {} by its first lines (--format overrides)",
             input.path().display(),
@@ -101,6 +116,50 @@ impl Format {
             Some(line) if line.contains(&b'\t') && !line.contains(&b',') => Self::Tsv,
             _ => Self::Csv,
         }
+    }
+}
+
+/// Refuses what begins as no text does, with a zero byte in it, before anything is made of it; a file
+/// of zeros would be one line.
+///
+/// # Errors
+/// Says what it is where that is known.
+pub(crate) fn check_text(input: &mut Input) -> Result<()> {
+    let head = input.peek(GLANCE)?;
+    let Some(zero) = memchr::memchr(0, head) else { return Ok(()) };
+    let known = known_binary(head);
+    let above = memchr::memchr_iter(b'\n', &head[..zero]).count();
+    let start = memchr::memrchr(b'\n', &head[..zero]).map_or(0, |end| end + 1);
+    let (line, column) = (above as u64 + 1, (zero - start) as u64 + 1);
+    let path = input.path();
+    Err(match known {
+        Some(what) => Error::data(Place::file(path), format!("expected rows, found {what}")),
+        None => Error::data(
+            Place::column(path, line, column),
+            "expected UTF-8 text, found a zero byte: is the file binary, or UTF-16?",
+        ),
+    })
+}
+
+/// What a file that is no text is, and what to do with it.
+fn known_binary(head: &[u8]) -> Option<&'static str> {
+    if head.starts_with(b"PK\x03\x04") {
+        return Some("a zip archive: unpack it; save a spreadsheet as csv");
+    }
+    if head.starts_with(&MARK[..MARK.len() - 1]) {
+        return Some("a cache of llfm: name the file it was made from");
+    }
+    // As `crate::container` begins files: a length, and the metadata in the order of their names.
+    let header = head.get(LENGTH_BYTES..)?.strip_prefix(br#"{"__metadata__":{"checksum":""#)?;
+    match header.get(DIGITS..)? {
+        rest if rest.starts_with(br#"","config":"#) => Some(
+            "a model of llfm: predict and evaluate take it before DATA, train goes on from it by \
+             --init-model",
+        ),
+        rest if rest.starts_with(br#"","format_version":"#) => {
+            Some("a checkpoint of llfm: train goes on from its folder by --checkpoint and --resume")
+        }
+        _ => None,
     }
 }
 

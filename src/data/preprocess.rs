@@ -14,7 +14,7 @@ use super::notes::Notes;
 use super::raw::{Cells, RawRows, row_major, table};
 use super::scale::{BYTES_PER_FEATURE, Scale, Scaling, Stats};
 use super::schema::Schema;
-use super::source::{check_memory, megabytes};
+use super::source::{check_memory, check_memory_of, megabytes};
 use super::{Csr, Features};
 use crate::error::{Error, Place, Result};
 
@@ -81,7 +81,7 @@ impl Preprocess {
         if p == 0 {
             return Err(Error::data(Place::file(place), "the rows have no features"));
         }
-        check_memory(p as u64 * BYTES_PER_FEATURE, options.max_memory, place)?;
+        check_memory_of("the features", p as u64 * BYTES_PER_FEATURE, options.max_memory, place)?;
         let encoded = Encoded::new(train, &encoder, place)?;
         let mut stats = Stats::new(train.n_rows(), p);
         let (missing, first) = encoded.visit(|j, value| stats.add(j, value))?;

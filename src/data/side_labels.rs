@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::array::Header;
+use super::format::check_text;
 use super::label_column::LabelColumn;
 use super::number;
 use super::raw::RawLabels;
@@ -51,6 +52,7 @@ fn numbers((header, offset): (Header, u64), mut input: Input) -> Result<RawLabel
 }
 
 fn text(mut input: Input) -> Result<RawLabels> {
+    check_text(&mut input)?;
     let mut labels = LabelColumn::default();
     while input.advance()? {
         let line = number::trim(input.line());

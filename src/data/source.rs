@@ -362,19 +362,31 @@ pub(crate) fn megabytes(bytes: u64) -> f64 {
     bytes as f64 / 1e6
 }
 
+/// What may need more memory than allowed, and could do without where rows stay on the disk.
+const ROWS: &str = "the rows";
+
 /// Fails when `bytes` of rows are more than `max_memory` allows.
 #[inline]
 pub(crate) fn check_memory(bytes: u64, max_memory: u64, path: &Path) -> Result<()> {
-    if bytes <= max_memory { Ok(()) } else { Err(over_memory(max_memory, path)) }
+    check_memory_of(ROWS, bytes, max_memory, path)
+}
+
+/// The same for something else of a file.
+#[inline]
+pub(crate) fn check_memory_of(what: &str, bytes: u64, max_memory: u64, path: &Path) -> Result<()> {
+    if bytes <= max_memory { Ok(()) } else { Err(over_memory(what, max_memory, path)) }
 }
 
 #[cold]
-fn over_memory(max_memory: u64, path: &Path) -> Error {
-    Error::data(
-        Place::file(path),
-        format!(
-            "the rows need more than the {:.1} MB of memory allowed; raise --max-memory",
-            megabytes(max_memory)
-        ),
-    )
+fn over_memory(what: &str, max_memory: u64, path: &Path) -> Error {
+    let most = megabytes(max_memory);
+    let message =
+        format!("{what} need more than the {most:.1} MB of memory allowed; raise --max-memory");
+    Error::data(Place::file(path), message)
+}
+
+/// Whether the rows of `path` need more memory than they may take.
+pub fn rows_exceed_memory(error: &Error, path: &Path) -> bool {
+    let Error::Data { place, message } = error else { return false };
+    place.file == path && message.starts_with(&format!("{ROWS} need more"))
 }

@@ -154,6 +154,28 @@ fn many_windows_learn_as_well_and_the_same_on_any_number_of_threads() {
 }
 
 #[test]
+fn fault_12_rows_that_could_stay_on_the_disk() {
+    let bench = Bench::new();
+    bench.write("curve.csv", &curve(5000, 1));
+    let line = "train curve.csv --epochs 1 --max-memory 50kB";
+    let words = ["curve.csv: the rows need more", "raise --max-memory, or", "--stream"];
+    bench.line(line).fails(3, &words);
+    bench.line(&format!("{line} --stream")).succeeds();
+    // What does not help, or is not to be had, is not named.
+    bench.write("short.csv", &curve(50, 1));
+    bench.write("words.csv", &(0..5000).map(|i| format!("w{i},{i}\n")).collect::<String>());
+    for line in [
+        "train short.csv --valid curve.csv",
+        "train words.csv",
+        "cv curve.csv",
+        "search curve.csv --grid anchors=2,3",
+    ] {
+        let done = bench.line(&format!("{line} --max-memory 50kB")).fails(3, &["--max-memory"]);
+        assert!(!done.err.contains("--stream"), "{line}: {}", done.err);
+    }
+}
+
+#[test]
 fn windows_are_told() {
     let bench = Bench::new();
     bench.write("curve.csv", &curve(5000, 1));

@@ -1,4 +1,4 @@
-//! Rows 23 to 25: files whose headers lie, that are cut off, or have odd names; and what else a file
+//! Rows 23 to 25 and 49 to 53: files whose headers lie, that are cut off, or have odd names; and what else a file
 //! can be.
 
 use std::io::Write;
@@ -198,8 +198,12 @@ fn fault_52_text_that_is_not_utf8() {
 fn fault_53_bytes_that_are_no_text() {
     let bench = Bench::with_model();
     bench.write("nul.svm", "1 1:\u{0}2\n0 1:3\n");
-    bench.line("train nul.svm").fails(3, &["nul.svm:1:3", r"`1:\u{0}2`"]);
-    bench.line("train m.llfm").fails(3, &["m.llfm"]);
+    bench
+        .line("train nul.svm")
+        .fails(3, &["nul.svm:1:5", "expected UTF-8 text, found a zero byte"]);
+    // As before where only the first rows were looked at.
+    bench.write("late.svm", &format!("{}0 1:\u{0}2\n", "1 1:2\n0 1:3\n".repeat(10_000)));
+    bench.line("train late.svm").fails(3, &["late.svm:20001:3", r"`1:\u{0}2`"]);
     let mut noise = Vec::new();
     let mut state = 1_u64;
     for _ in 0..100_000 {
@@ -212,4 +216,44 @@ fn fault_53_bytes_that_are_no_text() {
         let done = bench.line(&format!("predict m.llfm noise --format {format}"));
         done.fails(3, &["noise"]);
     }
+}
+
+/// What begins with a zero byte or has one soon, and what is said of it.
+fn binaries(bench: &Bench) -> [(&'static str, Vec<u8>, &'static [&'static str]); 7] {
+    bench.line("train train.csv --epochs 1 --checkpoint kept").succeeds();
+    let kept = std::fs::read_dir(bench.path("kept")).expect("a folder").next();
+    let kept = std::fs::read(kept.expect("a checkpoint").expect("an entry").path());
+    bench.line("train train.csv --epochs 1 --cache").succeeds();
+    let picture = b"\xff\xd8\xff\xe0\0\x10JFIF\0\x01, a picture, of rows\n".repeat(30);
+    let program = b"\x7fELF\x02\x01\x01\0\0\0, a program\n".repeat(9_000);
+    [
+        ("photo.jpg", picture, &["photo.jpg:1:5", "found a zero byte"]),
+        ("program", program, &["program:1:8", "found a zero byte"]),
+        ("nulls", [b"1,2,0\n3,4", &[0; 9][..]].concat(), &["nulls:2:4", "found a zero byte"]),
+        ("sheet.xlsx", b"PK\x03\x04\x14\0\x06\0".to_vec(), &["a zip archive", "as csv"]),
+        ("model", bench.read("m.llfm"), &["a model of llfm", "before DATA", "--init-model"]),
+        ("checkpoint", kept.expect("a file"), &["a checkpoint of llfm", "--resume"]),
+        ("cache", bench.read("train.csv.llfm-cache"), &["a cache of llfm"]),
+    ]
+}
+
+#[test]
+fn fault_53_files_that_are_known_to_be_no_text() {
+    let bench = Bench::with_model();
+    for (name, bytes, words) in binaries(&bench) {
+        file(&bench, name, &bytes);
+        for command in ["train", "train --stream", "predict m.llfm", "evaluate m.llfm"] {
+            for format in ["", "--format csv", "--format libffm", "--format ratings"] {
+                let done = bench.line(&format!("{command} {name} {format}")).fails(3, words);
+                // Nothing is said of columns, or of how it was read.
+                assert_eq!(done.err.lines().count(), 1, "{}", done.err);
+            }
+        }
+        bench.line(&format!("train train.csv --valid {name}")).fails(3, words);
+        bench.line(&format!("train {name} --cache")).fails(3, words);
+    }
+    file(&bench, "rows.npy", &npy("(2, 1)", &[1, 2]));
+    file(&bench, "labels", b"1\n\0\n");
+    let labels = ["labels:2:1", "found a zero byte"];
+    bench.line("train rows.npy --labels labels").fails(3, &labels);
 }

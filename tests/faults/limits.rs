@@ -67,6 +67,8 @@ fn fault_12_a_decompression_bomb() {
         let refused = format!("rows.csv.{packing}");
         bounded(&bench, &refused, &[&refused, "64.0 MB of memory allowed", "--max-memory"]);
     }
+    bomb(&bench, "zeros.gz", &[0; 1 << 20], 300);
+    bounded(&bench, "zeros.gz", &["zeros.gz:1:1: expected UTF-8 text, found a zero byte"]);
     bomb(&bench, "words.csv.gz", words.as_bytes(), 1);
     bounded(&bench, "words.csv.gz", &["words.csv.gz", "64.0 MB", "--max-memory"]);
     bench.write("classes.csv", &(0..900_000).map(|i| format!("1,c{i}\n")).collect::<String>());
@@ -156,6 +158,9 @@ fn fault_12_a_line_of_100_megabytes() {
         ("ratings", "1\t1\t1\n2\t"),
     ] {
         let mut file = std::fs::File::create(bench.path("long")).expect("the folder is writable");
+        // Rows enough that the file passes for text, and one that does not end.
+        let (rows, last) = start.rsplit_once('\n').expect("lines");
+        let start = format!("{}{last}", format!("{rows}\n").repeat(20_000));
         file.write_all(start.as_bytes()).expect("the folder is writable");
         // Zeros that take no room on the disk.
         file.set_len(100_000_000).expect("the folder is writable");

@@ -32,6 +32,7 @@ impl Read {
             prepare: &args.prepare,
             task: args.settings.task.flatten(),
             stream: false,
+            may_stream: false,
             talk: &args.talk,
         };
         let read = read_parts(source, None, notes)?;
