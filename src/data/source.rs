@@ -362,9 +362,12 @@ pub(crate) fn megabytes(bytes: u64) -> f64 {
     bytes as f64 / 1e6
 }
 
-/// Fails when `bytes` of rows are more than `max_memory` allows.
+/// Refuses `bytes` of rows that are more than `max_memory` allows.
+///
+/// # Errors
+/// [`Error::Data`] naming the file and the limit.
 #[inline]
-pub(crate) fn check_memory(bytes: u64, max_memory: u64, path: &Path) -> Result<()> {
+pub fn check_memory(bytes: u64, max_memory: u64, path: &Path) -> Result<()> {
     if bytes <= max_memory { Ok(()) } else { Err(over_memory(max_memory, path)) }
 }
 
