@@ -49,7 +49,7 @@ pub use raw::{Cells, RawLabels, RawRows};
 pub use reader::{ReadOptions, Reader, read, read_with_schema};
 pub use scale::Scale;
 pub use schema::Schema;
-pub use source::{content_sha256, rows_exceed_memory};
+pub use source::{check_memory, content_sha256, rows_exceed_memory};
 pub use split::{SplitOptions, split_rows};
 pub use stored::StoredRows;
 pub use weights::ClassWeight;

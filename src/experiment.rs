@@ -17,7 +17,7 @@ use crate::data::{
 use crate::error::{Error, Place, Result};
 use crate::event::{Event, Flow};
 use crate::metrics::{self, Metrics, Tally};
-use crate::model::{Model, Summary, fingerprint};
+use crate::model::{Model, Parameters, Summary, fingerprint};
 use crate::outcome::Outcome;
 use crate::predict::Scorer;
 use crate::stream::Stream;
@@ -213,10 +213,21 @@ impl Prepared {
         }
     }
 
-    /// Bytes of the rows that are held in memory.
+    /// Bytes of the rows that are held in memory, of what training goes on from, and of what is kept of each
+    /// row while it is trained on and measured.
     pub fn bytes(&self) -> u64 {
-        let parts = [Some(&self.train), self.valid.as_ref(), self.test.as_ref()];
-        parts.into_iter().flatten().map(Dataset::bytes).sum()
+        let start = self.start.iter().flat_map(|start| &start.members).map(Parameters::bytes);
+        let held = self.parts().map(|part| part.features.n_rows()).max().unwrap_or(0);
+        let outputs = if self.task == Task::Multiclass { self.labels.n_classes() } else { 1 };
+        // Place in the order, target as standardised and weight; scores, of a member and their sum. One
+        // output may have an AUC, which orders the scores of all rows.
+        let ordered = if outputs == 1 { 8 * self.n_rows() } else { 0 };
+        let kept = held * (12 + 8 * outputs) + ordered;
+        self.parts().map(Dataset::bytes).chain(start).sum::<u64>() + kept as u64
+    }
+
+    fn parts(&self) -> impl Iterator<Item = &Dataset> {
+        [Some(&self.train), self.valid.as_ref(), self.test.as_ref()].into_iter().flatten()
     }
 
     /// Number of training rows.
@@ -258,6 +269,7 @@ impl Prepared {
             stream: self.stream.as_deref(),
             valid: self.valid.as_ref(),
             test: self.test.as_ref(),
+            clipped: self.preprocess.is_clipped(),
             never_seen: &self.preprocess.never_seen(),
             range: self.labels.clamp().map(Into::into),
             start: self.start.as_ref(),
@@ -323,7 +335,7 @@ impl Prepared {
         scorer: &mut Scorer,
         summary: &mut Summary,
     ) -> Result<Metrics> {
-        let mut tally = Tally::new(outcome, self.train_mean());
+        let mut tally = Tally::new(outcome, Some(self.train_mean()));
         let (mut pairs, mut gamma) = (0, Vec::new());
         let mut add = |set: &Dataset| -> Result<()> {
             let scores = scorer.score(&set.features)?;

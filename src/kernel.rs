@@ -75,14 +75,14 @@ pub(crate) struct Shape {
 impl Shape {
     /// Sizes of `parameters`, records padded to a multiple of `lanes`.
     pub(crate) fn new(parameters: &Parameters, lanes: usize) -> Self {
-        let (outputs, factors) = (parameters.n_outputs(), parameters.n_factors());
-        Self {
-            anchors: parameters.n_anchors(),
-            features: parameters.n_features(),
-            outputs,
-            factors,
-            stride: (outputs * (factors + 1)).next_multiple_of(lanes),
-        }
+        let (features, outputs, factors) = parameters.sizes();
+        Self::of([parameters.n_anchors(), features, outputs, factors], lanes)
+    }
+
+    /// Sizes m, p, C and d.
+    pub(crate) fn of([anchors, features, outputs, factors]: [usize; 4], lanes: usize) -> Self {
+        let stride = (outputs * (factors + 1)).next_multiple_of(lanes);
+        Self { anchors, features, outputs, factors, stride }
     }
 
     /// A row's length in the batch: p in whole vectors.

@@ -47,7 +47,7 @@ pub struct Metrics {
 /// that training never saw counts as wrong; losses and AUC are over the other rows, and NaN
 /// where there is none.
 pub fn compute(outcome: &Outcome, scores: &Array2<f32>, targets: &Targets) -> Metrics {
-    let mut tally = Tally::new(outcome, mean(targets));
+    let mut tally = Tally::new(outcome, Some(mean(targets)));
     tally.add(scores, targets);
     tally.metrics()
 }
@@ -56,17 +56,19 @@ pub fn compute(outcome: &Outcome, scores: &Array2<f32>, targets: &Targets) -> Me
 pub(crate) fn mean(targets: &Targets) -> f64 {
     match targets {
         Targets::Classes(_) => 0.0,
-        Targets::Values(values) => {
-            values.iter().map(|&y| f64::from(y)).sum::<f64>() / values.len() as f64
-        }
+        Targets::Values(values) => mean_of(values),
     }
 }
 
+fn mean_of(values: &[f32]) -> f64 {
+    values.iter().map(|&y| f64::from(y)).sum::<f64>() / values.len() as f64
+}
+
 /// The metrics of rows that come in parts; the same bits as those of all at once.
-pub(crate) struct Tally<'a> {
+pub struct Tally<'a> {
     outcome: &'a Outcome,
-    /// Mean of the values of all rows.
-    mean: f64,
+    /// Mean of the values of all rows, where it is known.
+    mean: Option<f64>,
     rows: u64,
     loss: f64,
     of: Sums,
@@ -84,6 +86,8 @@ struct ValueSums {
     squares: f64,
     absolutes: f64,
     spread: f64,
+    /// All values, while their mean is not known.
+    values: Vec<f32>,
 }
 
 #[derive(Default)]
@@ -97,13 +101,30 @@ struct ClassSums {
 }
 
 impl<'a> Tally<'a> {
-    /// Of no rows so far; `mean` is that of the values of all rows, for a regression.
-    pub(crate) fn new(outcome: &'a Outcome, mean: f64) -> Self {
+    /// Of no rows so far; `mean` is that of the values of all rows, for a regression. Without it, their values
+    /// are kept.
+    pub fn new(outcome: &'a Outcome, mean: Option<f64>) -> Self {
         Self { outcome, mean, rows: 0, loss: 0.0, of: Sums::Nothing }
     }
 
+    /// Number of rows so far.
+    pub fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// Bytes that are kept of the rows so far.
+    pub fn bytes(&self) -> u64 {
+        match &self.of {
+            Sums::Nothing => 0,
+            Sums::Values(sums) => size_of_val(&sums.values[..]) as u64,
+            Sums::Classes(sums) => {
+                sums.scored.as_ref().map_or(0, |all| size_of_val(&all[..]) as u64)
+            }
+        }
+    }
+
     /// Adds the next rows: their scores `[n, C]` and targets `[n]`.
-    pub(crate) fn add(&mut self, scores: &Array2<f32>, targets: &Targets) {
+    pub fn add(&mut self, scores: &Array2<f32>, targets: &Targets) {
         let scores = scores.as_standard_layout();
         if let Sums::Nothing = self.of {
             self.of = match targets {
@@ -129,7 +150,7 @@ impl<'a> Tally<'a> {
     }
 
     /// The metrics of all rows that were added.
-    pub(crate) fn metrics(self) -> Metrics {
+    pub fn metrics(self) -> Metrics {
         let n = self.rows as f64;
         match self.of {
             Sums::Nothing => Metrics { loss: f64::NAN, ..Metrics::default() },
@@ -143,7 +164,7 @@ impl ValueSums {
     fn add(
         &mut self,
         outcome: &Outcome,
-        mean: f64,
+        mean: Option<f64>,
         scores: &CowArray<f32, Ix2>,
         values: &[f32],
         loss: &mut f64,
@@ -154,12 +175,22 @@ impl ValueSums {
             let error = f64::from(outcome.value(row)) - y;
             self.squares += error * error;
             self.absolutes += error.abs();
-            self.spread += (y - mean).powi(2);
+        }
+        match mean {
+            Some(mean) => self.spread(values, mean),
+            None => self.values.extend_from_slice(values),
         }
     }
 
-    fn metrics(&self, loss: f64, n: f64) -> Metrics {
-        let Self { squares, absolutes, spread } = *self;
+    /// Adds the squared deviations of some values.
+    fn spread(&mut self, values: &[f32], mean: f64) {
+        values.iter().for_each(|&y| self.spread += (f64::from(y) - mean).powi(2));
+    }
+
+    fn metrics(mut self, loss: f64, n: f64) -> Metrics {
+        let values = std::mem::take(&mut self.values);
+        self.spread(&values, mean_of(&values));
+        let Self { squares, absolutes, spread, .. } = self;
         // As scikit-learn: a constant target is explained either wholly or not at all.
         let r2 = match (spread > 0.0, squares > 0.0) {
             (true, _) => 1.0 - squares / spread,

@@ -28,6 +28,9 @@ const INK: RGBColor = RGBColor(38, 43, 51);
 const SOFT_INK: RGBColor = RGBColor(107, 114, 128);
 const GRID: RGBColor = RGBColor(229, 231, 235);
 
+/// The largest loss that is drawn: the span from its negative has to be a number too.
+const LARGEST: f64 = 1e300;
+
 /// Colours the colour-blind tell apart too (Okabe and Ito 2008), in order of use.
 const COLORS: [RGBColor; 6] = [
     RGBColor(0, 114, 178),
@@ -55,14 +58,15 @@ struct Line<'a> {
 }
 
 impl<'a> Line<'a> {
-    /// The line of one curve; losses that are not finite are left out.
+    /// The line of one curve; losses that are not finite, or nearly so, are left out.
     fn new(
         name: &'a str,
         color: RGBColor,
         epochs: &[EpochReport],
         value: fn(&EpochReport) -> Option<f64>,
     ) -> Self {
-        let point = |e: &EpochReport| Some((e.epoch as u32, value(e).filter(|y| y.is_finite())?));
+        let point =
+            |e: &EpochReport| Some((e.epoch as u32, value(e).filter(|y| y.abs() <= LARGEST)?));
         let stretches = epochs
             .chunk_by(|a, b| a.member == b.member)
             .map(|member| member.iter().filter_map(point).collect())
@@ -214,7 +218,7 @@ fn draw_names(chart: &mut Chart, lines: &[Line], span: f64) -> Drawing {
     Ok(())
 }
 
-/// Smallest and largest finite loss, with a little air.
+/// Smallest and largest loss, with a little air.
 fn loss_range(lines: &[Line]) -> (f64, f64) {
     let losses = lines.iter().flat_map(Line::points).map(|(_, loss)| loss);
     let (low, high) =
@@ -223,11 +227,14 @@ fn loss_range(lines: &[Line]) -> (f64, f64) {
         return (0.0, 1.0);
     }
     let air = 0.06 * (high - low).max(1e-9 + 0.1 * high.abs());
-    ((low - air).max(if low >= 0.0 { 0.0 } else { f64::MIN }), high + air)
+    (if low >= 0.0 { (low - air).max(0.0) } else { low - air }, high + air)
 }
 
 /// As many decimals as it takes to tell neighbouring labels apart.
 fn decimals(y: f64, span: f64) -> String {
+    if span >= 1e9 {
+        return format!("{y:.1e}");
+    }
     let digits = (1.0 - span.log10().floor()).clamp(0.0, 8.0) as usize;
     format!("{y:.digits$}")
 }
@@ -290,6 +297,14 @@ mod tests {
     /// Lines of losses: axes and grid are thinner.
     fn n_lines(svg: &str) -> usize {
         svg.matches("stroke-width=\"2\" points").count()
+    }
+
+    #[test]
+    fn losses_whose_span_is_not_finite_are_left_out() {
+        for far in [[1e308, -1e308], [1e300, -1e300], [f64::MAX, 1.0]] {
+            let svg = drawn(|path| test_losses(path, "t", "loss", &[("fm", &epochs(0, &far))]));
+            assert!(svg.len() < 100_000 && !svg.contains("NaN") && !svg.contains("inf"), "{far:?}");
+        }
     }
 
     #[test]

@@ -14,9 +14,9 @@ use crate::model::Parameters;
 use crate::random::{Purpose, stream};
 
 /// Rows that k-means looks at.
-const SEEDING_ROWS: usize = 20_000;
+pub(crate) const SEEDING_ROWS: usize = 20_000;
 /// Rows that L is calibrated on.
-const CALIBRATION_ROWS: usize = 1_000;
+pub(crate) const CALIBRATION_ROWS: usize = 1_000;
 
 /// Rows that a few are picked from.
 pub(crate) trait Pool {

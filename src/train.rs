@@ -1,5 +1,6 @@
 //! The training loop: epochs of mini-batches, the best model kept.
 
+mod footprint;
 mod run;
 mod snapshot;
 mod start;
@@ -11,13 +12,15 @@ mod windows;
 
 use crate::backend::{Backend, Device, TrainRows, TrainTargets};
 use crate::config::TrainConfig;
-use crate::data::{Dataset, Targets, weights};
+use crate::config::defaults::{DataShape, rate_of};
+use crate::data::{Dataset, Features, Targets, weights};
 use crate::error::{Error, Result};
 use crate::event::{Event, Flow};
 use crate::model::{Parameters, TargetScale};
 use crate::outcome::Outcome;
 use crate::seed::Pool;
 use crate::stream::Stream;
+pub use footprint::Footprint;
 use run::Run;
 pub use snapshot::{Counted, Position, Recent, Snapshot, Spent};
 pub use start::Start;
@@ -38,6 +41,8 @@ pub struct TrainData<'a> {
     pub test: Option<&'a Dataset>,
     /// Classes; 2 for binary, 1 for regression.
     pub n_classes: usize,
+    /// Whether features have a limit that no larger value passes.
+    pub clipped: bool,
     /// Features without a non-zero in the training rows.
     pub never_seen: &'a [u32],
     /// Range that predicted values are kept within, as [`Outcome::range`].
@@ -52,12 +57,26 @@ impl<'a> TrainData<'a> {
     /// Training rows alone, of so many classes (1 for a regression), to be seeded from.
     pub fn new(train: &'a Dataset, n_classes: usize) -> Self {
         let (stream, valid, test, range, start) = (None, None, None, None, None);
-        let (never_seen, resume) = (&[][..], None);
-        Self { train, stream, valid, test, n_classes, never_seen, range, start, resume }
+        let (clipped, never_seen, resume) = (false, &[][..], None);
+        Self { train, stream, valid, test, n_classes, clipped, never_seen, range, start, resume }
     }
 
     fn n_rows(&self) -> usize {
         self.stream.map_or_else(|| self.train.features.n_rows(), Stream::n_rows)
+    }
+
+    /// The step size that a run on these rows has by default.
+    fn default_rate(&self, config: &TrainConfig) -> f64 {
+        let features = &self.train.features;
+        let shape = DataShape {
+            rows: self.n_rows(),
+            features: features.n_cols(),
+            nonzeros: self.stream.map_or_else(|| features.n_stored(), Stream::n_stored),
+            sparse: matches!(features, Features::Sparse(_)),
+            classes: self.n_classes,
+            task: config.task,
+        };
+        rate_of(&shape, config.batch_size)
     }
 
     /// The training rows, to be seeded from.

@@ -13,9 +13,11 @@ pub(crate) mod kernels;
 mod records;
 mod runs;
 mod search;
+mod sizes;
 mod sparse;
 
 pub(crate) use dense::Dense;
+pub(crate) use sizes::Sizes;
 pub(crate) use sparse::Sparse;
 
 use std::ops::Range;

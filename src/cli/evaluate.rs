@@ -3,13 +3,12 @@
 use std::time::Instant;
 
 use llfm::Result;
-use llfm::data::{Notes, Reader, Targets, visible};
+use llfm::data::{Notes, Reader, check_memory, visible};
 use llfm::experiment::dataset;
-use llfm::metrics::{self, Metrics};
+use llfm::metrics::{Metrics, Tally};
 use llfm::model::Model;
 use llfm::outcome::Outcome;
 use llfm::predict::Scorer;
-use ndarray::Array2;
 
 use super::args::{EvaluateArgs, GpuRowArgs};
 use super::console::{Console, show_notes};
@@ -36,40 +35,37 @@ struct Evaluated {
     seconds: Seconds,
 }
 
-/// Only scores and targets are kept of the rows, which are read in chunks.
+/// Rows are read in chunks, and little is kept of them.
 fn evaluate(args: &EvaluateArgs, compute: &Compute, notes: &mut Notes) -> Result<Evaluated> {
     let start = Instant::now();
-    let model = Model::load_within(&args.model, args.read.limit())?;
+    let limit = args.read.limit();
+    let model = Model::load_within(&args.model, limit)?;
     let preprocess = &model.preprocess;
     let options = args.read.options(args.read.labels.as_deref());
     let mut reader = Reader::open(&args.data, &options, Some(preprocess.schema()), true)?;
     let mut scorer =
         Scorer::new(&model.members, &model.config, preprocess.is_sparse(), &compute.device)?;
-    let (mut outputs, mut targets) = (Vec::new(), None);
-    let (mut n_rows, mut nonzeros, mut pairs, mut evaluating) = (0, 0, 0, 0.0);
     let outcome = Outcome::of(&model);
+    let mut tally = Tally::new(&outcome, None);
+    let (mut nonzeros, mut pairs, mut evaluating) = (0, 0, 0.0);
     while let Some(rows) = reader.next(CHUNK, notes)? {
         let chunk = dataset(rows, &model.labels, preprocess, &args.data, notes)?;
         nonzeros += chunk.features.n_stored();
+        check_memory(tally.bytes() + chunk.bytes(), limit, &args.data)?;
         let scoring = Instant::now();
         let scores = scorer.score(&chunk.features)?;
         pairs += scores.pairs;
-        for row in scores.outputs.outer_iter() {
-            n_rows += 1;
-            outcome.check(&row.to_vec(), n_rows, &args.data)?;
+        for (row, number) in scores.outputs.outer_iter().zip(tally.rows() + 1..) {
+            outcome.check(&row.to_vec(), number, &args.data)?;
         }
-        outputs.extend(scores.outputs.iter().copied());
+        tally.add(&scores.outputs, &chunk.targets);
         evaluating += scoring.elapsed().as_secs_f64();
-        append(&mut targets, chunk.targets);
     }
     drop(scorer);
     let loading = start.elapsed().as_secs_f64() - evaluating;
     let measuring = Instant::now();
-    let targets = targets.unwrap_or(Targets::Classes(Vec::new()));
-    let n_outputs = model.config.loss.n_outputs(model.labels.n_classes());
-    let rows = outputs.len() / n_outputs;
-    let scores = Array2::from_shape_vec((rows, n_outputs), outputs).expect("whole rows were added");
-    let metrics = metrics::compute(&outcome, &scores, &targets);
+    let rows = tally.rows() as usize;
+    let metrics = tally.metrics();
     evaluating += measuring.elapsed().as_secs_f64();
     let seconds = Seconds { load: loading, evaluate: evaluating, ..Seconds::default() };
     Ok(Evaluated {
@@ -80,14 +76,6 @@ fn evaluate(args: &EvaluateArgs, compute: &Compute, notes: &mut Notes) -> Result
         mean_active: pairs as f64 / rows as f64,
         seconds,
     })
-}
-
-fn append(all: &mut Option<Targets>, more: Targets) {
-    match (all, more) {
-        (Some(Targets::Classes(all)), Targets::Classes(more)) => all.extend(more),
-        (Some(Targets::Values(all)), Targets::Values(more)) => all.extend(more),
-        (all, more) => *all = Some(more),
-    }
 }
 
 impl Evaluated {

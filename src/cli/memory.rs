@@ -4,8 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
+use llfm::config::TrainConfig;
 use llfm::config::defaults::DataShape;
-use llfm::config::{Optimizer, TrainConfig};
+use llfm::train::Footprint;
 use llfm::{Error, Result};
 
 /// The most memory data may take where the user does not say: 80 % of what this process can get.
@@ -75,6 +76,11 @@ pub(crate) fn check_model(config: &TrainConfig, shape: &DataShape, limit: u64) -
     check_training(config, shape, 0, limit)
 }
 
+/// Bytes that a run takes beside its rows.
+pub(crate) fn model_bytes(config: &TrainConfig, shape: &DataShape) -> u64 {
+    Footprint::new(config, shape).bytes
+}
+
 /// Refuses a model that, beside rows of `rows` bytes, is beyond `limit` bytes.
 pub(crate) fn check_training(
     config: &TrainConfig,
@@ -85,29 +91,28 @@ pub(crate) fn check_training(
     check_bytes(config, model_bytes(config, shape), rows, limit)
 }
 
-/// The same for a model that is kept in checkpoints, each a copy of all that training has.
+/// The same for a model that is kept in checkpoints.
 pub(crate) fn check_kept_training(
     config: &TrainConfig,
     shape: &DataShape,
     rows: u64,
     limit: u64,
 ) -> Result<()> {
-    // What training has, what it goes on from, and what is being written.
-    let model = model_bytes(config, shape).and_then(|bytes| bytes.checked_mul(3));
-    check_bytes(config, model, rows, limit).map_err(|error| match error {
-        Error::Usage(text) => {
-            Error::Usage(format!("{text}; without --checkpoint a model takes a third of that"))
-        }
+    let Footprint { bytes, checkpoints } = Footprint::new(config, shape);
+    let kept = bytes.saturating_add(checkpoints);
+    check_bytes(config, kept, rows, limit).map_err(|error| match error {
+        Error::Usage(text) => Error::Usage(format!(
+            "{text}; without --checkpoint it takes {:.1} MB",
+            megabytes(bytes)
+        )),
         error => error,
     })
 }
 
-fn check_bytes(config: &TrainConfig, model: Option<u64>, rows: u64, limit: u64) -> Result<()> {
-    let model = model.unwrap_or(u64::MAX);
+fn check_bytes(config: &TrainConfig, model: u64, rows: u64, limit: u64) -> Result<()> {
     if model.saturating_add(rows) <= limit {
         return Ok(());
     }
-    let megabytes = |bytes: u64| bytes as f64 / 1e6;
     let beside = match rows {
         0 => String::new(),
         _ => format!(", beside rows of {:.1} MB", megabytes(rows)),
@@ -122,24 +127,8 @@ fn check_bytes(config: &TrainConfig, model: Option<u64>, rows: u64, limit: u64) 
     )))
 }
 
-/// Bytes of every copy of the parameters that exists at once; `None` beyond counting.
-pub(crate) fn model_bytes(config: &TrainConfig, shape: &DataShape) -> Option<u64> {
-    let [features, factors, outputs, ensemble] =
-        [shape.features, config.factors, config.loss.n_outputs(shape.classes), config.ensemble]
-            .map(|n| n as u64);
-    // Seeding finds no more clusters than rows.
-    let anchors = config.anchors.min(shape.rows) as u64;
-    let coding = anchors.checked_mul(features)?.checked_mul(2)?;
-    let machines = anchors.checked_mul(outputs)?.checked_mul(features)?.checked_mul(factors + 1)?;
-    let moments = match config.optimizer {
-        Optimizer::Sgd => 0,
-        Optimizer::AdaGrad => 1,
-        Optimizer::Adam => 2,
-    };
-    // While training: the initial parameters, those in work, their moments, and the best of every
-    // member. While saving: all members as trained, in the model, as tensors, as bytes.
-    let copies = (2 + moments + ensemble).max(4 * ensemble);
-    machines.checked_add(coding)?.checked_mul(4)?.checked_mul(copies)
+fn megabytes(bytes: u64) -> f64 {
+    bytes as f64 / 1e6
 }
 
 /// Parses `2GiB`, `500MB`, `1.5G` or a plain number of bytes. `MB` is a million bytes, `MiB` and

@@ -215,7 +215,7 @@ impl Session {
     pub(crate) fn make_room(&mut self, all: impl Iterator<Item = Settings>) {
         let size = |settings: Settings| {
             let config = defaults::resolve(&settings, &self.shape).ok()?;
-            model_bytes(&config, &self.shape).filter(|&bytes| bytes <= self.limit)
+            Some(model_bytes(&config, &self.shape)).filter(|&bytes| bytes <= self.limit)
         };
         let largest = all.filter_map(size).max().unwrap_or(0).max(1);
         self.jobs = self.jobs.min(usize::try_from(self.limit / largest).unwrap_or(usize::MAX));

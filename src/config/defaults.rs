@@ -49,7 +49,8 @@ pub fn resolve(settings: &Settings, shape: &DataShape) -> Result<TrainConfig> {
         settings.learn.as_deref().map_or_else(|| learn_of(method, shape), Learn::from_parts);
     let batch_size = settings.batch_size.unwrap_or_else(|| batch_size_of(shape));
     let learning_rate = settings.learning_rate.unwrap_or_else(|| rate_of(shape, batch_size));
-    let anchor_rate = learning_rate * if shape.sparse { 0.02 } else { 3.0 };
+    // At most what may be set: it is --learning-rate that was.
+    let anchor_rate = (learning_rate * if shape.sparse { 0.02 } else { 3.0 }).min(1e30);
     let factors = settings.factors.unwrap_or(10);
     let anchors = match method {
         Method::Fm => 1,
@@ -197,7 +198,7 @@ fn batch_size_of(shape: &DataShape) -> usize {
 
 /// Falls with the root of the non-zeros a row, as each of them moves a score; grows with the fourth
 /// root of the batch size, beyond which large sets of rare features (Covtype) lose accuracy.
-fn rate_of(shape: &DataShape, batch_size: usize) -> f64 {
+pub(crate) fn rate_of(shape: &DataShape, batch_size: usize) -> f64 {
     if shape.sparse {
         return 0.05;
     }

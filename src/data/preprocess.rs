@@ -194,6 +194,11 @@ impl Preprocess {
         self.encoder.feature_name(j)
     }
 
+    /// Whether features have a limit that no larger value passes.
+    pub fn is_clipped(&self) -> bool {
+        self.scaling.is_bounded()
+    }
+
     /// Whether features are stored compressed.
     pub fn is_sparse(&self) -> bool {
         self.sparse

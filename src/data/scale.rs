@@ -134,6 +134,11 @@ impl Scaling {
         Self { scale: Scale::Standard, shifts, factors, ..Self::none(clip) }
     }
 
+    /// Whether there is a limit, or the largest value of training is 1.
+    pub(crate) fn is_bounded(&self) -> bool {
+        self.scale == Scale::Maxabs || self.limit < f32::MAX
+    }
+
     /// Whether values stay as they are.
     pub(crate) fn is_identity(&self) -> bool {
         self.shifts.is_empty() && self.factors.is_empty() && self.limit >= f32::MAX

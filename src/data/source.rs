@@ -365,9 +365,12 @@ pub(crate) fn megabytes(bytes: u64) -> f64 {
 /// What may need more memory than allowed, and could do without where rows stay on the disk.
 const ROWS: &str = "the rows";
 
-/// Fails when `bytes` of rows are more than `max_memory` allows.
+/// Refuses `bytes` of rows that are more than `max_memory` allows.
+///
+/// # Errors
+/// [`Error::Data`] naming the file and the limit.
 #[inline]
-pub(crate) fn check_memory(bytes: u64, max_memory: u64, path: &Path) -> Result<()> {
+pub fn check_memory(bytes: u64, max_memory: u64, path: &Path) -> Result<()> {
     check_memory_of(ROWS, bytes, max_memory, path)
 }
 

@@ -49,6 +49,12 @@ impl Parameters {
         (self.n_features(), self.n_outputs(), self.n_factors())
     }
 
+    /// Bytes of the large tensors.
+    pub(crate) fn bytes(&self) -> u64 {
+        let scales = self.anchor_scale.as_ref().map_or(0, |scales| scales.len());
+        4 * (self.anchors.len() + scales + self.linear.len() + self.factors.len()) as u64
+    }
+
     /// Whether every number is finite.
     pub fn is_finite(&self) -> bool {
         let arrays = [

@@ -4,7 +4,7 @@ use ndarray::{Array1, Array2, ArrayViewMut1};
 use rand::RngExt;
 use rayon::prelude::*;
 
-use crate::backend::cpu::distances::distances;
+use crate::backend::cpu::distances::map_distances;
 use crate::config::TrainConfig;
 use crate::data::Features;
 use crate::random::Generator;
@@ -21,12 +21,7 @@ pub(crate) fn kmeans(
 ) -> Array2<f32> {
     let mut centers = plus_plus(rows, config.anchors, generator);
     for _ in 0..LLOYD_STEPS {
-        let distance = distances(rows, &centers, config, false);
-        let nearest: Vec<u32> = distance
-            .rows()
-            .into_iter()
-            .map(|row| smallest(row.as_slice().expect("row-major")))
-            .collect();
+        let nearest = map_distances(rows, &centers, config, false, smallest);
         centers = means(rows, &nearest, centers.nrows());
     }
     centers

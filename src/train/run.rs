@@ -91,7 +91,8 @@ impl<'a> Run<'a> {
             Err(error) => return Err(error),
         }
         // The start of a member is no model, unless there is no other.
-        if trained.failed.is_none() || watch.best_epoch > 0 || trained.members.is_empty() {
+        let whole = trained.failed.is_none() && watch.diverged.is_none();
+        if whole || watch.best_epoch > 0 || trained.members.is_empty() {
             trained.best_epochs.push(watch.best_epoch);
             trained.members.push(watch.best);
         }
@@ -109,7 +110,7 @@ impl<'a> Run<'a> {
         let position = resume.map(|snapshot| &snapshot.position);
         let seeded = f64::from(initial.log_lipschitz[0]).exp();
         let seconds = position.map_or(0.0, |at| at.seconds);
-        let mut watch = Watch::new(self.config, self.data.n_classes, self.loss_unit(), initial);
+        let mut watch = Watch::new(self.config, self.data, self.loss_unit(), initial);
         resume.iter().for_each(|snapshot| watch.resume(snapshot));
         Course {
             watch,

@@ -9,16 +9,21 @@ use crate::data::{Features, Task};
 use crate::settings::Settings;
 use ndarray::Array2;
 
-/// The CPU, until it has done a number of steps.
+/// The CPU, until it has done a number of steps; it fails then, or diverges where that is the error.
 struct Failing<'a> {
     inner: Box<dyn Backend + 'a>,
     steps: usize,
     error: fn() -> Error,
+    diverged: bool,
 }
 
 impl Backend for Failing<'_> {
     fn step(&mut self, rows: &[u32], rates: StepRates) -> Result<()> {
-        self.steps = self.steps.checked_sub(1).ok_or_else(self.error)?;
+        match self.steps.checked_sub(1).ok_or_else(self.error) {
+            Ok(left) => self.steps = left,
+            Err(Error::Diverged(_)) => self.diverged = true,
+            Err(error) => return Err(error),
+        }
         self.inner.step(rows, rates)
     }
 
@@ -43,7 +48,9 @@ impl Backend for Failing<'_> {
     }
 
     fn recent_losses(&mut self) -> Vec<StepLoss> {
-        self.inner.recent_losses()
+        let losses = self.inner.recent_losses();
+        let wild = |loss| StepLoss { sum: f64::NAN, ..loss };
+        if self.diverged { losses.into_iter().map(wild).collect() } else { losses }
     }
 }
 
@@ -65,7 +72,7 @@ impl Trainers for FailingDevice {
         let fails = self.begun.replace(self.begun.get() + 1) == self.failing;
         let steps = if fails { self.steps.ok_or_else(self.error)? } else { usize::MAX };
         let inner = Device::Cpu.trainer(initial, config, rows)?;
-        Ok(Box::new(Failing { inner, steps, error: self.error }))
+        Ok(Box::new(Failing { inner, steps, error: self.error, diverged: false }))
     }
 }
 
@@ -140,6 +147,17 @@ fn earlier_members_are_kept() {
     assert_eq!(kept(1, Some(5)), (vec![3, 1], 4.5));
     assert_eq!(kept(1, Some(2)), (vec![3], 3.75));
     assert_eq!(kept(1, None), (vec![3], 3.0));
+}
+
+#[test]
+fn a_member_that_diverges_in_its_first_epoch_is_left_out_unless_it_is_the_first() {
+    let wild = || Error::Diverged(String::new());
+    for (failing, steps, epochs) in [(0, 2, vec![0]), (1, 2, vec![3]), (1, 5, vec![3, 1])] {
+        let trained = watched(failing, Some(steps), wild, &mut |_| Flow::Continue);
+        let trained = trained.expect("a loss that diverges loses nothing");
+        assert!(trained.diverged.is_some());
+        assert_eq!((trained.members.len(), trained.best_epochs), (epochs.len(), epochs));
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Snapshot;
+use super::{Snapshot, TrainData};
 use crate::backend::StepLoss;
 use crate::config::{Loss, TrainConfig};
 use crate::error::Result;
@@ -55,19 +55,23 @@ pub(super) struct Watch {
     unit: f64,
     least_loss: f64,
     recent: Recent,
+    /// The rate that these rows have by default, where it is below that of the run.
+    default_rate: Option<f64>,
+    /// Whether the features could be clipped, and are not.
+    clip: bool,
 }
 
 impl Watch {
     /// `unit` is what a loss of 1 in training units is in the reports.
     pub(super) fn new(
         config: &TrainConfig,
-        n_classes: usize,
+        data: &TrainData<'_>,
         unit: f64,
         initial: Parameters,
     ) -> Self {
         let unknowing = match config.loss {
-            Loss::Softmax => (n_classes as f64).ln(),
-            Loss::Ovr => n_classes as f64,
+            Loss::Softmax => (data.n_classes as f64).ln(),
+            Loss::Ovr => data.n_classes as f64,
             Loss::Logistic | Loss::Hinge | Loss::Squared => 1.0,
         };
         Self {
@@ -81,6 +85,9 @@ impl Watch {
             unit,
             least_loss: f64::INFINITY,
             recent: Recent::default(),
+            default_rate: Some(data.default_rate(config))
+                .filter(|&rate| rate < config.learning_rate),
+            clip: !data.clipped && data.start.is_none(),
         }
     }
 
@@ -182,12 +189,21 @@ impl Watch {
 
     /// Notes that the loss diverged in the epoch that is not done, and what to do about it.
     pub(super) fn diverge(&mut self, loss: f64, rate: f64) {
+        let default = self.default_rate.map_or_else(String::new, |rate| {
+            format!("; the default for these rows is {}", two_digits(rate))
+        });
+        let clip = if self.clip { ", or clip the features with --clip" } else { "" };
         self.diverged = Some(format!(
             "the loss diverged in epoch {} (training loss {loss:.3e}): lower --learning-rate (it was \
-             {rate:.3e} there), or clip the features with --clip",
+             {rate:.3e} there{default}){clip}",
             self.epoch + 1
         ));
     }
+}
+
+/// A number rounded to two digits.
+fn two_digits(number: f64) -> f64 {
+    format!("{number:.1e}").parse().unwrap_or(number)
 }
 
 #[cfg(test)]
@@ -196,12 +212,22 @@ mod tests {
 
     use super::*;
     use crate::bench::{RowShape, config_of};
+    use crate::data::{Dataset, Features, Targets};
     use crate::settings::Settings;
 
     /// Looks at steps of 256 rows with these mean losses.
     fn seen(losses: &[f64]) -> Watch {
+        seen_at(None, false, losses)
+    }
+
+    /// The same at a rate, and of clipped features.
+    fn seen_at(learning_rate: Option<f64>, clipped: bool, losses: &[f64]) -> Watch {
         let shape = RowShape::named("ijcnn1").expect("a shape");
-        let config = config_of(shape, &Settings::default()).expect("sound settings");
+        let settings = Settings { learning_rate, ..Settings::default() };
+        let config = config_of(shape, &settings).expect("sound settings");
+        let features = Features::Dense(Array2::zeros((100, 1)));
+        let train = Dataset { features, targets: Targets::Classes(vec![0; 100]), weights: None };
+        let data = TrainData { clipped, ..TrainData::new(&train, 2) };
         let start = Parameters {
             anchors: Array2::zeros((1, 1)),
             log_lipschitz: Array1::zeros(1),
@@ -211,9 +237,22 @@ mod tests {
             linear: Array3::zeros((1, 1, 1)),
             factors: Array4::zeros((1, 1, 1, 1)),
         };
-        let mut watch = Watch::new(&config, 2, 1.0, start);
+        let mut watch = Watch::new(&config, &data, 1.0, start);
         losses.iter().for_each(|loss| watch.see(&[StepLoss { rows: 256, sum: 256.0 * loss }], 0.1));
         watch
+    }
+
+    #[test]
+    fn advice_names_the_default_rate_below_the_one_that_diverged_and_a_clip_that_is_off() {
+        let advice = |rate, clipped| {
+            let watch = seen_at(rate, clipped, &[f64::NAN]);
+            watch.diverged.expect("not a number").split_once("lower").expect("advice").1.to_owned()
+        };
+        let end = "there; the default for these rows is 0.02)";
+        assert!(advice(Some(10.0), true).ends_with(end), "{}", advice(Some(10.0), true));
+        let clip = format!("{end}, or clip the features with --clip");
+        assert!(advice(Some(10.0), false).ends_with(&clip), "{}", advice(Some(10.0), false));
+        assert!(advice(Some(1e-3), true).ends_with("there)"), "{}", advice(Some(1e-3), true));
     }
 
     #[test]

@@ -162,21 +162,21 @@ fn best_settings_found_with_patience_train_on_all_rows() {
 #[test]
 fn a_trial_near_the_memory_limit_is_done_whatever_the_number_of_jobs() {
     let bench = data();
-    // The larger one takes about 2 MB.
-    let line = "search data.csv --grid factors=2,1000 --anchors 20 --epochs 1 --max-memory 3MB";
+    // The larger one takes about 9 MB.
+    let line = "search data.csv --grid factors=2,1000 --anchors 20 --epochs 1 --max-memory 10MB";
     for (name, jobs) in [("a", 1), ("b", 4)] {
         bench.line(&format!("{line} --jobs {jobs} --output {name}")).succeeds();
     }
     assert_eq!(cells(&bench, "a.csv"), cells(&bench, "b.csv"));
     assert!(!text(&bench, "a.csv").contains("failed"), "{}", text(&bench, "a.csv"));
-    let done = bench.line(&line.replace("3MB", "1500kB")).succeeds();
+    let done = bench.line(&line.replace("10MB", "1500kB")).succeeds();
     assert!(done.out.contains("1 failed"), "{}", done.out);
 }
 
 #[test]
 fn a_trial_that_failed_is_tried_again_by_resume_and_one_that_diverged_is_not() {
     let bench = data();
-    // The larger one takes about 2 MB.
+    // The larger one takes about 9 MB.
     let line = "search data.csv --grid factors=1000,2 --grid learning-rate=0.01,1e20 --optimizer sgd \
                 --anchors 20 --epochs 1 --output s";
     let statuses = |name: &str| {

@@ -78,6 +78,67 @@ fn fault_12_a_decompression_bomb() {
     bounded(&bench, "keel.dat.gz --format csv", &["columns", "--max-memory"]);
 }
 
+/// Rows of digits without a pattern, and classes in turn.
+fn digits(rows: usize, features: usize, classes: usize) -> String {
+    let mut text = String::new();
+    for i in 0..rows {
+        (0..features).for_each(|j| {
+            let mixed = (i as u32).wrapping_mul(2_654_435_761).wrapping_add(j as u32 * 40_503);
+            let _ =
+                write!(text, "{},", ((mixed ^ mixed >> 15).wrapping_mul(2_246_822_519) >> 13) % 10);
+        });
+        let _ = writeln!(text, "c{}", i % classes);
+    }
+    text
+}
+
+#[test]
+fn fault_12_what_training_takes() {
+    let bench = Bench::new();
+    bench.write("wide.csv", &digits(600, 1000, 2));
+    bench.write("long.csv", &digits(8000, 4, 2));
+    bench.write("classes.csv", &digits(1000, 3, 26));
+    let pairs = |i| format!("{} {}:1 20000:1\n", i % 2, 1 + 31 * i % 19_000);
+    bench.write("sparse.svm", &(0..600).map(pairs).collect::<String>());
+    for flags in [
+        "wide.csv --anchors 500 --factors 1",
+        "wide.csv --anchors 100 --factors 1 --optimizer sgd --ensemble 5",
+        "long.csv --anchors 2000 --factors 2",
+        "classes.csv --anchors 300 --factors 30 --batch-size 512",
+        "sparse.svm --anchors 200 --factors 1",
+        "sparse.svm --anchors 40 --factors 8 --optimizer adam --ensemble 3",
+    ] {
+        let line = format!("train {flags} --epochs 1 --threads 2 --model m.llfm --force --json");
+        let peak = bench.line(&line).succeeds().result()["peak_memory_bytes"].as_f64();
+        let peak = peak.expect("Linux tells") / 1e6;
+        // The program itself takes less than 40 MB; what is left must be more than is allowed.
+        let allowed = peak - 40.0;
+        if allowed < 10.0 {
+            continue;
+        }
+        let refused = bench.line(&format!("{line} --max-memory {allowed:.1}MB"));
+        let refused = refused.fails(2, &["--anchors", "--max-memory"]).err;
+        let told = refused.split_once("training takes ").and_then(|told| told.1.split_once(' '));
+        let told: f64 = told.expect("the figure").0.parse().expect("a number");
+        assert!(told < 1.6 * peak, "{flags}: {told} MB told, {peak} MB taken");
+    }
+}
+
+#[test]
+fn fault_12_what_evaluating_keeps() {
+    let bench = Bench::with_model();
+    bench.write("two.csv", &digits(300, 2, 2));
+    bench.line("train two.csv --epochs 1 --anchors 2 --model two.llfm").succeeds();
+    // The AUC is of the scores of all rows, 8 bytes each; other metrics are sums.
+    bench.write("rows.csv", &"1,2,c0\n3,4,c1\n".repeat(150_000));
+    let words = ["rows.csv: the rows need more than the 2.0 MB of memory allowed", "--max-memory"];
+    bench.line("evaluate two.llfm rows.csv --max-memory 2MB").fails(3, &words);
+    bench.line("evaluate two.llfm rows.csv --max-memory 3MB").succeeds();
+    bench.write("many.csv", &format!("east,north,animal\n{}", "1,2,cat\n".repeat(300_000)));
+    let done = bench.line("evaluate m.llfm many.csv --max-memory 2MB --json").succeeds();
+    assert_eq!(done.result()["rows"], 300_000);
+}
+
 #[test]
 fn fault_12_what_unpacking_itself_takes() {
     let bench = Bench::with_model();

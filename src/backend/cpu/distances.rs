@@ -10,25 +10,28 @@ use crate::data::Features;
 use crate::kernel::ROW_CHUNK;
 use crate::model::Parameters;
 
-/// Distances `[n, m]` of all rows to `points` `[m, p]` under the plain metric.
-pub(crate) fn distances(
+/// What `map` makes of each row's distances `[m]` to `points` `[m, p]` under the plain metric; those of all
+/// rows would be too many to keep.
+pub(crate) fn map_distances<T: Send>(
     features: &Features,
     points: &Array2<f32>,
     config: &TrainConfig,
     plain: bool,
-) -> Array2<f32> {
+    map: impl Fn(&[f32]) -> T + Sync,
+) -> Vec<T> {
     match features {
-        Features::Dense(_) => with_store::<Dense>(features, points, config, plain),
-        Features::Sparse(_) => with_store::<Sparse>(features, points, config, plain),
+        Features::Dense(_) => with_store::<Dense, _>(features, points, config, plain, map),
+        Features::Sparse(_) => with_store::<Sparse, _>(features, points, config, plain, map),
     }
 }
 
-fn with_store<S: Store>(
+fn with_store<S: Store, T: Send>(
     features: &Features,
     points: &Array2<f32>,
     config: &TrainConfig,
     plain: bool,
-) -> Array2<f32> {
+    map: impl Fn(&[f32]) -> T + Sync,
+) -> Vec<T> {
     let (m, p) = points.dim();
     let parameters = Parameters {
         anchors: points.clone(),
@@ -44,16 +47,13 @@ fn with_store<S: Store>(
     let rows: Vec<u32> = (0..n as u32).collect();
     store.gather(features, &rows, false, &TaskMemory::default());
     let width = store.shape().anchor_stride();
-    let mut out = vec![0.0; n * m];
     let scratch = || (Vec::new(), DistanceScratch::default());
-    out.par_chunks_mut(ROW_CHUNK * m).enumerate().for_each_init(scratch, |scratch, (c, out)| {
-        let count = out.len() / m;
-        let (padded, scratch) = scratch;
-        padded.resize(count * width, 0.0);
-        store.distances(c * ROW_CHUNK, count, plain, scratch, padded);
-        for (out, padded) in out.chunks_exact_mut(m).zip(padded.chunks_exact(width)) {
-            out.copy_from_slice(&padded[..m]);
-        }
+    let chunks = (0..n).into_par_iter().step_by(ROW_CHUNK).map_init(scratch, |scratch, first| {
+        let count = ROW_CHUNK.min(n - first);
+        let (distance, scratch) = scratch;
+        distance.resize(count * width, 0.0);
+        store.distances(first, count, plain, scratch, distance);
+        distance.chunks_exact(width).map(|row| map(&row[..m])).collect()
     });
-    Array2::from_shape_vec((n, m), out).expect("n rows of m")
+    chunks.collect::<Vec<Vec<T>>>().into_iter().flatten().collect()
 }

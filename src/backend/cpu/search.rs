@@ -77,6 +77,13 @@ impl Search {
         }
     }
 
+    /// Numbers of centers and boxes.
+    pub(crate) fn numbers(shape: Shape) -> u64 {
+        let groups = shape.anchor_stride() / LANES;
+        let boxes = 2 * groups.div_ceil(LANES);
+        ((groups + boxes) as u64).saturating_mul((LANES * shape.features) as u64)
+    }
+
     /// Whether it is worth its cost.
     pub(crate) fn pays(&self) -> bool {
         self.rest == 0

@@ -20,7 +20,7 @@ use super::runs::{Run, Scratches, Span, TaskMemory, run_tasks_with, spans};
 use super::{DistanceScratch, Step, Store, Visit};
 
 /// Records are many and read one at a time: they are padded less than those of dense rows.
-const RECORD_LANES: usize = 4;
+pub(super) const RECORD_LANES: usize = 4;
 
 /// See the module.
 pub(crate) struct Sparse {
