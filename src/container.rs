@@ -46,7 +46,8 @@ pub(crate) const MOST_HEADER: usize = 100_000_000;
 /// Files that this much memory is enough for are read whatever is allowed.
 const LEAST_MEMORY: u64 = 64 << 20;
 
-const DIGITS: usize = 64;
+/// Digits of a checksum.
+pub(crate) const DIGITS: usize = 64;
 /// Bytes of the number in front that tells how long the header is.
 pub(crate) const LENGTH_BYTES: usize = 8;
 const CHECKSUM_KEY: &[u8] = b"\"checksum\":\"";

@@ -13,6 +13,7 @@ use llfm::predict::Scorer;
 use super::args::{EvaluateArgs, GpuRowArgs};
 use super::console::{Console, show_notes};
 use super::device::Compute;
+use super::load::predicting_model;
 use super::predict::CHUNK;
 use super::report::{self, Facts, Seconds, counted};
 
@@ -39,7 +40,7 @@ struct Evaluated {
 fn evaluate(args: &EvaluateArgs, compute: &Compute, notes: &mut Notes) -> Result<Evaluated> {
     let start = Instant::now();
     let limit = args.read.limit();
-    let model = Model::load_within(&args.model, limit)?;
+    let model = predicting_model(&args.model, &args.data, limit)?;
     let preprocess = &model.preprocess;
     let options = args.read.options(args.read.labels.as_deref());
     let mut reader = Reader::open(&args.data, &options, Some(preprocess.schema()), true)?;

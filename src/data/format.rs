@@ -8,7 +8,7 @@ use super::chunk_file::MARK;
 use super::notes::Notes;
 use super::number::{self, Token};
 use super::source::{Input, unpacked_name};
-use crate::container::LENGTH_BYTES;
+use crate::container::{DIGITS, LENGTH_BYTES};
 use crate::error::{Error, Place, Result};
 
 /// The file formats that can be read.
@@ -30,9 +30,6 @@ pub enum Format {
     /// NumPy arrays, labels in a file of their own.
     Npy,
 }
-
-/// Digits of a checksum.
-const DIGITS: usize = 64;
 
 /// How much of the file is looked at to guess its format, and whether it is text, in bytes.
 const GLANCE: usize = 1 << 16;

@@ -129,7 +129,10 @@ fn fault_60_a_model_that_is_none() {
         bench.line(&format!("inspect {name}")).fails(4, &words);
     }
     // In the wrong order.
-    bench.line("predict test.csv m.llfm").fails(4, &[words[1], "m.llfm is one: MODEL comes first"]);
+    for command in ["predict", "evaluate"] {
+        let swapped = [words[1], "m.llfm is one: MODEL comes first"];
+        bench.line(&format!("{command} test.csv m.llfm")).fails(4, &swapped);
+    }
     let done = bench.line("predict test.csv train.csv").fails(4, &words);
     assert!(!done.err.contains("MODEL comes first"), "{}", done.err);
     // Without an end: only the beginning is looked at.
