@@ -8,6 +8,9 @@ use crate::seed::{CALIBRATION_ROWS, SEEDING_ROWS};
 /// What batches in work may take in any case, in bytes.
 const BATCHES: u64 = 16 << 20;
 
+/// The allocator keeps some of what is given back, in pieces that fit nothing else: up to an eighth, as we saw.
+const KEPT_BACK: u64 = 8;
+
 /// About the most memory that training a model, measuring and saving it take beside the rows, on the CPU.
 ///
 /// The numbers of anchors that rows have are not known beforehand: they count as twice those that calibration
@@ -44,8 +47,9 @@ impl Footprint {
             // As trained, in the model, as tensors, as bytes.
             (copies(4 * members), 0),
         ];
-        let whole =
-            |(model, batches): (u64, u64)| model.saturating_add(batches.saturating_sub(BATCHES));
+        let whole = |(model, batches): (u64, u64)| {
+            sum([model, model / KEPT_BACK, batches.saturating_sub(BATCHES)])
+        };
         let moments = sizes.moments();
         Self {
             bytes: phases.into_iter().map(whole).max().unwrap_or(0),

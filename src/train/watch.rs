@@ -248,7 +248,7 @@ mod tests {
             let watch = seen_at(rate, clipped, &[f64::NAN]);
             watch.diverged.expect("not a number").split_once("lower").expect("advice").1.to_owned()
         };
-        let end = "there; the default for these rows is 0.02)";
+        let end = "there; the default for these rows is 0.04)";
         assert!(advice(Some(10.0), true).ends_with(end), "{}", advice(Some(10.0), true));
         let clip = format!("{end}, or clip the features with --clip");
         assert!(advice(Some(10.0), false).ends_with(&clip), "{}", advice(Some(10.0), false));

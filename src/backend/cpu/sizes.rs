@@ -225,7 +225,8 @@ mod tests {
                 let sizes = Sizes::new(&config, &shape);
                 let groups = if m >= LEAST_ANCHORS { 1.2 } else { 1.05 };
                 let told = sizes.store(train) as f64;
-                assert!(taken <= 1.03 * told, "{m} {p} {sparse} {train}: {taken} of {told}");
+                // Heads and settings are small.
+                assert!(taken <= 1.03 * told + 16e3, "{m} {p} {sparse} {train}: {taken} of {told}");
                 assert!(told <= groups * taken, "{m} {p} {sparse} {train}: {taken} of {told}");
             }
             let copied = allocation_counter::measure(|| std::mem::forget(parameters.clone()));
