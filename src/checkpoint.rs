@@ -24,6 +24,9 @@ use crate::train::Snapshot;
 /// Checkpoints that are kept.
 const KEPT: usize = 2;
 
+/// What reading one takes, in lengths of its file: the bytes, and the snapshot.
+const COPIES: u64 = 2;
+
 /// A name is this, the number of the step in at least twelve digits, and the end.
 const PREFIX: &str = "checkpoint-";
 const END: &str = ".safetensors";
@@ -88,7 +91,7 @@ impl Checkpoints {
         let mut damaged = Vec::new();
         self.gone.clear();
         for path in checkpoints(&self.folder)?.into_iter().rev() {
-            let bytes = container::read(&path, max_memory);
+            let bytes = container::read(&path, COPIES, max_memory);
             match bytes.and_then(|bytes| Checkpoint::from_bytes(&bytes, &path)) {
                 Ok(checkpoint) => return Ok(Some(Found { checkpoint, path, damaged })),
                 Err(error @ Error::Usage(_)) => return Err(error),

@@ -98,17 +98,18 @@ pub(crate) fn header(
 /// The bytes of a file of ours; of any other, which may be huge or without an end, only the beginning.
 ///
 /// # Errors
-/// [`Error::Io`] when it cannot be read, [`Error::Usage`] when its bytes and as many that are made of them
-/// are beyond `max_memory`.
-pub(crate) fn read(path: &Path, max_memory: u64) -> Result<Vec<u8>, Error> {
-    let most = max_memory.max(LEAST_MEMORY) / 2;
+/// [`Error::Io`] when it cannot be read, [`Error::Usage`] when it, and what is made of it, are beyond
+/// `max_memory`: together `copies` times its length.
+pub(crate) fn read(path: &Path, copies: u64, max_memory: u64) -> Result<Vec<u8>, Error> {
+    let most = max_memory.max(LEAST_MEMORY) / copies;
     let (bytes, length) = read_up_to(path, most).map_err(Error::io("read", path))?;
     if length <= most {
         return Ok(bytes);
     }
-    let [found, most] = [length, most].map(megabytes);
+    let [found, most, allowed] = [length, most, max_memory].map(megabytes);
     Err(Error::Usage(format!(
-        "{} has {found:.1} MB, expected at most {most:.1} MB, half of the memory allowed; raise --max-memory",
+        "{} has {found:.1} MB, and takes {copies} times that in memory: expected at most {most:.1} MB, as \
+         {allowed:.1} MB are allowed; raise --max-memory",
         path.display()
     )))
 }

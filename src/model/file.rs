@@ -73,7 +73,7 @@ impl Model {
     /// # Errors
     /// Those of [`load`](Self::load), and [`Error::Usage`] when the file is too long for the limit.
     pub fn load_within(path: &Path, max_memory: u64) -> Result<Self> {
-        let mut model = Self::from_bytes(&container::read(path, max_memory)?, path)?;
+        let mut model = Self::from_bytes(&container::read(path, COPIES, max_memory)?, path)?;
         model.preprocess.set_max_memory(max_memory);
         Ok(model)
     }
@@ -158,6 +158,9 @@ pub fn check_length(preprocess: &Preprocess, labels: &LabelMap) -> Result<()> {
         most / 1_000_000
     )))
 }
+
+/// What reading a model takes, in lengths of its file: the bytes, the tensors, the parameters.
+const COPIES: u64 = 3;
 
 /// Bytes that settings and metrics never take.
 const OTHER_METADATA: usize = 5_000_000;
