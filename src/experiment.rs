@@ -112,6 +112,9 @@ impl Preparation {
     }
 }
 
+/// What may be kept of the rows beside them whatever is allowed, in bytes.
+const IN_ANY_CASE: u64 = 4 << 20;
+
 /// Rows ready for training: encoded and scaled by what the training rows alone say.
 #[derive(Debug, Clone)]
 pub struct Prepared {
@@ -223,7 +226,8 @@ impl Prepared {
         // output may have an AUC, which orders the scores of all rows.
         let ordered = if outputs == 1 { 8 * self.n_rows() } else { 0 };
         let kept = held * (12 + 8 * outputs) + ordered;
-        self.parts().map(Dataset::bytes).chain(start).sum::<u64>() + kept as u64
+        let kept = (kept as u64).saturating_sub(IN_ANY_CASE);
+        self.parts().map(Dataset::bytes).chain(start).sum::<u64>() + kept
     }
 
     fn parts(&self) -> impl Iterator<Item = &Dataset> {

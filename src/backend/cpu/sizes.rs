@@ -127,7 +127,7 @@ impl<'a> Sizes<'a> {
         let parts = [
             product([rows, self.active(), pair]),
             product([rows, row + 4 * outputs]),
-            task.saturating_mul(rayon::current_num_threads() as u64),
+            task.saturating_mul(threads() as u64),
             if train { columns.saturating_mul(8 * m as u64) } else { 0 },
         ];
         parts.into_iter().fold(0, u64::saturating_add)
@@ -157,6 +157,11 @@ impl<'a> Sizes<'a> {
             }
         }
     }
+}
+
+/// Threads at the most, as a rule: to ask the pool would start it, before it is told how many.
+fn threads() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 fn shape(sizes: [usize; 4], data: &DataShape) -> Shape {
