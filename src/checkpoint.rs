@@ -15,9 +15,9 @@ use serde_json::Value;
 pub use file::{Checkpoint, FORMAT_VERSION};
 
 use crate::container;
+use crate::difference::difference;
 use crate::error::{Error, Result};
 use crate::event::EpochReport;
-use crate::journal::difference;
 use crate::output::{OutputLock, TEMPORARY, sync_folder};
 use crate::train::Snapshot;
 
@@ -130,7 +130,7 @@ impl Checkpoints {
     /// `run` is what the run is, a JSON object; `history`: the epochs so far.
     ///
     /// # Errors
-    /// [`Error::Io`]; the checkpoints before are then untouched.
+    /// [`Error::Io`]; where it cannot be written the checkpoints before are untouched.
     pub fn save(
         &mut self,
         run: &Value,
@@ -139,16 +139,15 @@ impl Checkpoints {
     ) -> Result<PathBuf> {
         let number = snapshot.position.done;
         let path = self.folder.join(format!("{PREFIX}{number:012}{END}"));
-        // First: one of a run before may have a higher number. What cannot be removed is told by the next
-        // that looks for the newest.
-        for file in std::mem::take(&mut self.gone) {
-            drop(remove(&file));
-            sync_folder(&file);
-        }
-        file::save(&path, run, snapshot, history)?;
-        for file in checkpoints(&self.folder)?.iter().rev().skip(KEPT) {
-            drop(remove(file));
-        }
+        let file = file::write(&path, run, snapshot, history)?;
+        // One of a run before may have a higher number: it must not be taken for the newest.
+        self.gone.retain(|file| remove(file).is_err() && file.exists());
+        sync_folder(&path);
+        file.finish()?;
+        let files = checkpoints(&self.folder)?;
+        let others = files.iter().filter(|file| **file != path && !self.gone.contains(file));
+        // What cannot be removed is in nobody's way.
+        others.rev().skip(KEPT - 1).for_each(|file| drop(remove(file)));
         Ok(path)
     }
 }

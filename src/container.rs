@@ -114,21 +114,25 @@ pub(crate) fn read(path: &Path, copies: u64, max_memory: u64) -> Result<Vec<u8>,
     )))
 }
 
-/// As much of a file as there is a use for, and how long it is.
+/// As much of a file as there is a use for, and how long it is where it is one of ours.
 fn read_up_to(path: &Path, most: u64) -> io::Result<(Vec<u8>, u64)> {
     let mut file = File::open(path)?;
     let mut bytes = Vec::new();
     file.by_ref().take(LENGTH_BYTES as u64).read_to_end(&mut bytes)?;
     let header = header_length(&bytes).filter(|&n| n <= MOST_HEADER).unwrap_or(0);
-    file.by_ref().take(header as u64).read_to_end(&mut bytes)?;
-    if find_checksum(&bytes).is_some() {
-        let length = file.metadata()?.len();
-        if length > most {
-            return Ok((bytes, length));
-        }
-        // A pipe does not tell how long it is.
-        file.take(most + 1).read_to_end(&mut bytes)?;
+    // A pipe does not tell how long it is.
+    let length = file.metadata()?.len();
+    if header as u64 > most && length > most {
+        return Ok((bytes, length));
     }
+    file.by_ref().take(header as u64).read_to_end(&mut bytes)?;
+    if find_checksum(&bytes).is_none() {
+        return Ok((bytes, 0));
+    }
+    if length > most {
+        return Ok((bytes, length));
+    }
+    file.take(most + 1).read_to_end(&mut bytes)?;
     let length = bytes.len() as u64;
     Ok((bytes, length))
 }

@@ -222,9 +222,9 @@ impl Prepared {
         let start = self.start.iter().flat_map(|start| &start.members).map(Parameters::bytes);
         let held = self.parts().map(|part| part.features.n_rows()).max().unwrap_or(0);
         let outputs = if self.task == Task::Multiclass { self.labels.n_classes() } else { 1 };
-        // Place in the order, target as standardised and weight; scores, of a member and their sum. One
-        // output may have an AUC, which orders the scores of all rows.
-        let ordered = if outputs == 1 { 8 * self.n_rows() } else { 0 };
+        // Place in the order, target as standardised and weight; scores, of a member and their sum. An AUC
+        // orders the scores of all rows.
+        let ordered = if self.task == Task::Binary { 8 * self.n_rows() } else { 0 };
         let kept = held * (12 + 8 * outputs) + ordered;
         let kept = (kept as u64).saturating_sub(IN_ANY_CASE);
         self.parts().map(Dataset::bytes).chain(start).sum::<u64>() + kept

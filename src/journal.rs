@@ -12,12 +12,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::data::{printable, visible};
+pub use crate::difference::difference;
 use crate::error::{Error, Place, Result};
 use crate::output::{OutputLock, write_atomic};
-
-/// Differences of two headers that an error names; more of them would hide the first.
-const SHOWN: usize = 5;
 
 /// A journal open for writing; nobody else can write it meanwhile.
 #[derive(Debug)]
@@ -172,55 +169,13 @@ fn same_header(path: &Path, found: &Value, expected: &[u8]) -> Result<()> {
     )))
 }
 
-/// What the journal at `path` says otherwise than the run now, in words; `None` where they agree.
-///
-/// # Errors
-/// [`Error::Io`] for values that JSON cannot hold.
-pub fn difference(
-    path: &Path,
-    there: &impl Serialize,
-    now: &impl Serialize,
-) -> Result<Option<String>> {
-    // As read back, so that both have gone through the same rounding.
-    let read = |line: Vec<u8>| -> Result<Value> {
-        serde_json::from_slice(&line).map_err(|e| unwritable(path, e))
-    };
-    let (there, now) = (read(line_of(path, there)?)?, read(line_of(path, now)?)?);
-    let mut differences = Vec::new();
-    compare("", Some(&there), Some(&now), &mut differences);
-    let more = match differences.len().saturating_sub(SHOWN) {
-        0 => String::new(),
-        more => format!("; and {more} more"),
-    };
-    differences.truncate(SHOWN);
-    Ok((!differences.is_empty()).then(|| format!("{}{more}", differences.join("; "))))
-}
-
-fn compare(key: &str, there: Option<&Value>, now: Option<&Value>, found: &mut Vec<String>) {
-    if there == now {
-        return;
-    }
-    if let (Some(Value::Object(there)), Some(Value::Object(now))) = (there, now) {
-        let more = now.keys().filter(|key| !there.contains_key(*key));
-        for name in there.keys().chain(more) {
-            let key = if key.is_empty() { name.clone() } else { format!("{key}.{name}") };
-            compare(&key, there.get(name), now.get(name), found);
-        }
-        return;
-    }
-    let show = |value: Option<&Value>| {
-        value.map_or("nothing".into(), |value| printable(&value.to_string()))
-    };
-    found.push(format!("{} is {} there and {} now", visible(key), show(there), show(now)));
-}
-
 fn line_of(path: &Path, value: &impl Serialize) -> Result<Vec<u8>> {
     let mut line = serde_json::to_vec(value).map_err(|e| unwritable(path, e))?;
     line.push(b'\n');
     Ok(line)
 }
 
-fn unwritable(path: &Path, error: serde_json::Error) -> Error {
+pub(crate) fn unwritable(path: &Path, error: serde_json::Error) -> Error {
     Error::io("write", path)(io::Error::other(error))
 }
 

@@ -117,6 +117,7 @@ pub mod compare;
 pub mod config;
 mod container;
 pub mod data;
+mod difference;
 pub mod error;
 pub mod event;
 pub mod experiment;

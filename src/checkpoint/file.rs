@@ -48,13 +48,13 @@ pub struct Checkpoint {
     pub history: Vec<EpochReport>,
 }
 
-/// Writes a checkpoint, whole or not at all.
-pub(super) fn save(
+/// Writes a checkpoint to a file that is yet to be finished.
+pub(super) fn write(
     path: &Path,
     run: &Value,
     snapshot: &Snapshot<'_>,
     history: &[EpochReport],
-) -> Result<()> {
+) -> Result<AtomicFile> {
     let unwritable = |e: serde_json::Error| Error::model(path, format!("not written: {e}"));
     let position = serde_json::to_string(&snapshot.position).map_err(unwritable)?;
     let metadata: Metadata =
@@ -76,7 +76,8 @@ pub(super) fn save(
     for bytes in [&header[..]].into_iter().chain(tensors.iter().map(|tensor| &*tensor.bytes)) {
         file.write_all(bytes).map_err(Error::io("write", path))?;
     }
-    file.finish()
+    file.flush().map_err(Error::io("write", path))?;
+    Ok(file)
 }
 
 impl Checkpoint {

@@ -318,6 +318,9 @@ pub(crate) struct InspectArgs {
     /// name; of scaled features
     #[arg(long, conflicts_with = "json")]
     pub(crate) text: bool,
+    /// Most memory the model may take, as 2GiB, 500MB or a number of bytes [default: 80 % of RAM]
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    pub(crate) max_memory: Option<u64>,
 }
 
 /// List the adapters to compute on, and which one `--device auto` takes.

@@ -16,7 +16,7 @@ use super::report::{self, count, counted};
 
 /// Runs the command.
 pub(crate) fn run(args: &InspectArgs) -> Result<()> {
-    let model = Model::load_within(&args.model, default_limit())?;
+    let model = Model::load_within(&args.model, args.max_memory.unwrap_or_else(default_limit))?;
     let mut console = Console::new(false);
     if args.json {
         console.event(&as_json(&model))?;

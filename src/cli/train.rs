@@ -66,6 +66,9 @@ pub(crate) fn run(args: &TrainArgs) -> Result<()> {
     check_watch(&args.settings, loaded.rows.valid.is_some())?;
     let shape = loaded.rows.shape();
     let config = plan.config(&shape)?;
+    // A model to go on from keeps its anchors, however few rows there are.
+    let least = if args.init_model.is_some() { config.anchors } else { 0 };
+    let shape = DataShape { rows: shape.rows.max(least), ..shape };
     let check = if keeper.is_some() { check_kept_training } else { check_training };
     check(&config, &shape, loaded.rows.bytes(), limit)?;
     compute.device.check_model(&config, &shape)?;

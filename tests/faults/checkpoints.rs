@@ -75,6 +75,7 @@ fn fault_44_another_program_or_adapter_is_told_of() {
     assert!(done.err.contains("another GPU, \\u{7}Old before and none now"), "{}", done.err);
 }
 
+#[cfg(unix)]
 #[test]
 fn fault_42_outputs_that_are_not_of_the_run_stay() {
     let bench = bench();
@@ -89,6 +90,16 @@ fn fault_42_outputs_that_are_not_of_the_run_stay() {
     assert_eq!(bench.read("other.llfm"), b"precious");
     bench.line(&run.replace("m.llfm", "./kept/../m.llfm")).succeeds();
     assert_eq!(bench.read("m.llfm"), model);
+    // Begun with a model, gone on with without, and again with it.
+    let long = "train data.csv --epochs 1000000 --checkpoint long --checkpoint-every 1 --json";
+    let part = |flags: &str| {
+        let run = until(&bench, &format!("{long} --resume {flags}"), "checkpoint", 1);
+        assert_eq!(end(run, "-INT"), Some(130));
+    };
+    part("--model first.llfm");
+    part("");
+    bench.write("first.llfm", "of a part that failed");
+    part("--model first.llfm");
     for folder in ["./new", "kept/../new", "new/"] {
         let line = format!("train data.csv --model new --checkpoint {folder}");
         bench.line(&line).fails(2, &["is the folder of --checkpoint"]);

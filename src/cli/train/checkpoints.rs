@@ -146,6 +146,8 @@ impl Keeper {
         if let Some(found) = &mut found {
             let before = self.now.replace_in(&mut found.checkpoint.run);
             found.check(&self.run).map_err(|error| before.explain(error))?;
+            self.now.follow(&before);
+            self.now.replace_in(&mut self.run);
             self.before = Some(before);
             self.newest = Some(found.path.clone());
         }

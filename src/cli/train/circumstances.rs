@@ -12,6 +12,9 @@ use crate::cli::args::TrainArgs;
 use crate::cli::device::Compute;
 use crate::cli::outputs::{Output, is_special, resolved};
 
+/// Letters of a command that are kept, and shown.
+const MOST: usize = 1000;
+
 /// The key under which it stands in what a run is.
 const KEY: &str = "circumstances";
 
@@ -19,9 +22,9 @@ const KEY: &str = "circumstances";
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct Circumstances {
-    /// The arguments.
+    /// The arguments of the first part.
     command: String,
-    /// The files it writes.
+    /// The files that this part and those before write.
     outputs: Vec<String>,
     /// The GPU, and what tells this program from others: bits may differ where they do.
     adapter: Option<String>,
@@ -34,7 +37,7 @@ impl Circumstances {
         let words: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
         let program = std::env::current_exe().and_then(std::fs::read);
         Self {
-            command: words.join(" "),
+            command: words.join(" ").chars().take(MOST).collect(),
             outputs: args.outputs().iter().map(|(_, path)| known_as(path)).collect(),
             adapter: compute.adapter().map(str::to_owned),
             program: program.ok().map(|bytes| format!("{:x}", Sha256::digest(bytes))),
@@ -45,6 +48,14 @@ impl Circumstances {
     pub(super) fn replace_in(&self, run: &mut Value) -> Self {
         let there = std::mem::replace(&mut run[KEY], json!(self));
         serde_json::from_value(there).unwrap_or_default()
+    }
+
+    /// Takes over what is true of all parts of the run.
+    pub(super) fn follow(&mut self, before: &Self) {
+        self.command.clone_from(&before.command);
+        let others = before.outputs.iter().filter(|path| !self.outputs.contains(path));
+        let others: Vec<String> = others.cloned().collect();
+        self.outputs.extend(others);
     }
 
     /// Why the model may not have the same bits where the run goes on under others.
@@ -61,7 +72,6 @@ impl Circumstances {
 
     /// How it was called, for whoever calls it otherwise.
     pub(super) fn explain(&self, error: Error) -> Error {
-        const MOST: usize = 1000;
         match error {
             Error::Usage(text) if !self.command.is_empty() => {
                 let command: String = self.command.chars().take(MOST).collect();
@@ -87,5 +97,6 @@ impl Circumstances {
 }
 
 fn known_as(path: &Path) -> String {
-    resolved(path).display().to_string()
+    // Also where it is not UTF-8 no other file is known as this.
+    format!("{:?}", resolved(path))
 }
