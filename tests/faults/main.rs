@@ -49,3 +49,12 @@ fn numbers(text: &str) -> Vec<f64> {
     let number = |field: &str| field.parse().expect("a number");
     text.lines().flat_map(|line| line.split(',').map(number)).collect()
 }
+
+/// Whether programs that the tests start hear of a terminal that goes away: not where `nohup` runs the tests.
+fn hears_hang_up() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    ignored
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .is_some_and(|mask| mask & 1 == 0)
+}

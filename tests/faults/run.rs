@@ -35,7 +35,7 @@ fn signal(child: &Child, name: &str) {
 
 #[test]
 fn fault_38_a_signal_saves_the_model_so_far() {
-    let hang_up = cfg!(target_os = "linux").then_some(("-HUP", 129));
+    let hang_up = crate::hears_hang_up().then_some(("-HUP", 129));
     for (name, code) in [("-INT", 130), ("-TERM", 143)].into_iter().chain(hang_up) {
         let bench = Bench::new();
         let mut child = endless(&bench, "m.llfm");
