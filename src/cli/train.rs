@@ -39,8 +39,9 @@ pub(crate) fn run(args: &TrainArgs) -> Result<()> {
     let limit = args.read.limit();
     let load = |path: &Path| Model::load_within(path, limit);
     let start = args.init_model.as_deref().map(load).transpose()?;
-    let start_print =
-        start.as_ref().zip(args.init_model.as_deref()).map(fingerprint).transpose()?;
+    // Only a run that is kept is told from others.
+    let kept = args.keep.checkpoint.as_ref().and(start.as_ref());
+    let start_print = kept.zip(args.init_model.as_deref()).map(fingerprint).transpose()?;
     let plan = Plan::of(&args.settings, start.as_ref())?;
     let has_valid = args.parts.valid.is_some() || args.parts.valid_fraction > 0.0;
     check_watch(&args.settings, has_valid)?;

@@ -1,6 +1,6 @@
 //! Checkpoints: what a run leaves behind, and what goes on from it.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
 use serde_json::Value;
@@ -121,7 +121,13 @@ fn fault_38_a_signal_keeps_the_run_in_a_checkpoint() {
     let bench = bench();
     // A time that never comes: the signal alone writes it.
     let run = "train data.csv --epochs 1000000 --json --checkpoint kept --checkpoint-every 1000min";
-    assert_eq!(end(until(&bench, run, "epoch", 1), "-TERM"), Some(143));
+    let (mut child, mut out) = until(&bench, run, "epoch", 1);
+    signal(&child, "-TERM");
+    let mut rest = String::new();
+    out.read_to_string(&mut rest).expect("llfm talks");
+    assert_eq!(child.wait().expect("llfm ends").code(), Some(143));
+    let last = events(&rest, "checkpoint").pop().expect("a checkpoint");
+    assert_eq!(last["stopped"], "interrupted", "{last}");
     assert_eq!(checkpoints(&bench, "kept").len(), 1, "and no lock");
     let shorter = run.replace("1000000", "7");
     bench.line(&format!("{shorter} --resume")).fails(2, &["--resume", "1000000 there and 7 now"]);
